@@ -1,0 +1,177 @@
+//! The typed face of the cryptographic libraries: keyed MACs, digests, random bytes, hexadecimal.
+//!
+//! No HTTP and no input or output. A key is set up once and its state cloned for every message.
+
+use hmac::{Hmac, KeyInit, Mac as _};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::secret::Secret;
+
+/// A SHA-256 digest or HMAC-SHA-256 value.
+pub type Bytes32 = [u8; 32];
+
+/// A key that is ready to authenticate messages with HMAC-SHA-256 (RFC 2104, FIPS 180-4).
+#[derive(Clone)]
+pub struct MacKey(Hmac<Sha256>);
+
+/// An HMAC-SHA-256 in the making.
+#[derive(Clone)]
+pub struct MacInProgress(Hmac<Sha256>);
+
+/// A SHA-256 digest in the making.
+#[derive(Clone, Default)]
+pub struct DigestInProgress(Sha256);
+
+impl MacKey {
+    /// Sets the key up from a secret, which may have any length.
+    pub fn new(secret: &Secret) -> Self {
+        Self::from_bytes(secret.expose())
+    }
+
+    /// A key that no one knows: what unknown key ids are checked with.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn decoy() -> Result<Self, NoRandom> {
+        Ok(Self::from_bytes(&random::<32>()?))
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        // HMAC takes keys of any length, so this never fails; the fallback would match nothing either.
+        let mac = Hmac::<Sha256>::new_from_slice(bytes);
+        Self(mac.unwrap_or_else(|_| Hmac::new(&Default::default())))
+    }
+
+    /// Begins a message.
+    pub fn begin(&self) -> MacInProgress {
+        MacInProgress(self.0.clone())
+    }
+}
+
+impl MacInProgress {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Ends the message.
+    pub fn finish(self) -> Bytes32 {
+        self.0.finalize().into_bytes().into()
+    }
+}
+
+impl DigestInProgress {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Ends the message.
+    pub fn finish(self) -> Bytes32 {
+        self.0.finalize().into()
+    }
+}
+
+/// SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> Bytes32 {
+    Sha256::digest(bytes).into()
+}
+
+/// Whether two values are equal, in constant time.
+pub fn equal(a: &Bytes32, b: &Bytes32) -> bool {
+    a.ct_eq(b).into()
+}
+
+/// The operating system gave no random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gives no random bytes")]
+pub struct NoRandom;
+
+/// Random bytes from the operating system.
+///
+/// # Errors
+/// When it gives none.
+pub fn random<const N: usize>() -> Result<[u8; N], NoRandom> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| NoRandom)?;
+    Ok(bytes)
+}
+
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// Lower-case hexadecimal text of 32 bytes.
+pub fn hex(bytes: &Bytes32) -> [u8; 64] {
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        let digit = |nibble: u8| HEX_DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
+        if let [high, low] = pair {
+            *high = digit(byte >> 4);
+            *low = digit(byte & 15);
+        }
+    }
+    text
+}
+
+/// Which letters hexadecimal text may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HexCase {
+    /// `0-9a-f`.
+    Lower,
+    /// `0-9a-fA-F`.
+    Any,
+}
+
+/// 32 bytes from exactly 64 hexadecimal digits.
+pub fn unhex(text: &[u8], case: HexCase) -> Option<Bytes32> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        *byte = (nibble(*high, case)? << 4) | nibble(*low, case)?;
+    }
+    Some(bytes)
+}
+
+fn nibble(digit: u8, case: HexCase) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' if case == HexCase::Any => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mac(key: &[u8], message: &[u8]) -> String {
+        let mut mac = MacKey::from_bytes(key).begin();
+        mac.update(message);
+        String::from_utf8(hex(&mac.finish()).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn rfc_4231_cases() {
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(mac(b"Jefe", b"what do ya want for nothing?"), expected);
+        let expected = "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54";
+        let message = b"Test Using Larger Than Block-Size Key - Hash Key First";
+        assert_eq!(mac(&[0xaa; 131], message), expected);
+    }
+
+    #[test]
+    fn hex_goes_both_ways_and_is_strict() {
+        let bytes = sha256(b"abc");
+        let text = hex(&bytes);
+        assert_eq!(unhex(&text, HexCase::Lower), Some(bytes));
+        let upper = text.to_ascii_uppercase();
+        assert_eq!(unhex(&upper, HexCase::Lower), None);
+        assert_eq!(unhex(&upper, HexCase::Any), Some(bytes));
+        assert_eq!(unhex(&text[1..], HexCase::Any), None);
+        assert_eq!(unhex(&[b'g'; 64], HexCase::Any), None);
+    }
+}

@@ -1,0 +1,5 @@
+//! Sends what was admitted to its upstream, and nothing else.
+
+mod upstream;
+
+pub use upstream::{UpstreamSpec, UpstreamTls};

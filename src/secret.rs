@@ -1,0 +1,78 @@
+//! Secret bytes: wiped when dropped, never shown, compared in constant time.
+//!
+//! Must never be done here: `Display`, a telling `Debug`, `Serialize`, or a plain `==`.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// The shortest secret that may sign, in bytes.
+pub const SECRET_BYTES_MIN: usize = 16;
+
+/// Bytes that nobody may see.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+/// Why bytes cannot be a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretFault {
+    /// Fewer than [`SECRET_BYTES_MIN`] bytes.
+    #[error("a secret has at least {SECRET_BYTES_MIN} bytes; this one is shorter")]
+    TooShort,
+    /// White space only.
+    #[error("a secret is more than white space")]
+    Blank,
+}
+
+impl Secret {
+    /// Takes bytes as a secret.
+    ///
+    /// # Errors
+    /// When they are fewer than [`SECRET_BYTES_MIN`] or nothing but white space.
+    pub fn new(bytes: Vec<u8>) -> Result<Self, SecretFault> {
+        let bytes = Zeroizing::new(bytes);
+        if bytes.len() < SECRET_BYTES_MIN {
+            return Err(SecretFault::TooShort);
+        }
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(SecretFault::Blank);
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The bytes, for the cryptography that needs them.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether two secrets are the same, in constant time for equal lengths.
+    pub fn equals(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("‹secret›")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_or_blank_secrets_are_refused() {
+        assert_eq!(Secret::new(Vec::new()).unwrap_err(), SecretFault::TooShort);
+        assert_eq!(Secret::new(vec![b'x'; 15]).unwrap_err(), SecretFault::TooShort);
+        assert_eq!(Secret::new(vec![b' '; 40]).unwrap_err(), SecretFault::Blank);
+        assert!(Secret::new(vec![b'x'; 16]).is_ok());
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let secret = Secret::new(b"a-very-secret-value".to_vec()).unwrap();
+        assert_eq!(format!("{secret:?}"), "‹secret›");
+    }
+}
