@@ -1,4 +1,78 @@
-//! The gate's one door: admit, forward, answer.
+//! The gate's one door. [`Gateway::handle`] is the path of a request: admit, forward, answer.
 
+pub mod admission;
+pub mod answer;
 pub mod forward;
+pub mod rejection;
 pub mod route;
+pub mod upstream;
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
+use http::header::EXPECT;
+use http::request::Parts;
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use prometheus::IntCounter;
+
+use crate::peer::Peer;
+use crate::telemetry::Lane;
+
+use admission::Admission;
+use admission::intake::Visit;
+use answer::{Asked, Body, Outcome, respond};
+use forward::Forwarder;
+use rejection::Rejection;
+
+/// One core's gateway.
+pub struct Gateway {
+    /// The snapshot in force, shared by all cores.
+    pub admission: Arc<ArcSwap<Admission>>,
+    /// This core's way to the upstreams.
+    pub forwarder: Forwarder,
+    /// This core's notebook.
+    pub lane: Lane,
+    /// Requests that ended in a panic.
+    pub panics: IntCounter,
+}
+
+impl Gateway {
+    /// Answers one request.
+    pub async fn handle(&self, request: Request<Incoming>, peer: &Rc<Peer>) -> Response<Body> {
+        let (head, mut body) = request.into_parts();
+        let (visit, asked) = (self.visit(&head, peer), Asked::of(&head));
+        let record = Rc::clone(&visit.record);
+        let path = AssertUnwindSafe(self.outcome(head, &mut body, visit)).catch_unwind();
+        let outcome = path.await.unwrap_or_else(|_| {
+            self.panics.inc();
+            Outcome::from(Rejection::Internal)
+        });
+        let (answer, code) = respond(outcome, &mut body, asked, record.id()).await;
+        self.lane.finish(&record, code, answer.status().as_u16());
+        answer
+    }
+
+    async fn outcome(&self, head: Parts, body: &mut Incoming, visit: Visit) -> Outcome {
+        match self.admission.load_full().admit(head, body, visit).await {
+            Ok(admitted) => Outcome::from(self.forwarder.forward(admitted).await),
+            Err(rejection) => Outcome::from(rejection),
+        }
+    }
+
+    fn visit(&self, head: &Parts, peer: &Rc<Peer>) -> Visit {
+        let target = head.uri.path_and_query();
+        let record = self.lane.begin(&head.method, target, head.version, peer.ip);
+        Visit { peer: Rc::clone(peer), record }
+    }
+}
+
+impl Asked {
+    fn of(head: &Parts) -> Self {
+        let http1 = head.version != Version::HTTP_2;
+        Self { http1, expects_continue: head.headers.contains_key(EXPECT) }
+    }
+}

@@ -6,7 +6,227 @@
 mod lifecycle;
 mod merchant;
 
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method};
+use ipnet::IpNet;
+use smallvec::SmallVec;
+
+use crate::clock::Timestamp;
+use crate::crypto::NoRandom;
+use crate::quota::{Allowance, Quotas};
+use crate::replay::{Memory, Share};
+use crate::scheme::{Claims, Scheme, VerifyingKey};
+
 pub use lifecycle::State;
 pub use merchant::{
     CredentialSpec, Environment, KeyId, KeyIdFault, MerchantSpec, Scope, ScopeFault, VersionSpec,
 };
+
+/// The most secrets of one credential that can verify at the same time.
+pub const LIVE_VERSIONS_MAX: usize = 4;
+
+/// All credentials by key id.
+pub struct Keyring {
+    credentials: HashMap<KeyId, Arc<Credential>>,
+    decoys: [VerifyingKey; LIVE_VERSIONS_MAX],
+    /// How many MACs every request costs: as many as the credential with the most live versions has.
+    tries: usize,
+}
+
+/// A merchant in service.
+#[derive(Debug)]
+pub struct Merchant {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its id as a header for the upstream.
+    pub header: HeaderValue,
+    addresses: Vec<IpNet>,
+    allowance: Allowance,
+}
+
+/// A credential in service.
+pub struct Credential {
+    /// Its public key id.
+    pub key_id: KeyId,
+    /// Its key id as a header for the upstream.
+    pub header: HeaderValue,
+    /// Whose it is.
+    pub merchant: Arc<Merchant>,
+    /// Test or live.
+    pub environment: Environment,
+    /// What its secrets sign by.
+    pub scheme: Arc<Scheme>,
+    /// Whether reads may repeat under one MAC with other targets.
+    pub repeatable_reads: bool,
+    /// Its parts of the replay memory.
+    pub shares: Arc<[Share]>,
+    allowance: Option<Allowance>,
+    addresses: Vec<IpNet>,
+    scopes: Vec<Scope>,
+    expires: Option<Timestamp>,
+    suspended: bool,
+    versions: SmallVec<[Version; 1]>,
+}
+
+struct Version {
+    key: VerifyingKey,
+    state: State,
+    until: Option<Timestamp>,
+}
+
+impl Keyring {
+    /// Builds the snapshot. Limits and shares keep what they hold for names that they know already.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes for decoys.
+    pub fn build(
+        merchants: Vec<MerchantSpec>,
+        memory: &Memory,
+        quotas: &Quotas,
+    ) -> Result<Self, NoRandom> {
+        let mut credentials = HashMap::new();
+        for spec in merchants {
+            let allowance = quotas.merchant(&spec.id, spec.rate);
+            let header = visible(&spec.id);
+            let (id, addresses) = (Arc::from(spec.id.as_str()), spec.addresses);
+            let merchant = Arc::new(Merchant { id, header, addresses, allowance });
+            for spec in spec.credentials {
+                let credential = Arc::new(Credential::new(spec, &merchant, memory, quotas));
+                credentials.insert(credential.key_id.clone(), credential);
+            }
+        }
+        let live = credentials.values().map(|one| one.versions_that_can_live());
+        let tries = live.max().unwrap_or(1).clamp(1, LIVE_VERSIONS_MAX);
+        let decoy = VerifyingKey::decoy;
+        Ok(Self { credentials, decoys: [decoy()?, decoy()?, decoy()?, decoy()?], tries })
+    }
+
+    /// The keys to try for some claims: those of the credential that may verify by this scheme now,
+    /// filled up with decoys to the same number for every key id, known or not.
+    pub fn verifying_keys(
+        &self,
+        claims: &Claims,
+        scheme: &Scheme,
+        now: Timestamp,
+    ) -> VerifyingKeys<'_> {
+        let known = self.credentials.get(claims.key_id());
+        let credential = known.filter(|one| *one.scheme == *scheme && one.in_service(now));
+        let versions = credential.map_or(&[][..], |one| one.versions.as_slice());
+        let live = versions.iter().filter(|one| one.state.verifies(now, one.until));
+        let live: SmallVec<_> = live.map(|one| &one.key).take(self.tries).collect();
+        let real = live.len();
+        let keys = live.into_iter().chain(&self.decoys).take(self.tries).collect();
+        VerifyingKeys { credential, keys, real }
+    }
+
+    /// How many credentials there are.
+    pub fn len(&self) -> usize {
+        self.credentials.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.credentials.is_empty()
+    }
+}
+
+/// The keys to try for one request.
+#[must_use]
+pub struct VerifyingKeys<'keyring> {
+    credential: Option<&'keyring Arc<Credential>>,
+    keys: SmallVec<[&'keyring VerifyingKey; LIVE_VERSIONS_MAX]>,
+    real: usize,
+}
+
+impl VerifyingKeys<'_> {
+    /// The keys, decoys among them.
+    pub fn as_slice(&self) -> &[&VerifyingKey] {
+        &self.keys
+    }
+
+    /// The credential that the key id names, if it is in service. For the log only: what a caller is
+    /// told must not depend on it.
+    pub fn credential(&self) -> Option<&Arc<Credential>> {
+        self.credential
+    }
+
+    /// Whose key it is; nobody's when it is a decoy.
+    pub fn owner_of(&self, index: usize) -> Option<&Arc<Credential>> {
+        self.credential.filter(|_| index < self.real)
+    }
+}
+
+impl Credential {
+    fn new(
+        spec: CredentialSpec,
+        merchant: &Arc<Merchant>,
+        memory: &Memory,
+        quotas: &Quotas,
+    ) -> Self {
+        let scheme = spec.scheme;
+        let versions = spec.versions.into_iter().map(|version| Version {
+            key: scheme.key(&version.secret),
+            state: version.state,
+            until: version.until,
+        });
+        Self {
+            header: visible(spec.key_id.as_str()),
+            merchant: Arc::clone(merchant),
+            environment: spec.environment,
+            repeatable_reads: spec.repeatable_reads,
+            shares: match spec.environment {
+                Environment::Test => [memory.share(&merchant.id), memory.test_share()].into(),
+                Environment::Live => [memory.share(&merchant.id)].into(),
+            },
+            allowance: spec.rate.map(|rate| quotas.credential(spec.key_id.as_str(), rate)),
+            addresses: spec.addresses,
+            scopes: spec.scopes,
+            expires: spec.expires,
+            suspended: spec.suspended,
+            versions: versions.collect(),
+            key_id: spec.key_id,
+            scheme,
+        }
+    }
+
+    /// Whether it may be used from an address: of its own networks and of its merchant's.
+    pub fn allows_address(&self, ip: IpAddr) -> bool {
+        let within = |nets: &[IpNet]| nets.is_empty() || nets.iter().any(|net| net.contains(&ip));
+        within(&self.addresses) && within(&self.merchant.addresses)
+    }
+
+    /// Whether its scopes cover a request.
+    pub fn allows(&self, method: &Method, path: &str) -> bool {
+        self.scopes.is_empty() || self.scopes.iter().any(|scope| scope.allows(method, path))
+    }
+
+    /// Spends one request of its own limit, then one of its merchant's. What the merchant's refuses
+    /// stays spent on its own: never more than the stated burst passes.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub fn spend(&self) -> Result<(), Duration> {
+        if let Some(own) = &self.allowance {
+            own.spend()?;
+        }
+        self.merchant.allowance.spend()
+    }
+
+    fn in_service(&self, now: Timestamp) -> bool {
+        !self.suspended && self.expires.is_none_or(|last| now <= last)
+    }
+
+    fn versions_that_can_live(&self) -> usize {
+        let can = |one: &&Version| matches!(one.state, State::Active | State::Retiring);
+        self.versions.iter().filter(can).count()
+    }
+}
+
+/// A header value of text that is visible ASCII by construction.
+fn visible(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}

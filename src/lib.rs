@@ -3,12 +3,19 @@
 //! A request comes in by [`serve`], passes [`gateway`]'s admission step by step, and leaves for its
 //! upstream. Modules below are in reading order; imports point from later layers to earlier ones.
 
-pub mod clock;
-pub mod crypto;
+pub mod app;
+pub mod config;
 pub mod gateway;
+pub mod operations;
+pub mod serve;
 pub mod keyring;
-pub mod limit;
+pub mod replay;
+pub mod quota;
 pub mod scheme;
-pub mod secret;
-pub mod target;
+pub mod crypto;
 pub mod telemetry;
+pub mod peer;
+pub mod target;
+pub mod clock;
+pub mod secret;
+pub mod limit;

@@ -1,2 +1,13 @@
 //! What the gate tells of itself: metrics and log lines. It takes codes, names and durations, never
 //! requests, so that nothing secret can reach it.
+
+mod code;
+pub mod connections;
+mod log;
+mod metrics;
+mod record;
+
+pub use code::Code;
+pub use log::{Level, Log, LogFormat, LogSink, Queue};
+pub use metrics::{GateMetrics, RouteMetrics, StageTimes, UpstreamMetrics, encode};
+pub use record::{Lane, Record, RequestId, Stage};

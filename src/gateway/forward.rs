@@ -1,5 +1,79 @@
-//! Sends what was admitted to its upstream, and nothing else.
+//! Sends what was admitted to its upstream, and nothing else: [`Forwarder::forward`] takes only
+//! [`Admitted`]. It decides nothing about who may.
 
-mod upstream;
+mod headers;
+mod pieces;
+mod pool;
+mod response;
 
-pub use upstream::{UpstreamSpec, UpstreamTls};
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::Response;
+
+use crate::gateway::admission::Admitted;
+use crate::gateway::upstream::Upstream;
+use crate::telemetry::Stage;
+
+use pool::Pool;
+
+pub use response::UpstreamBody;
+
+/// The service behind the gate failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamFault {
+    /// No connection; nothing was sent.
+    Unreachable,
+    /// No answer in time; it may have got the request.
+    TimedOut,
+    /// It broke off or answered nonsense; it may have got the request.
+    Broke,
+}
+
+/// The way to the upstreams, one for each core.
+pub struct Forwarder {
+    cores: NonZeroUsize,
+    pools: RefCell<Vec<Rc<Pool>>>,
+}
+
+impl Forwarder {
+    /// A forwarder that may use its part, one of `cores`, of every upstream's connections.
+    pub fn new(cores: NonZeroUsize) -> Self {
+        Self { cores, pools: RefCell::new(Vec::new()) }
+    }
+
+    /// Sends a request and returns the answer as soon as its head is there.
+    ///
+    /// # Errors
+    /// What went wrong, and by that whether the upstream may have got the request.
+    pub async fn forward(&self, admitted: Admitted) -> Result<Response<UpstreamBody>, UpstreamFault> {
+        let outbound = admitted.into_outbound();
+        let pool = self.pool(&outbound.route.upstream);
+        let record = Rc::clone(&outbound.visit.record);
+        let request = headers::towards_upstream(outbound);
+        let answer = pool.send(request).await;
+        record.passed(Stage::Upstream);
+        headers::towards_client(answer?)
+    }
+
+    /// Closes connections that were idle for too long, and pools that no route leads to any more.
+    /// Called once a second.
+    pub fn tidy(&self) {
+        self.pools.borrow_mut().retain(|pool| {
+            pool.tidy();
+            pool.is_in_service()
+        });
+    }
+
+    fn pool(&self, upstream: &Arc<Upstream>) -> Rc<Pool> {
+        let mut pools = self.pools.borrow_mut();
+        if let Some(pool) = pools.iter().find(|pool| pool.leads_to(upstream)) {
+            return Rc::clone(pool);
+        }
+        let pool = Rc::new(Pool::new(Arc::clone(upstream), self.cores));
+        pools.push(Rc::clone(&pool));
+        pool
+    }
+}

@@ -1,13 +1,19 @@
-//! Which route a request takes: by host, path and method, over raw bytes.
+//! Which route a request takes: by host, method and path, over raw bytes.
+//!
+//! Of several that fit, the one with the more telling path counts: exact before prefix, long before
+//! short; and one with hosts before one without.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use http::Method;
 
+use crate::gateway::upstream::Upstream;
+use crate::keyring::Environment;
 use crate::limit::Window;
 use crate::scheme::Scheme;
 use crate::target::PathPattern;
+use crate::telemetry::RouteMetrics;
 
 /// One route as configuration states it.
 #[derive(Clone, Debug)]
@@ -28,4 +34,48 @@ pub struct RouteSpec {
     pub window: Window,
     /// The largest body, in bytes.
     pub body_bytes_max: NonZeroUsize,
+    /// Whose credentials it takes: test, live, or without a word both.
+    pub environment: Option<Environment>,
+}
+
+/// A route in service.
+#[derive(Debug)]
+pub struct Route {
+    /// What configuration states.
+    pub spec: RouteSpec,
+    /// Where its requests go.
+    pub upstream: Arc<Upstream>,
+    /// How its requests end.
+    pub metrics: RouteMetrics,
+}
+
+/// All routes, the most telling first.
+#[derive(Debug, Default)]
+pub struct Routes(Vec<Arc<Route>>);
+
+impl Routes {
+    /// Puts routes in the order in which they are tried.
+    pub fn new(mut routes: Vec<Arc<Route>>) -> Self {
+        let rank = |route: &Arc<Route>| {
+            let spec = &route.spec;
+            (spec.path.precedence(), !spec.hosts.is_empty(), !spec.methods.is_empty())
+        };
+        routes.sort_by_key(|route| std::cmp::Reverse(rank(route)));
+        Self(routes)
+    }
+
+    /// The route for a host (without port, any case), method and raw path.
+    pub fn find(&self, host: &str, method: &Method, path: &str) -> Option<&Arc<Route>> {
+        self.0.iter().find(|route| {
+            let spec = &route.spec;
+            spec.path.matches(path)
+                && (spec.methods.is_empty() || spec.methods.contains(method))
+                && (spec.hosts.is_empty() || spec.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)))
+        })
+    }
+
+    /// Every route.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.0.iter()
+    }
 }

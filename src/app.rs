@@ -1,0 +1,214 @@
+//! The only place that builds parts and joins them: starts the listeners, reloads, drains.
+
+mod assembly;
+mod control;
+mod reload;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::crypto::NoRandom;
+use crate::gateway::upstream::UnusableUpstream;
+use crate::replay::{FolderFault, OpenFault};
+use crate::serve::{Drain, TlsFaults, bind};
+use crate::telemetry::{Level, LogSink};
+
+use assembly::Parts;
+
+pub use reload::ReloadFault;
+
+/// How a gate is started beside its configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The file to reload from; none: the gate never reloads.
+    pub source: Option<PathBuf>,
+    /// Where log lines go.
+    pub log: LogSink,
+    /// What the gate knows of the time before its start.
+    pub past: Past,
+}
+
+/// What a gate knows of the time before its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// What the state folder says.
+    FromState,
+    /// There is none: new secrets, nothing kept. Only for demonstrations.
+    None,
+}
+
+/// Why a gate cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// A listener cannot be opened.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Certificates cannot be used.
+    #[error("certificates cannot be used:\n{0}")]
+    Tls(#[from] TlsFaults),
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] FolderFault),
+    /// The replay memory cannot be opened.
+    #[error(transparent)]
+    Replay(#[from] OpenFault),
+    /// An upstream cannot be used.
+    #[error(transparent)]
+    Upstream(#[from] UnusableUpstream),
+    /// No random bytes.
+    #[error(transparent)]
+    NoRandom(#[from] NoRandom),
+    /// A metric is registered twice: a defect.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The system gives no thread or no runtime.
+    #[error("the system gives no thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// How a gate ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Connections that were cut because the drain deadline was over.
+    pub cut: usize,
+    /// Whether the replay memory was saved; without that the next start refuses a few seconds' stamps.
+    pub saved: bool,
+}
+
+/// A gate that runs.
+pub struct Gate {
+    address: SocketAddr,
+    operations_address: SocketAddr,
+    parts: Arc<Parts>,
+    workers: Vec<JoinHandle<()>>,
+    operations: JoinHandle<()>,
+    chores: JoinHandle<()>,
+    ended: Receiver<usize>,
+    operations_drain: Drain,
+    drain_deadline: Duration,
+}
+
+impl Gate {
+    /// Starts everything and returns once it listens.
+    ///
+    /// # Errors
+    /// The first thing that cannot be had.
+    pub fn start(config: Config, clock: Clock, options: Options) -> Result<Self, StartFault> {
+        let (listener, operations) = (config.listener.address, config.operations.address);
+        let workers_count = config.workers;
+        let drain_deadline = config.listener.deadlines.drain;
+        let listen = |address| move |cause| StartFault::Listen { address, cause };
+        // Sockets first: a second gate on the same ports must not touch the state folder.
+        let sockets = bind(listener, workers_count).map_err(listen(listener))?;
+        let mut operations_sockets =
+            bind(operations, NonZeroUsize::MIN).map_err(listen(operations))?;
+        let address = first_address(&sockets)?;
+        let operations_address = first_address(&operations_sockets)?;
+        let parts = Arc::new(Parts::assemble(config, clock, options)?);
+        let (tell, ended) = mpsc::channel();
+        let workers = sockets.into_iter().enumerate().map(|(index, socket)| {
+            worker::spawn(index, socket, Arc::clone(&parts), workers_count, tell.clone())
+        });
+        let workers = workers.collect::<Result<Vec<_>, StartFault>>()?;
+        let operations_drain = Drain::new();
+        let socket = operations_sockets.pop().ok_or_else(|| io::Error::other("no socket"))?;
+        let operations =
+            control::spawn_operations(socket, Arc::clone(&parts), operations_drain.clone())?;
+        let chores = control::spawn_chores(Arc::clone(&parts))?;
+        parts.log.event(
+            Level::Info,
+            "started",
+            json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "address": address.to_string(),
+                "operations": operations_address.to_string(),
+                "workers": workers.len(),
+            }),
+        );
+        Ok(Self {
+            address,
+            operations_address,
+            parts,
+            workers,
+            operations,
+            chores,
+            ended,
+            operations_drain,
+            drain_deadline,
+        })
+    }
+
+    /// Where requests come in.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where metrics, health and readiness are asked for.
+    pub fn operations_address(&self) -> SocketAddr {
+        self.operations_address
+    }
+
+    /// Reads configuration, keys and certificates anew and applies all of it or nothing. Blocks.
+    ///
+    /// # Errors
+    /// Everything that is wrong; what was in force stays.
+    pub fn reload(&self) -> Result<(), ReloadFault> {
+        self.parts.reload()
+    }
+
+    /// Ends: not ready, nothing new accepted, requests in progress finish, then the replay memory is
+    /// saved. Blocks, at most for the drain deadline and a moment.
+    pub fn stop(self) -> Stopped {
+        self.parts.log.event(Level::Info, "draining", json!({}));
+        self.parts.drain.begin();
+        let deadline = Instant::now() + self.drain_deadline;
+        let mut cut = 0;
+        let mut waiting = self.workers.len();
+        while waiting > 0 {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            match self.ended.recv_timeout(patience) {
+                Ok(left) => {
+                    cut += left;
+                    waiting -= 1;
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    self.parts.drain.cut();
+                    cut += self.ended.iter().take(waiting).sum::<usize>();
+                    waiting = 0;
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => waiting = 0,
+            }
+        }
+        let panicked = self.workers.into_iter().filter_map(|worker| worker.join().err()).count();
+        let saved = self.parts.save() && panicked == 0;
+        self.parts.log.event(Level::Info, "stopped", json!({ "cut": cut, "saved": saved }));
+        self.operations_drain.begin();
+        self.operations_drain.cut();
+        self.parts.end();
+        // A thread that panicked has nothing left to do.
+        drop((self.operations.join(), self.chores.join()));
+        self.parts.log.close();
+        Stopped { cut, saved }
+    }
+}
+
+fn first_address(sockets: &[std::net::TcpListener]) -> Result<SocketAddr, StartFault> {
+    let first = sockets.first().map(std::net::TcpListener::local_addr);
+    Ok(first.unwrap_or_else(|| Err(io::Error::other("no socket")))?)
+}

@@ -1,0 +1,311 @@
+//! The parts of a gate, built once and shared by its threads.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use serde_json::json;
+
+use crate::clock::Clock;
+use crate::config::{Config, Listener};
+use crate::crypto::NoRandom;
+use crate::gateway::admission::Admission;
+use crate::gateway::admission::budget::Budget;
+use crate::gateway::admission::intake::Intake;
+use crate::gateway::route::{Route, Routes};
+use crate::gateway::upstream::{UnusableUpstream, Upstream};
+use crate::keyring::Keyring;
+use crate::operations::{Obstacle, Readiness};
+use crate::quota::{Addresses, Quotas};
+use crate::replay::{Marker, Memory, Opening, StateFolder};
+use crate::serve::{Connections, Drain, Settings, Tls};
+use crate::telemetry::connections::ConnectionMetrics;
+use crate::telemetry::{GateMetrics, Level, Log};
+
+use super::reload::{Fixed, Source};
+use super::{Options, Past, StartFault};
+
+/// Everything that the threads of a gate share.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) log: Log,
+    pub(super) access_log: bool,
+    pub(super) metrics: GateMetrics,
+    pub(super) connection_metrics: Arc<ConnectionMetrics>,
+    pub(super) operations_connection_metrics: Arc<ConnectionMetrics>,
+    pub(super) admission: Arc<ArcSwap<Admission>>,
+    pub(super) tls: Arc<Tls>,
+    pub(super) operations_tls: Arc<Tls>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) settings: Arc<ArcSwap<Settings>>,
+    pub(super) drain: Drain,
+    pub(super) readiness: Readiness,
+    pub(super) source: Mutex<Source>,
+    pub(super) kept: Kept,
+    state: Option<(Arc<StateFolder>, Mutex<Option<Marker>>)>,
+    ended: (Mutex<bool>, Condvar),
+}
+
+/// What outlives every reload.
+pub(super) struct Kept {
+    pub(super) memory: Arc<Memory>,
+    pub(super) quotas: Quotas,
+    pub(super) addresses: Arc<Addresses>,
+    pub(super) budget: Arc<Budget>,
+    upstreams: Mutex<Vec<Arc<Upstream>>>,
+    started: Instant,
+    longest_window_seconds: AtomicU64,
+}
+
+impl Parts {
+    /// Builds every part.
+    pub(super) fn assemble(
+        config: Config,
+        clock: Clock,
+        options: Options,
+    ) -> Result<Self, StartFault> {
+        let metrics = GateMetrics::new()?;
+        let connection_metrics = (ConnectionMetrics::new(&metrics.registry)?);
+        // The operations listener is not worth series of its own.
+        let aside = prometheus::Registry::new();
+        let operations_connection_metrics = (ConnectionMetrics::new(&aside)?);
+        let wall_millis = clock.wall_millis();
+        let tls = Tls::load(&config.listener.certificates, wall_millis)?;
+        let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
+        let dropped = metrics.log_lines_dropped.clone();
+        let log = Log::open(config.log.format, options.log, clock.clone(), dropped)?;
+        let (memory, state) = open_memory(&config, &clock, &log, options.past)?;
+        let kept = Kept {
+            memory: Arc::new(memory),
+            quotas: Quotas::default(),
+            addresses: Arc::new(Addresses::new(Addresses::ENTRIES, config.listener.failures)?),
+            budget: Budget::new(config.listener.unverified_bytes_max.get()),
+            upstreams: Mutex::new(Vec::new()),
+            started: Instant::now(),
+            longest_window_seconds: AtomicU64::new(0),
+        };
+        let state = match state {
+            Some(folder) => {
+                let folder = Arc::new(folder);
+                let memory = Arc::clone(&kept.memory);
+                let marker = Marker::start(memory, Arc::clone(&folder), clock.clone())?;
+                Some((folder, Mutex::new(Some(marker))))
+            }
+            None => None,
+        };
+        let drain = Drain::new();
+        let readiness = Readiness::new(clock.clone(), Arc::clone(&kept.memory), drain.clone());
+        let fixed = Fixed::of(&config);
+        let source = Source::new(options.source, fixed, &config.watched);
+        let settings = Arc::new(ArcSwap::from_pointee(settings(&config.listener)));
+        let connections = Connections::new(config.listener.connections.clone());
+        let access_log = config.log.access;
+        let admission = kept.admission(config, &clock, &metrics)?;
+        let parts = Self {
+            admission: Arc::new(ArcSwap::from_pointee(admission)),
+            clock,
+            log,
+            access_log,
+            metrics,
+            connection_metrics,
+            operations_connection_metrics,
+            tls: Arc::new(tls),
+            operations_tls: Arc::new(operations_tls),
+            connections,
+            settings,
+            drain,
+            readiness,
+            source: Mutex::new(source),
+            kept,
+            state,
+            ended: (Mutex::new(false), Condvar::new()),
+        };
+        parts.note_applied();
+        Ok(parts)
+    }
+
+    /// Once a second: settles the clock, forgets old claims, brings gauges up to date.
+    pub(super) fn do_chores(&self) {
+        self.clock.tick();
+        let longest = Duration::from_secs(self.kept.longest_window_seconds.load(Ordering::Relaxed));
+        self.kept.memory.sweep(self.clock.now(), longest);
+    }
+
+    /// Brings the gauges up to date that nobody counts along.
+    pub(super) fn refresh_gauges(&self) {
+        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        let metrics = &self.metrics;
+        let usage = self.kept.memory.usage();
+        metrics.replay_entries.set(gauge(usage.entries));
+        metrics.replay_capacity.set(gauge(usage.capacity));
+        let forgotten = self.kept.memory.forgotten().map_or(0, |stamp| stamp.secs());
+        metrics.replay_forgotten.set(i64::try_from(forgotten).unwrap_or(i64::MAX));
+        metrics.body_bytes.set(gauge(self.kept.budget.held()));
+        let ahead = i128::from(self.clock.now_millis()) - i128::from(self.clock.wall_millis());
+        metrics.clock_offset.set(i64::try_from(ahead).unwrap_or(i64::MAX));
+        let obstacles = self.readiness.obstacles();
+        for obstacle in Obstacle::ALL {
+            let holds = i64::from(obstacles.contains(&obstacle));
+            metrics.not_ready.with_label_values(&[obstacle.as_str()]).set(holds);
+        }
+    }
+
+    /// Says what is in force now.
+    pub(super) fn note_applied(&self) {
+        let admission = self.admission.load();
+        let credentials = i64::try_from(admission.keyring.len()).unwrap_or(i64::MAX);
+        self.metrics.credentials.set(credentials);
+        let now = i64::try_from(self.clock.wall_millis() / 1000).unwrap_or(i64::MAX);
+        self.metrics.configured_at.set(now);
+        self.connection_metrics.set_certificates(&self.tls.expiries());
+    }
+
+    /// Saves the replay memory, where a folder keeps it, and says whether that was done.
+    pub(super) fn save(&self) -> bool {
+        let Some((folder, marker)) = &self.state else { return true };
+        if let Some(marker) = lock(marker).take() {
+            marker.stop();
+        }
+        match self.kept.memory.save(folder) {
+            Ok(()) => true,
+            Err(error) => {
+                let cause = json!({ "cause": error.to_string() });
+                self.log.event(Level::Error, "replay_memory_not_saved", cause);
+                false
+            }
+        }
+    }
+
+    /// Ends the chores.
+    pub(super) fn end(&self) {
+        *lock(&self.ended.0) = true;
+        self.ended.1.notify_all();
+    }
+
+    /// Whether the gate has ended, now or within `patience`.
+    pub(super) fn has_ended_after(&self, patience: Duration) -> bool {
+        let ended = lock(&self.ended.0);
+        let waited = self.ended.1.wait_timeout_while(ended, patience, |ended| !*ended);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Kept {
+    /// Builds the snapshot that requests are admitted by.
+    pub(super) fn admission(
+        &self,
+        config: Config,
+        clock: &Clock,
+        metrics: &GateMetrics,
+    ) -> Result<Admission, Unusable> {
+        let upstreams = self.upstreams(&config, metrics)?;
+        let keyring = Keyring::build(config.merchants, &self.memory, &self.quotas)?;
+        let longest = config.routes.iter().map(|route| route.window.past.as_secs()).max();
+        let mut routes = Vec::new();
+        for spec in config.routes {
+            // Configuration names only upstreams that it defines.
+            let named = upstreams.iter().find(|upstream| upstream.spec.name == spec.upstream);
+            if let Some(upstream) = named.map(Arc::clone) {
+                let metrics = metrics.route(&spec.name);
+                routes.push(Arc::new(Route { spec, upstream, metrics }));
+            }
+        }
+        *lock(&self.upstreams) = upstreams;
+        // Raised before the wider window is in force: what it can still ask for is not dropped.
+        self.longest_window_seconds.store(longest.unwrap_or(0), Ordering::Relaxed);
+        Ok(Admission {
+            clock: clock.clone(),
+            intake: Intake::new(config.listener.head, Arc::clone(&self.addresses), self.started),
+            routes: Routes::new(routes),
+            keyring,
+            memory: Arc::clone(&self.memory),
+            addresses: Arc::clone(&self.addresses),
+            budget: Arc::clone(&self.budget),
+            body: config.listener.body,
+        })
+    }
+
+    /// Upstreams that stay as they are keep their connections.
+    fn upstreams(
+        &self,
+        config: &Config,
+        metrics: &GateMetrics,
+    ) -> Result<Vec<Arc<Upstream>>, UnusableUpstream> {
+        let known = lock(&self.upstreams);
+        let specs = config.upstreams.iter();
+        specs
+            .map(|spec| match known.iter().find(|upstream| upstream.spec == *spec) {
+                Some(upstream) => Ok(Arc::clone(upstream)),
+                None => Upstream::new(spec.clone(), metrics.upstream(&spec.name)).map(Arc::new),
+            })
+            .collect()
+    }
+}
+
+/// Why a snapshot cannot be built from a configuration that is right in itself.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error(transparent)]
+    Upstream(#[from] UnusableUpstream),
+    #[error(transparent)]
+    NoRandom(#[from] NoRandom),
+}
+
+impl From<Unusable> for StartFault {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Upstream(fault) => Self::Upstream(fault),
+            Unusable::NoRandom(fault) => Self::NoRandom(fault),
+        }
+    }
+}
+
+/// What connections that begin now are held to.
+pub(super) fn settings(listener: &Listener) -> Settings {
+    Settings {
+        deadlines: listener.deadlines,
+        pace: listener.body.pace,
+        head: listener.head,
+        http2: listener.http2,
+        requests_max: listener.connections.requests,
+    }
+}
+
+fn open_memory(
+    config: &Config,
+    clock: &Clock,
+    log: &Log,
+    past: Past,
+) -> Result<(Memory, Option<StateFolder>), StartFault> {
+    let bytes = config.replay.memory_bytes;
+    if past == Past::None {
+        return Ok((Memory::without_past(bytes)?, None));
+    }
+    let folder = StateFolder::open(&config.state)?;
+    let ahead = config.routes.iter().map(|route| route.window.ahead).max().unwrap_or_default();
+    let (memory, opening) = Memory::open(&folder, bytes, clock.now(), ahead)?;
+    report(&opening, log);
+    Ok((memory, Some(folder)))
+}
+
+/// Says what the gate knows of the time before its start.
+fn report(opening: &Opening, log: &Log) {
+    use crate::replay::Past::{None, Unknown, UpTo, Whole};
+    let (level, past) = match opening.past {
+        Whole { entries } => (Level::Info, json!({ "past": "whole", "entries": entries })),
+        UpTo(stamp) => (Level::Warn, json!({ "past": "up_to", "refused_up_to": stamp.secs() })),
+        None => (Level::Info, json!({ "past": "none" })),
+        Unknown { until } => {
+            (Level::Warn, json!({ "past": "unknown", "refused_up_to": until.secs() }))
+        }
+    };
+    log.event(level, "replay_memory_opened", past);
+    for note in &opening.notes {
+        log.event(Level::Warn, "replay_memory_note", json!({ "note": note.to_string() }));
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

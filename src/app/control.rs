@@ -1,0 +1,89 @@
+//! What must not share a core with requests: the operations listener, the once-a-second chores, and
+//! watching files for changes.
+
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde_json::json;
+
+use crate::limit::{
+    ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits, MinimumPace,
+};
+use crate::operations::Operations;
+use crate::serve::{Connections, Door, Drain, Settings, run};
+use crate::telemetry::Level;
+
+use super::StartFault;
+use super::assembly::Parts;
+use super::worker::runtime;
+
+/// How often the chores are done.
+const SECOND: Duration = Duration::from_secs(1);
+/// Every how many chores the watched files are read for changes.
+const SECONDS_BETWEEN_LOOKS: u32 = 2;
+
+/// Starts the thread of the operations listener.
+pub(super) fn spawn_operations(
+    socket: TcpListener,
+    parts: Arc<Parts>,
+    drain: Drain,
+) -> Result<JoinHandle<()>, StartFault> {
+    let thread = std::thread::Builder::new().name("operations".into());
+    let handle = thread.spawn(move || {
+        let served = runtime().and_then(|runtime| runtime.block_on(serve(socket, &parts, drain)));
+        if let Err(error) = served {
+            let cause = json!({ "cause": error.to_string() });
+            parts.log.event(Level::Error, "operations_listener_ended", cause);
+        }
+    })?;
+    Ok(handle)
+}
+
+async fn serve(socket: TcpListener, parts: &Arc<Parts>, drain: Drain) -> std::io::Result<usize> {
+    let own = Arc::clone(parts);
+    let refresh = Box::new(move || own.refresh_gauges());
+    let registry = parts.metrics.registry.clone();
+    let handler = Operations::new(registry, parts.readiness.clone(), refresh);
+    let limits = ConnectionLimits {
+        total: NonZeroUsize::MIN.saturating_add(255),
+        per_address: NonZeroUsize::MIN.saturating_add(63),
+        ..ConnectionLimits::default()
+    };
+    let settings = Settings {
+        deadlines: ConnectionDeadlines::default(),
+        pace: MinimumPace::default(),
+        head: HeadLimits::default(),
+        http2: Http2Limits::default(),
+        requests_max: limits.requests,
+    };
+    let door = Door {
+        tls: Arc::clone(&parts.operations_tls),
+        connections: Connections::new(limits),
+        settings: Arc::new(ArcSwap::from_pointee(settings)),
+        metrics: Arc::clone(&parts.operations_connection_metrics),
+        handler: Rc::new(handler),
+        drain,
+    };
+    run(socket, door).await
+}
+
+/// Starts the thread that does the chores until the gate ends.
+pub(super) fn spawn_chores(parts: Arc<Parts>) -> Result<JoinHandle<()>, StartFault> {
+    let thread = std::thread::Builder::new().name("chores".into());
+    let handle = thread.spawn(move || {
+        let mut seconds = 0_u32;
+        while !parts.has_ended_after(SECOND) {
+            seconds = seconds.wrapping_add(1);
+            parts.do_chores();
+            if seconds.is_multiple_of(SECONDS_BETWEEN_LOOKS) {
+                parts.reload_if_changed();
+            }
+        }
+    })?;
+    Ok(handle)
+}

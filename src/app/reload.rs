@@ -1,0 +1,169 @@
+//! Reload: a whole new snapshot or no change at all.
+//!
+//! Everything is read, checked and built before anything is replaced. What cannot change while the
+//! gate runs is refused by name.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::config::{Config, Faults, Log, Replay};
+use crate::crypto::{Bytes32, DigestInProgress};
+use crate::limit::Rate;
+use crate::serve::{Tls, TlsFaults};
+use crate::telemetry::Level;
+
+use super::assembly::{Parts, Unusable, lock, settings};
+
+/// Why a reload changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadFault {
+    /// The gate was started without a file.
+    #[error("the gate was started without a configuration file")]
+    NoSource,
+    /// Configuration has mistakes.
+    #[error("{0}")]
+    Config(#[from] Faults),
+    /// Certificates cannot be used.
+    #[error("certificates cannot be used:\n{0}")]
+    Tls(#[from] TlsFaults),
+    /// These settings cannot change while the gate runs.
+    #[error("these settings need a restart: {}", .0.join(", "))]
+    NeedsRestart(Vec<&'static str>),
+    /// An upstream cannot be used, or there are no random bytes.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// Where configuration comes from, and what it looked like the last time.
+pub(super) struct Source {
+    path: Option<PathBuf>,
+    fixed: Fixed,
+    watched: Vec<PathBuf>,
+    seen: Bytes32,
+}
+
+/// What cannot change while the gate runs.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Fixed {
+    address: SocketAddr,
+    operations: SocketAddr,
+    workers: NonZeroUsize,
+    state: PathBuf,
+    replay: Replay,
+    unverified_bytes_max: NonZeroUsize,
+    failures: Rate,
+    log: Log,
+}
+
+impl Fixed {
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            address: config.listener.address,
+            operations: config.operations.address,
+            workers: config.workers,
+            state: config.state.clone(),
+            replay: config.replay,
+            unverified_bytes_max: config.listener.unverified_bytes_max,
+            failures: config.listener.failures,
+            log: config.log,
+        }
+    }
+
+    fn changed(&self, new: &Self) -> Vec<&'static str> {
+        let all = [
+            (self.address != new.address, "listener.address"),
+            (self.operations != new.operations, "operations.address"),
+            (self.workers != new.workers, "workers"),
+            (self.state != new.state, "state"),
+            (self.replay != new.replay, "replay.memory"),
+            (self.unverified_bytes_max != new.unverified_bytes_max, "listener.limits.unverified"),
+            (self.failures != new.failures, "listener.failures"),
+            (self.log != new.log, "log"),
+        ];
+        all.into_iter().filter_map(|(changed, name)| changed.then_some(name)).collect()
+    }
+}
+
+impl Source {
+    pub(super) fn new(path: Option<PathBuf>, fixed: Fixed, watched: &[PathBuf]) -> Self {
+        let (watched, seen) = (watched.to_vec(), look_of(watched));
+        Self { path, fixed, watched, seen }
+    }
+}
+
+/// A digest of the contents of files; one that cannot be read counts as such.
+fn look_of(files: &[PathBuf]) -> Bytes32 {
+    let mut digest = DigestInProgress::default();
+    for file in files {
+        match std::fs::read(file).map(zeroize::Zeroizing::new) {
+            Ok(content) => digest.update(&crate::crypto::sha256(&content)),
+            Err(_) => digest.update(b"unreadable"),
+        }
+    }
+    digest.finish()
+}
+
+impl Parts {
+    /// Reads everything anew and applies all of it or nothing, says which, and counts it.
+    pub(super) fn reload(&self) -> Result<(), ReloadFault> {
+        let mut source = lock(&self.source);
+        let outcome = self.apply(&mut source);
+        let result = if outcome.is_ok() { "applied" } else { "refused" };
+        self.metrics.reloads.with_label_values(&[result]).inc();
+        match &outcome {
+            Ok(()) => self.log.event(Level::Info, "reload_applied", json!({})),
+            Err(fault) => {
+                let why = json!({ "faults": fault.to_string() });
+                self.log.event(Level::Error, "reload_refused", why);
+            }
+        }
+        outcome
+    }
+
+    /// Reloads when a watched file looks different from the last time. What was refused is not tried
+    /// again until something changes.
+    pub(super) fn reload_if_changed(&self) {
+        let changed = {
+            let source = lock(&self.source);
+            source.path.is_some() && look_of(&source.watched) != source.seen
+        };
+        if changed {
+            // The outcome is in the log and in the metrics.
+            drop(self.reload());
+        }
+    }
+
+    fn apply(&self, source: &mut Source) -> Result<(), ReloadFault> {
+        let path: &Path = source.path.as_deref().ok_or(ReloadFault::NoSource)?;
+        // Noted before reading: a file that changes in between looks different the next time.
+        source.seen = look_of(&source.watched);
+        let (config, _) = Config::load(path)?;
+        let changed = source.fixed.changed(&Fixed::of(&config));
+        if !changed.is_empty() {
+            return Err(ReloadFault::NeedsRestart(changed));
+        }
+        let wall_millis = self.clock.wall_millis();
+        let tls = Tls::load(&config.listener.certificates, wall_millis)?;
+        let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
+        let (settings, connections) = (settings(&config.listener), config.listener.connections.clone());
+        let watched = config.watched.clone();
+        let admission = self.kept.admission(config, &self.clock, &self.metrics);
+        let admission = admission.map_err(|fault: Unusable| ReloadFault::Unusable(fault.to_string()))?;
+        // From here on nothing can fail.
+        self.admission.store(Arc::new(admission));
+        self.tls.replace_with(tls);
+        self.operations_tls.replace_with(operations_tls);
+        self.settings.store(Arc::new(settings));
+        self.connections.set_limits(connections);
+        if source.watched != watched {
+            source.seen = look_of(&watched);
+            source.watched = watched;
+        }
+        self.note_applied();
+        Ok(())
+    }
+}

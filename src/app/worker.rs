@@ -1,0 +1,112 @@
+//! One core: a runtime of its own, its socket, its connections, its upstream pools.
+
+use std::io;
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use serde_json::json;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+
+use crate::app::StartFault;
+use crate::gateway::Gateway;
+use crate::gateway::answer::Body;
+use crate::gateway::forward::Forwarder;
+use crate::peer::Peer;
+use crate::serve::{Door, Handler, run};
+use crate::telemetry::{Lane, Level};
+
+use super::assembly::Parts;
+
+impl Handler for Gateway {
+    type Body = Body;
+
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: &Rc<Peer>,
+    ) -> impl Future<Output = Response<Body>> {
+        Self::handle(self, request, peer)
+    }
+}
+
+/// Starts a core. When it has drained it tells how many connections were cut.
+pub(super) fn spawn(
+    index: usize,
+    socket: TcpListener,
+    parts: Arc<Parts>,
+    cores: NonZeroUsize,
+    tell: Sender<usize>,
+) -> Result<JoinHandle<()>, StartFault> {
+    let lane_queue = parts.access_log.then(|| parts.log.queue());
+    let thread = std::thread::Builder::new().name(format!("core-{index}"));
+    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let handle = thread.spawn(move || {
+        let begun = runtime().map_err(StartFault::from).and_then(|runtime| {
+            let (clock, metrics) = (parts.clock.clone(), &parts.metrics);
+            let unrouted = metrics.route(&Arc::from("none"));
+            let lane = Lane::new(clock, metrics.stage_times(), unrouted, lane_queue)?;
+            Ok((runtime, lane))
+        });
+        let (runtime, lane) = match begun {
+            Ok(begun) => begun,
+            Err(fault) => return drop(ready.send(Err(fault))),
+        };
+        // Nobody to tell is nobody to wait for: the starter went away.
+        drop(ready.send(Ok(())));
+        let served = runtime.block_on(serve(socket, &parts, lane, cores));
+        let cut = served.unwrap_or_else(|error| {
+            let cause = json!({ "cause": error.to_string() });
+            parts.log.event(Level::Error, "listener_ended", cause);
+            0
+        });
+        drop(tell.send(cut));
+    })?;
+    let started = started.recv().unwrap_or_else(|_| Err(io::Error::other("a core ended").into()));
+    started.map(|()| handle)
+}
+
+pub(super) fn runtime() -> io::Result<LocalRuntime> {
+    Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+}
+
+async fn serve(
+    socket: TcpListener,
+    parts: &Parts,
+    lane: Lane,
+    cores: NonZeroUsize,
+) -> io::Result<usize> {
+    let gateway = Rc::new(Gateway {
+        admission: Arc::clone(&parts.admission),
+        forwarder: Forwarder::new(cores),
+        lane,
+        panics: parts.metrics.panics.clone(),
+    });
+    let own = Rc::clone(&gateway);
+    let chores = tokio::task::spawn_local(async move {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            second.tick().await;
+            own.forwarder.tidy();
+            own.lane.flush();
+        }
+    });
+    let door = Door {
+        tls: Arc::clone(&parts.tls),
+        connections: Arc::clone(&parts.connections),
+        settings: Arc::clone(&parts.settings),
+        metrics: Arc::clone(&parts.connection_metrics),
+        handler: Rc::clone(&gateway),
+        drain: parts.drain.clone(),
+    };
+    let cut = run(socket, door).await;
+    chores.abort();
+    gateway.lane.flush();
+    cut
+}

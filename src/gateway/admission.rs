@@ -1,0 +1,95 @@
+//! Who gets through: [`Admission::admit`] is the specification, one step a line.
+//!
+//! Each step takes the value of the step before and returns its own, which no one else can make. A
+//! step that is left out, doubled or moved does not compile.
+
+pub mod budget;
+mod body;
+mod claims;
+mod freshness;
+pub mod intake;
+mod opening;
+mod permission;
+mod quota;
+mod replay;
+mod routing;
+mod signature;
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use hyper::body::Incoming;
+
+use crate::clock::Clock;
+use crate::gateway::rejection::Rejection;
+use crate::gateway::route::Routes;
+use crate::keyring::Keyring;
+use crate::limit::BodyDeadlines;
+use crate::quota::Addresses;
+use crate::replay::Memory;
+
+use budget::Budget;
+use intake::{Intake, Visit};
+
+pub use body::Held;
+pub use opening::{Admitted, Outbound};
+
+/// What admission reads and writes: one immutable snapshot of routes and keys, and the parts that
+/// outlive every reload.
+pub struct Admission {
+    /// The gate's time.
+    pub clock: Clock,
+    /// The door's own rules.
+    pub intake: Intake,
+    /// Where requests go.
+    pub routes: Routes,
+    /// Who may sign.
+    pub keyring: Keyring,
+    /// What was accepted before.
+    pub memory: Arc<Memory>,
+    /// Addresses that keep failing, and those that verified a request of late.
+    pub addresses: Arc<Addresses>,
+    /// Memory for bodies.
+    pub budget: Arc<Budget>,
+    /// How long a body may take.
+    pub body: BodyDeadlines,
+}
+
+impl Admission {
+    /// Admits a request or says why not, and notes a failure against the address.
+    ///
+    /// # Errors
+    /// The rejection of the first step that says no.
+    pub async fn admit(
+        &self,
+        head: Parts,
+        body: &mut Incoming,
+        visit: Visit,
+    ) -> Result<Admitted, Rejection> {
+        let ip = visit.peer.ip;
+        let outcome = self.steps(head, body, visit).await;
+        self.intake.settle(ip, outcome.as_ref().err().copied());
+        outcome
+    }
+
+    /// Every request passes these steps, in this order, or is rejected.
+    async fn steps(
+        &self,
+        head: Parts,
+        body: &mut Incoming,
+        visit: Visit,
+    ) -> Result<Admitted, Rejection> {
+        let entered = self.intake.enter(head, visit, self.clock.now())?;
+        let routed = routing::find(&self.routes, entered)?;
+        let claimed = claims::read(routed)?;
+        let fresh = freshness::check(claimed)?;
+        let keys = self.keyring.verifying_keys(fresh.claims(), &fresh.route().spec.scheme, fresh.now());
+        let memory = self.budget.open(fresh.peer.ip, fresh.trusted());
+        let received = body::receive(fresh, body, memory, self.body).await?;
+        let verified = signature::verify(received, keys, &self.addresses).await?;
+        let permitted = permission::check(verified)?;
+        let unseen = replay::claim(&self.memory, permitted).await?;
+        let granted = quota::spend(unseen)?;
+        Ok(opening::open(granted))
+    }
+}

@@ -1,0 +1,46 @@
+//! Seventh step: what the credential may do. [`Permitted`] comes from an address, to a place and in
+//! an environment that its owner agreed to. Only the owner learns of these refusals.
+
+use std::ops::Deref;
+
+use crate::gateway::admission::signature::Verified;
+use crate::gateway::rejection::Rejection;
+
+/// A request that its credential may make.
+#[must_use]
+pub struct Permitted {
+    verified: Verified,
+}
+
+/// Checks address, environment and scopes.
+///
+/// # Errors
+/// `address_not_allowed` or `not_in_scope`.
+pub(super) fn check(verified: Verified) -> Result<Permitted, Rejection> {
+    let credential = verified.credential();
+    if !credential.allows_address(verified.ip()) {
+        return Err(Rejection::AddressNotAllowed);
+    }
+    let head = verified.head();
+    let environment = verified.route().spec.environment;
+    if environment.is_some_and(|own| own != credential.environment)
+        || !credential.allows(&head.method, head.uri.path())
+    {
+        return Err(Rejection::NotInScope);
+    }
+    Ok(Permitted { verified })
+}
+
+impl Permitted {
+    pub(super) fn into_verified(self) -> Verified {
+        self.verified
+    }
+}
+
+impl Deref for Permitted {
+    type Target = Verified;
+
+    fn deref(&self) -> &Verified {
+        &self.verified
+    }
+}

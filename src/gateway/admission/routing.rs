@@ -1,0 +1,46 @@
+//! Second step: the route. [`Routed`] is a request that is going somewhere.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::gateway::admission::intake::Entered;
+use crate::gateway::rejection::Rejection;
+use crate::gateway::route::{Route, Routes};
+
+/// A request with its route.
+#[must_use]
+pub struct Routed {
+    entered: Entered,
+    route: Arc<Route>,
+}
+
+/// Finds the route of a request.
+///
+/// # Errors
+/// `no_route` when nothing is configured for its host, method and path.
+pub(super) fn find(routes: &Routes, entered: Entered) -> Result<Routed, Rejection> {
+    let head = entered.head();
+    let route = routes.find(entered.host(), &head.method, head.uri.path());
+    let route = Arc::clone(route.ok_or(Rejection::NoRoute)?);
+    entered.record.is_for(route.metrics.clone());
+    Ok(Routed { entered, route })
+}
+
+impl Routed {
+    /// The route.
+    pub fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    pub(super) fn into_entered(self) -> (Entered, Arc<Route>) {
+        (self.entered, self.route)
+    }
+}
+
+impl Deref for Routed {
+    type Target = Entered;
+
+    fn deref(&self) -> &Entered {
+        &self.entered
+    }
+}

@@ -1,0 +1,246 @@
+//! From an outcome to an answer: one table of status, code, title and what became of the request.
+//!
+//! Refusals are problem details (RFC 9457). A refusal never breaks the connection under the client:
+//! a little of an unread body is read and thrown away, and where more is left the answer says that
+//! the connection closes.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use http::{HeaderName, Response, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use crate::gateway::forward::{UpstreamBody, UpstreamFault};
+use crate::gateway::rejection::Rejection;
+use crate::telemetry::{Code, RequestId};
+
+mod problem;
+
+const X_COUNTERSIGN_REQUEST_ID: HeaderName = HeaderName::from_static("x-countersign-request-id");
+
+/// Unread body that is thrown away before a refusal, in bytes.
+const DRAIN_BYTES_MAX: usize = 64 * 1024;
+/// How long that may take.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// What came of a request.
+pub enum Outcome {
+    /// The upstream answered.
+    Answered(Box<Response<UpstreamBody>>),
+    /// The gate said no.
+    Rejected(Rejection),
+    /// The upstream failed.
+    Failed(UpstreamFault),
+}
+
+impl From<Result<Response<UpstreamBody>, UpstreamFault>> for Outcome {
+    fn from(result: Result<Response<UpstreamBody>, UpstreamFault>) -> Self {
+        result.map_or_else(Self::Failed, |answer| Self::Answered(Box::new(answer)))
+    }
+}
+
+impl From<Rejection> for Outcome {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+/// Whether the upstream got the request, for a caller who must know if money may have moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Forwarded {
+    No,
+    Maybe,
+    Earlier,
+}
+
+/// How an outcome looks from outside.
+struct Face {
+    status: StatusCode,
+    code: Code,
+    title: &'static str,
+    forwarded: Forwarded,
+}
+
+/// What of the request matters for its answer.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    /// Over HTTP/1: the connection can be told to close.
+    pub http1: bool,
+    /// The client waits with the body until it is asked for (RFC 9110, section 10.1.1).
+    pub expects_continue: bool,
+}
+
+/// The body of an answer.
+pub enum Body {
+    /// A problem, until it is sent.
+    Problem(Option<Bytes>),
+    /// An upstream's answer.
+    Upstream(UpstreamBody),
+}
+
+/// Answers an outcome, after what is left of the request body was drained or given up.
+pub async fn respond(
+    outcome: Outcome,
+    unread: &mut Incoming,
+    asked: Asked,
+    id: &RequestId,
+) -> (Response<Body>, Code) {
+    let rejection = match outcome {
+        Outcome::Answered(answer) => {
+            let mut answer = answer.map(Body::Upstream);
+            answer.headers_mut().insert(X_COUNTERSIGN_REQUEST_ID, id.header());
+            return (answer, Code::Forwarded);
+        }
+        Outcome::Rejected(rejection) => Some(rejection),
+        Outcome::Failed(_) => None,
+    };
+    let face = face(&outcome);
+    let finished = unread.is_end_stream()
+        || (!asked.expects_continue
+            && rejection != Some(Rejection::BodyTooSlow)
+            && Box::pin(drain(unread)).await);
+    let text = problem::text(&face, rejection, id);
+    let mut answer = Response::new(Body::Problem(Some(text)));
+    *answer.status_mut() = face.status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_COUNTERSIGN_REQUEST_ID, id.header());
+    if face.status == StatusCode::UNAUTHORIZED {
+        // RFC 9110, section 15.5.2, demands a challenge.
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Countersign"));
+    }
+    if let Some(Rejection::RateLimited(wait)) = rejection {
+        headers.insert(RETRY_AFTER, HeaderValue::from(problem::whole_seconds(wait)));
+    }
+    if asked.http1 && !finished {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    (answer, face.code)
+}
+
+/// Throws a little of a body away and says whether that was all of it.
+async fn drain(unread: &mut Incoming) -> bool {
+    let mut left = DRAIN_BYTES_MAX;
+    let draining = async {
+        while let Some(frame) = unread.frame().await {
+            let Ok(frame) = frame else { return false };
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(bytes) else { return false };
+            left = rest;
+        }
+        true
+    };
+    timeout(DRAIN_TIME_MAX, draining).await.unwrap_or(false)
+}
+
+/// The table.
+fn face(outcome: &Outcome) -> Face {
+    use Forwarded::{Earlier, Maybe, No};
+    let (status, code, title, forwarded) = match outcome {
+        Outcome::Answered(answer) => (answer.status(), Code::Forwarded, "Forwarded", Maybe),
+        Outcome::Failed(fault) => match fault {
+            UpstreamFault::Unreachable => {
+                (StatusCode::BAD_GATEWAY, Code::UpstreamUnreachable, "Service unreachable", No)
+            }
+            UpstreamFault::TimedOut => {
+                (StatusCode::GATEWAY_TIMEOUT, Code::UpstreamTimedOut, "Service timed out", Maybe)
+            }
+            UpstreamFault::Broke => {
+                (StatusCode::BAD_GATEWAY, Code::UpstreamBroke, "Service broke off", Maybe)
+            }
+        },
+        Outcome::Rejected(rejection) => {
+            let (status, code, title) = refusal(*rejection);
+            (status, code, title, if code == Code::Replayed { Earlier } else { No })
+        }
+    };
+    Face { status, code, title, forwarded }
+}
+
+fn refusal(rejection: Rejection) -> (StatusCode, Code, &'static str) {
+    match rejection {
+        Rejection::BadRequest(_) => (StatusCode::BAD_REQUEST, Code::BadRequest, "Bad request"),
+        Rejection::HeadersTooLarge => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Code::HeadersTooLarge,
+            "Headers too large",
+        ),
+        Rejection::UnsupportedEncoding => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Code::UnsupportedEncoding,
+            "Content coding not supported",
+        ),
+        Rejection::Misdirected => {
+            (StatusCode::MISDIRECTED_REQUEST, Code::Misdirected, "Misdirected request")
+        }
+        Rejection::NoRoute => (StatusCode::NOT_FOUND, Code::NoRoute, "No route"),
+        Rejection::MissingHeader(_) => {
+            (StatusCode::UNAUTHORIZED, Code::MissingHeader, "Header missing")
+        }
+        Rejection::MalformedHeader(_) => {
+            (StatusCode::UNAUTHORIZED, Code::MalformedHeader, "Header malformed")
+        }
+        Rejection::StaleTimestamp(_) => {
+            (StatusCode::UNAUTHORIZED, Code::StaleTimestamp, "Timestamp not acceptable")
+        }
+        Rejection::BodyTooLarge(_) => {
+            (StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, "Body too large")
+        }
+        Rejection::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, Code::BodyTooSlow, "Body too slow"),
+        Rejection::InvalidSignature => {
+            (StatusCode::UNAUTHORIZED, Code::InvalidSignature, "Invalid signature")
+        }
+        Rejection::AddressNotAllowed => {
+            (StatusCode::FORBIDDEN, Code::AddressNotAllowed, "Address not allowed")
+        }
+        Rejection::NotInScope => (StatusCode::FORBIDDEN, Code::NotInScope, "Not in scope"),
+        Rejection::Replayed => (StatusCode::CONFLICT, Code::Replayed, "Request seen before"),
+        Rejection::RateLimited(_) => {
+            (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, "Too many requests")
+        }
+        Rejection::Busy => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, "Busy"),
+        Rejection::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "Internal error"),
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match &mut *self {
+            Self::Problem(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Problem(text) => text.is_none(),
+            Self::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Problem(text) => {
+                let bytes = text.as_ref().map_or(0, Bytes::len);
+                SizeHint::with_exact(u64::try_from(bytes).unwrap_or(u64::MAX))
+            }
+            Self::Upstream(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Headers across the gate: what ends here, what is set here, and framing made anew both ways
+//! (RFC 9110, section 7.6.1).
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
+use http::{Method, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use smallvec::SmallVec;
+
+use crate::gateway::admission::Outbound;
+
+use super::UpstreamFault;
+use super::pieces::Pieces;
+use super::pool::Lease;
+use super::response::UpstreamBody;
+
+const X_COUNTERSIGN_MERCHANT: HeaderName = HeaderName::from_static("x-countersign-merchant");
+const X_COUNTERSIGN_CREDENTIAL: HeaderName = HeaderName::from_static("x-countersign-credential");
+const X_COUNTERSIGN_ENVIRONMENT: HeaderName = HeaderName::from_static("x-countersign-environment");
+const X_COUNTERSIGN_REQUEST_ID: HeaderName = HeaderName::from_static("x-countersign-request-id");
+const X_COUNTERSIGN_VERIFIED_AT: HeaderName = HeaderName::from_static("x-countersign-verified-at");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The request as the upstream gets it: credentials and everything hop by hop left out, identity set.
+pub(super) fn towards_upstream(outbound: Outbound) -> Request<Pieces> {
+    let Outbound { head, authority, now, body, route, credential, visit } = outbound;
+    let mut headers = head.headers;
+    let ends_here = route.spec.scheme.credential_headers();
+    remove(&mut headers, |name| {
+        is_hop_by_hop(name) || is_set_here(name) || ends_here.iter().any(|own| own == name)
+    });
+    if body.present || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.bytes));
+    }
+    headers.insert(HOST, authority);
+    headers.insert(X_FORWARDED_FOR, visit.peer.forwarded_for.clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    headers.insert(X_COUNTERSIGN_MERCHANT, credential.merchant.header.clone());
+    headers.insert(X_COUNTERSIGN_CREDENTIAL, credential.header.clone());
+    let environment = HeaderValue::from_static(credential.environment.as_str());
+    headers.insert(X_COUNTERSIGN_ENVIRONMENT, environment);
+    headers.insert(X_COUNTERSIGN_REQUEST_ID, visit.record.id().header());
+    headers.insert(X_COUNTERSIGN_VERIFIED_AT, HeaderValue::from(now.secs()));
+    let mut request = Request::new(Pieces::new(body));
+    *request.method_mut() = head.method;
+    *request.uri_mut() = origin_form(head.uri);
+    *request.headers_mut() = headers;
+    request
+}
+
+/// The answer as the client gets it.
+///
+/// # Errors
+/// `Broke` for an answer that no client may see: a change of protocol that nobody asked for, or a
+/// transfer coding other than `chunked`.
+pub(super) fn towards_client(
+    (answer, lease): (Response<Incoming>, Lease),
+) -> Result<Response<UpstreamBody>, UpstreamFault> {
+    let (mut head, body) = answer.into_parts();
+    let codings: SmallVec<[_; 1]> = head.headers.get_all(TRANSFER_ENCODING).iter().collect();
+    let coded = !codings.is_empty();
+    let chunked = codings.iter().all(|one| one.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if head.status == StatusCode::SWITCHING_PROTOCOLS || !chunked || codings.len() > 1 {
+        return Err(UpstreamFault::Broke);
+    }
+    remove(&mut head.headers, |name| {
+        is_hop_by_hop(name) || (coded && name == CONTENT_LENGTH) || name == X_COUNTERSIGN_REQUEST_ID
+    });
+    head.version = http::Version::HTTP_11;
+    head.extensions = http::Extensions::new();
+    Ok(Response::from_parts(head, UpstreamBody::new(body, lease)))
+}
+
+/// Removes every field whose name is told, and every field that `Connection` names.
+fn remove(headers: &mut HeaderMap, ends: impl Fn(&HeaderName) -> bool) {
+    let named = named_by_connection(headers);
+    let gone: SmallVec<[HeaderName; 8]> =
+        headers.keys().filter(|name| ends(name) || named.contains(name)).cloned().collect();
+    for name in &gone {
+        headers.remove(name);
+    }
+}
+
+fn named_by_connection(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
+    let lists = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "expect"
+            | "http2-settings"
+            | "keep-alive"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    ) || name.as_str().starts_with("proxy-")
+}
+
+/// What a client may not tell the upstream, because the gate does or because nobody should.
+fn is_set_here(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-countersign-")
+        || name.starts_with("x-forwarded-")
+        || matches!(name, "forwarded" | "x-real-ip" | "true-client-ip" | "client-ip" | "via")
+}
+
+fn origin_form(uri: Uri) -> Uri {
+    if uri.scheme().is_none() {
+        return uri;
+    }
+    uri.into_parts().path_and_query.map(Uri::from).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_connection_names_goes_too() {
+        let mut headers = HeaderMap::new();
+        headers.insert("connection", "close, X-Secret".parse().unwrap());
+        headers.insert("x-secret", "1".parse().unwrap());
+        headers.insert("proxy-authorization", "1".parse().unwrap());
+        headers.insert("accept", "*/*".parse().unwrap());
+        remove(&mut headers, is_hop_by_hop);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+    }
+
+    #[test]
+    fn targets_keep_their_bytes() {
+        let uri: Uri = "https://h:1/a%20b?x=%7e&&y".parse().unwrap();
+        assert_eq!(origin_form(uri).to_string(), "/a%20b?x=%7e&&y");
+        assert_eq!(origin_form("/a?".parse().unwrap()).to_string(), "/a?");
+    }
+}

@@ -1,0 +1,120 @@
+//! Every way in which the gate says no. A closed list, in the order of the path.
+//!
+//! Payloads are what helps the caller, and never text that came from outside.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::limit::Window;
+
+/// The gate works and says no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// Framing, target, method or Host are not such that every program reads them alike.
+    BadRequest(Flaw),
+    /// A header value, the header list or the target is too large.
+    HeadersTooLarge,
+    /// The body has a content coding.
+    UnsupportedEncoding,
+    /// The host is not one that the TLS connection is for.
+    Misdirected,
+    /// Nothing is configured for this host, path and method.
+    NoRoute,
+    /// A claim is absent; the name of its header.
+    MissingHeader(&'static str),
+    /// A claim is repeated or not of its form; the name of its header.
+    MalformedHeader(&'static str),
+    /// The timestamp is out of its window, or may have been accepted already.
+    StaleTimestamp(Stale),
+    /// The body is larger than its route takes, in bytes.
+    BodyTooLarge(usize),
+    /// The body did not come in time.
+    BodyTooSlow,
+    /// Unknown key, key not in use or wrong signature: nobody learns which.
+    InvalidSignature,
+    /// The credential may not be used from this address.
+    AddressNotAllowed,
+    /// The credential may not call this.
+    NotInScope,
+    /// The same request was accepted before.
+    Replayed,
+    /// A limit is used up, for so long.
+    RateLimited(Duration),
+    /// The gate cannot take this on now.
+    Busy,
+    /// A defect of the gate.
+    Internal,
+}
+
+/// What is wrong with a request before anybody looks at its claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// `CONNECT`, `TRACE`, or a method that is too long.
+    Method,
+    /// Not `/path?query` in visible ASCII, or a path with two readings.
+    Target,
+    /// `Host` or `:authority` is absent, repeated, different or not a host.
+    Host,
+    /// A transfer coding other than `chunked`.
+    TransferEncoding,
+    /// An expectation other than `100-continue`.
+    Expect,
+    /// A request to change the protocol.
+    Upgrade,
+    /// A field name with an underscore, which some programs read as a hyphen.
+    FieldName,
+    /// A field that must be single comes twice.
+    Repeated,
+    /// The body broke off or its framing is broken.
+    Body,
+}
+
+/// Why a timestamp is not good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// What is wrong with it.
+    pub reason: StaleReason,
+    /// The gate's time.
+    pub now: Timestamp,
+    /// The window of the route.
+    pub window: Window,
+}
+
+/// What is wrong with a timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaleReason {
+    /// Older than the window.
+    TooOld,
+    /// Further ahead than the window.
+    TooFarAhead,
+    /// So old that the gate no longer knows whether it accepted it.
+    MayHaveBeenAccepted,
+}
+
+impl Flaw {
+    /// One sentence for the caller.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::Method => "The method is CONNECT, TRACE or too long.",
+            Self::Target => {
+                "The target is not a path in visible ASCII that every program reads alike: no empty \
+                 segments, no dot segments, no escaped slashes, no broken escapes."
+            }
+            Self::Host => "There must be exactly one valid Host.",
+            Self::TransferEncoding => "The only transfer coding is chunked.",
+            Self::Expect => "The only expectation is 100-continue.",
+            Self::Upgrade => "The protocol cannot be changed here.",
+            Self::FieldName => "A header name holds an underscore.",
+            Self::Repeated => "A header that must be single comes more than once.",
+            Self::Body => "The body broke off or its framing is broken.",
+        }
+    }
+}
+
+impl Rejection {
+    /// Whether it counts as a failed admission of the address that it came from. The gate's own
+    /// trouble does not, nor do limits, which would otherwise never end.
+    pub fn counts_against_address(self) -> bool {
+        !matches!(self, Self::RateLimited(_) | Self::Busy | Self::Internal)
+    }
+}

@@ -1,0 +1,153 @@
+//! The operations listener: `/metrics`, `/healthz`, `/readyz`. It reads what others keep and changes
+//! nothing.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use prometheus::Registry;
+use serde_json::json;
+
+use crate::clock::{Clock, ClockState};
+use crate::peer::Peer;
+use crate::replay::{Memory, NotReady};
+use crate::serve::{Drain, Handler};
+use crate::telemetry::encode;
+
+/// What operators and their programs ask.
+pub struct Operations {
+    registry: Registry,
+    readiness: Readiness,
+    /// Brings the gauges up to date that nobody counts along.
+    refresh: Box<dyn Fn()>,
+}
+
+/// Whether the gate can take requests, and if not, why.
+#[derive(Clone)]
+pub struct Readiness {
+    clock: Clock,
+    memory: Arc<Memory>,
+    drain: Drain,
+}
+
+/// A reason not to be ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The gate was told to stop.
+    Draining,
+    /// The wall clock jumped ahead and the jump does not count yet.
+    ClockSteppedAhead,
+    /// The wall clock is far behind the gate's time.
+    ClockBehind,
+    /// What was accepted before the start is not known yet.
+    PastUnknown,
+    /// The mark in the state folder cannot be written.
+    MarkOverdue,
+}
+
+impl Obstacle {
+    /// Every obstacle.
+    pub const ALL: [Self; 5] = [
+        Self::Draining,
+        Self::ClockSteppedAhead,
+        Self::ClockBehind,
+        Self::PastUnknown,
+        Self::MarkOverdue,
+    ];
+
+    /// Its name in answers and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::ClockSteppedAhead => "clock_stepped_ahead",
+            Self::ClockBehind => "clock_behind",
+            Self::PastUnknown => "past_unknown",
+            Self::MarkOverdue => "mark_overdue",
+        }
+    }
+}
+
+impl Readiness {
+    /// Asks these three.
+    pub fn new(clock: Clock, memory: Arc<Memory>, drain: Drain) -> Self {
+        Self { clock, memory, drain }
+    }
+
+    /// Everything that is in the way; nothing when the gate is ready.
+    pub fn obstacles(&self) -> Vec<Obstacle> {
+        let draining = self.drain.has_begun().then_some(Obstacle::Draining);
+        let clock = match self.clock.state() {
+            ClockState::Good => None,
+            ClockState::SteppedAhead { .. } => Some(Obstacle::ClockSteppedAhead),
+            ClockState::Behind { .. } => Some(Obstacle::ClockBehind),
+        };
+        let memory = match self.memory.ready(self.clock.now()) {
+            Ok(()) => None,
+            Err(NotReady::PastUnknown { .. }) => Some(Obstacle::PastUnknown),
+            Err(NotReady::MarkOverdue { .. }) => Some(Obstacle::MarkOverdue),
+            Err(NotReady::Closed) => Some(Obstacle::Draining),
+        };
+        let mut all: Vec<_> = [draining, clock, memory].into_iter().flatten().collect();
+        all.dedup();
+        all
+    }
+}
+
+impl Operations {
+    /// Answers from a registry and a readiness; `refresh` runs before every scrape.
+    pub fn new(registry: Registry, readiness: Readiness, refresh: Box<dyn Fn()>) -> Self {
+        Self { registry, readiness, refresh }
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        const JSON: &str = "application/json";
+        if *method != Method::GET && *method != Method::HEAD {
+            let text = json!({ "error": "only GET and HEAD" }).to_string();
+            return text_answer(StatusCode::METHOD_NOT_ALLOWED, JSON, text.into());
+        }
+        match path {
+            "/metrics" => {
+                (self.refresh)();
+                match encode(&self.registry) {
+                    Ok(text) => text_answer(StatusCode::OK, "text/plain; version=0.0.4", text),
+                    Err(_) => text_answer(StatusCode::INTERNAL_SERVER_ERROR, JSON, Vec::new()),
+                }
+            }
+            "/healthz" => text_answer(StatusCode::OK, JSON, b"{\"alive\":true}".to_vec()),
+            "/readyz" => {
+                let obstacles = self.readiness.obstacles();
+                let names: Vec<_> = obstacles.iter().map(|one| one.as_str()).collect();
+                let status = match names.is_empty() {
+                    true => StatusCode::OK,
+                    false => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                let text = json!({ "ready": names.is_empty(), "obstacles": names }).to_string();
+                text_answer(status, JSON, text.into())
+            }
+            _ => {
+                let text = json!({ "paths": ["/metrics", "/healthz", "/readyz"] }).to_string();
+                text_answer(StatusCode::NOT_FOUND, JSON, text.into())
+            }
+        }
+    }
+}
+
+impl Handler for Operations {
+    type Body = Full<Bytes>;
+
+    async fn handle(&self, request: Request<Incoming>, _: &Rc<Peer>) -> Response<Full<Bytes>> {
+        self.answer(request.method(), request.uri().path())
+    }
+}
+
+fn text_answer(status: StatusCode, kind: &'static str, text: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from(text)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

@@ -1,0 +1,88 @@
+//! How a request can end: the closed list behind answers, metric labels and log lines.
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
+        /// How a request ended.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: [Self; [$($text),+].len()] = [$(Self::$name),+];
+
+            /// Its text in answers, labels and logs.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The upstream answered.
+    Forwarded = "forwarded",
+    /// See [`Rejection`](crate::gateway::rejection::Rejection) for this and the following.
+    BadRequest = "bad_request",
+    /// The head is too large.
+    HeadersTooLarge = "headers_too_large",
+    /// The body has a content coding.
+    UnsupportedEncoding = "unsupported_encoding",
+    /// The host does not belong to the connection.
+    Misdirected = "misdirected",
+    /// No route.
+    NoRoute = "no_route",
+    /// A claim is absent.
+    MissingHeader = "missing_header",
+    /// A claim is malformed.
+    MalformedHeader = "malformed_header",
+    /// The timestamp is not good.
+    StaleTimestamp = "stale_timestamp",
+    /// The body is too large.
+    BodyTooLarge = "body_too_large",
+    /// The body is too slow.
+    BodyTooSlow = "body_too_slow",
+    /// The signature is not good.
+    InvalidSignature = "invalid_signature",
+    /// The address is not allowed.
+    AddressNotAllowed = "address_not_allowed",
+    /// Out of scope.
+    NotInScope = "not_in_scope",
+    /// Seen before.
+    Replayed = "replayed",
+    /// Over a limit.
+    RateLimited = "rate_limited",
+    /// No capacity.
+    Busy = "busy",
+    /// A defect.
+    Internal = "internal",
+    /// No connection to the upstream.
+    UpstreamUnreachable = "upstream_unreachable",
+    /// The upstream did not answer in time.
+    UpstreamTimedOut = "upstream_timed_out",
+    /// The upstream broke off.
+    UpstreamBroke = "upstream_broke",
+}
+
+impl Code {
+    /// Its place in [`Code::ALL`].
+    #[expect(clippy::as_conversions, reason = "the number of a fieldless variant")]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn index_is_the_place_in_all() {
+        for (index, code) in Code::ALL.into_iter().enumerate() {
+            assert_eq!(code.index(), index);
+        }
+    }
+}

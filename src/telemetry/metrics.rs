@@ -1,0 +1,244 @@
+//! The Prometheus series of the gate. Every label set is closed: names from configuration, codes,
+//! stages. Handles are made once; nothing is looked up on the path of a request.
+
+use std::sync::Arc;
+
+use prometheus::core::Collector;
+use prometheus::local::LocalHistogram;
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use super::code::Code;
+use super::record::Stage;
+
+/// Upper bounds in seconds, from well below a MAC to the longest deadline.
+const SECONDS: [f64; 18] = [
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025,
+    0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+];
+
+/// Every series of the gate that is not of connections.
+#[derive(Clone, Debug)]
+pub struct GateMetrics {
+    /// Where all series are registered.
+    pub registry: Registry,
+    requests: IntCounterVec,
+    stages: HistogramVec,
+    total: Histogram,
+    upstream_connections: IntGaugeVec,
+    upstream_opened: IntCounterVec,
+    upstream_retries: IntCounterVec,
+    /// Reloads by `result`: `applied`, `refused`.
+    pub reloads: IntCounterVec,
+    /// When configuration was last applied, in Unix seconds.
+    pub configured_at: IntGauge,
+    /// Requests that ended in a panic.
+    pub panics: IntCounter,
+    /// Log lines that were dropped because nobody took them.
+    pub log_lines_dropped: IntCounter,
+    /// Bytes of request bodies in memory.
+    pub body_bytes: IntGauge,
+    /// Entries in the replay memory.
+    pub replay_entries: IntGauge,
+    /// Entries that the replay memory has room for.
+    pub replay_capacity: IntGauge,
+    /// The newest timestamp that the replay memory has forgotten, in Unix seconds.
+    pub replay_forgotten: IntGauge,
+    /// How far the wall clock is from the gate's time, in milliseconds.
+    pub clock_offset: IntGauge,
+    /// Why the gate is not ready by `reason`; 1 while it holds.
+    pub not_ready: IntGaugeVec,
+    /// Credentials in service.
+    pub credentials: IntGauge,
+}
+
+/// How the requests of one route end.
+#[derive(Clone, Debug)]
+pub struct RouteMetrics {
+    name: Arc<str>,
+    by_code: Arc<[IntCounter]>,
+}
+
+/// What is counted of one upstream.
+#[derive(Clone, Debug)]
+pub struct UpstreamMetrics {
+    /// Connections open now.
+    pub connections: IntGauge,
+    /// Connections opened so far.
+    pub opened: IntCounter,
+    /// Requests sent again on another connection.
+    pub retries: IntCounter,
+}
+
+/// The stage histograms of one core: filled without sharing, handed over once in a while.
+#[derive(Debug)]
+pub struct StageTimes {
+    stages: [LocalHistogram; Stage::ALL.len()],
+    total: LocalHistogram,
+}
+
+impl GateMetrics {
+    /// Registers every series.
+    ///
+    /// # Errors
+    /// When a name is registered already.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let all = Register(&registry);
+        let metrics = Self {
+            requests: all.counters("requests_total", "Requests by route and outcome", &["route", "code"])?,
+            stages: all.add(HistogramVec::new(
+                seconds("request_stage_seconds", "Time that requests spend in each stage"),
+                &["stage"],
+            )?)?,
+            total: all.add(Histogram::with_opts(seconds(
+                "request_seconds",
+                "Time from the head of a request to the head of its answer",
+            ))?)?,
+            upstream_connections: all.gauges(
+                "upstream_connections",
+                "Open connections to an upstream",
+                &["upstream"],
+            )?,
+            upstream_opened: all.counters(
+                "upstream_connections_opened_total",
+                "Connections opened to an upstream",
+                &["upstream"],
+            )?,
+            upstream_retries: all.counters(
+                "upstream_retries_total",
+                "Requests sent again on another connection",
+                &["upstream"],
+            )?,
+            reloads: all.counters("reloads_total", "Reloads of configuration", &["result"])?,
+            configured_at: all.gauge("configured_at_seconds", "When configuration was applied")?,
+            panics: all.counter("panics_total", "Requests that ended in a panic")?,
+            log_lines_dropped: all.counter("log_lines_dropped_total", "Log lines that nobody took")?,
+            body_bytes: all.gauge("body_bytes", "Request bodies in memory, in bytes")?,
+            replay_entries: all.gauge("replay_entries", "Entries in the replay memory")?,
+            replay_capacity: all.gauge("replay_entries_max", "Room in the replay memory, in entries")?,
+            replay_forgotten: all.gauge(
+                "replay_forgotten_seconds",
+                "Newest timestamp that the replay memory has forgotten",
+            )?,
+            clock_offset: all.gauge(
+                "clock_offset_milliseconds",
+                "How far the gate's time is ahead of the wall clock",
+            )?,
+            not_ready: all.gauges("not_ready", "Why the gate is not ready", &["reason"])?,
+            credentials: all.gauge("credentials", "Credentials in the keyring")?,
+            registry: registry.clone(),
+        };
+        Ok(metrics)
+    }
+
+    /// The counters of a route.
+    pub fn route(&self, name: &Arc<str>) -> RouteMetrics {
+        let counter = |code: Code| self.requests.with_label_values(&[&**name, code.as_str()]);
+        RouteMetrics { name: Arc::clone(name), by_code: Code::ALL.map(counter).into() }
+    }
+
+    /// The series of an upstream.
+    pub fn upstream(&self, name: &str) -> UpstreamMetrics {
+        UpstreamMetrics {
+            connections: self.upstream_connections.with_label_values(&[name]),
+            opened: self.upstream_opened.with_label_values(&[name]),
+            retries: self.upstream_retries.with_label_values(&[name]),
+        }
+    }
+
+    /// The stage histograms for one core.
+    pub fn stage_times(&self) -> StageTimes {
+        let local = |stage: Stage| self.stages.with_label_values(&[stage.as_str()]).local();
+        StageTimes { stages: Stage::ALL.map(local), total: self.total.local() }
+    }
+}
+
+impl RouteMetrics {
+    /// The route's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Counts one request.
+    pub fn count(&self, code: Code) {
+        if let Some(counter) = self.by_code.get(code.index()) {
+            counter.inc();
+        }
+    }
+}
+
+impl StageTimes {
+    /// Notes seconds spent in a stage.
+    pub fn observe(&self, stage: Stage, seconds: f64) {
+        if let Some(histogram) = self.stages.get(stage.index()) {
+            histogram.observe(seconds);
+        }
+    }
+
+    /// Notes the seconds of a whole request.
+    pub fn observe_total(&self, seconds: f64) {
+        self.total.observe(seconds);
+    }
+
+    /// Hands over what was noted.
+    pub fn flush(&self) {
+        self.stages.iter().for_each(LocalHistogram::flush);
+        self.total.flush();
+    }
+}
+
+/// Every series as text (Prometheus exposition format 0.0.4).
+///
+/// # Errors
+/// When a series cannot be written.
+pub fn encode(registry: &Registry) -> Result<Vec<u8>, prometheus::Error> {
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    Ok(text)
+}
+
+fn seconds(name: &str, help: &str) -> HistogramOpts {
+    HistogramOpts::new(name, help).namespace("countersign").buckets(SECONDS.to_vec())
+}
+
+struct Register<'a>(&'a Registry);
+
+impl Register<'_> {
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.add(IntCounter::with_opts(opts(name, help))?)
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
+        self.add(IntCounterVec::new(opts(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.add(IntGauge::with_opts(opts(name, help))?)
+    }
+
+    fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, prometheus::Error> {
+        self.add(IntGaugeVec::new(opts(name, help), labels)?)
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("countersign")
+}

@@ -1,0 +1,233 @@
+//! What is noted of one request on its way, and the one line that comes of it.
+//!
+//! A core notes for itself ([`Lane`]); nothing is shared or formatted on the path of a request.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Version};
+
+use super::code::Code;
+use super::log::{Line, Queue};
+use super::metrics::{RouteMetrics, StageTimes};
+use crate::clock::Clock;
+use crate::crypto::{NoRandom, random};
+
+/// A part of the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Guard, route, claims and time.
+    Head,
+    /// Reading the body.
+    Body,
+    /// The MACs.
+    Verify,
+    /// Permission, replay memory and limits.
+    Decide,
+    /// Waiting for the upstream.
+    Upstream,
+}
+
+impl Stage {
+    /// Every stage, in order.
+    pub const ALL: [Self; 5] = [Self::Head, Self::Body, Self::Verify, Self::Decide, Self::Upstream];
+
+    /// Its label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Body => "body",
+            Self::Verify => "verify",
+            Self::Decide => "decide",
+            Self::Upstream => "upstream",
+        }
+    }
+
+    /// Its place in [`Stage::ALL`].
+    #[expect(clippy::as_conversions, reason = "the number of a fieldless variant")]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// A name for one request: 32 hexadecimal digits, unlike any other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestId([u8; 32]);
+
+impl RequestId {
+    fn new(high: u64, low: u64) -> Self {
+        let bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+            if let [first, second] = pair {
+                *first = digit(byte >> 4);
+                *second = digit(byte & 15);
+            }
+        }
+        Self(text)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The id as a header value.
+    pub fn header(&self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+fn digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
+}
+
+/// The notes of one request.
+pub struct Record {
+    id: RequestId,
+    started: Instant,
+    last: Cell<Instant>,
+    spans: [Cell<Duration>; Stage::ALL.len()],
+    notes: RefCell<Notes>,
+}
+
+#[derive(Clone)]
+struct Notes {
+    method: Method,
+    target: Option<PathAndQuery>,
+    version: Version,
+    ip: IpAddr,
+    route: Option<RouteMetrics>,
+    key_id: Option<HeaderValue>,
+    owner: Option<(Arc<str>, &'static str)>,
+}
+
+impl Record {
+    /// The request's id.
+    pub fn id(&self) -> &RequestId {
+        &self.id
+    }
+
+    /// How long after `origin` the request came.
+    pub fn since(&self, origin: Instant) -> Duration {
+        self.started.saturating_duration_since(origin)
+    }
+
+    /// Notes that a stage is over.
+    pub fn passed(&self, stage: Stage) {
+        let now = Instant::now();
+        if let Some(span) = self.spans.get(stage.index()) {
+            span.set(now - self.last.replace(now));
+        }
+    }
+
+    /// Notes the route.
+    pub fn is_for(&self, route: RouteMetrics) {
+        self.notes.borrow_mut().route = Some(route);
+    }
+
+    /// Notes the key id that was asked for; only one that is configured, for people put secrets in
+    /// wrong places.
+    pub fn names(&self, key_id: &HeaderValue) {
+        self.notes.borrow_mut().key_id = Some(key_id.clone());
+    }
+
+    /// Notes whose signature was good.
+    pub fn verified(&self, merchant: &Arc<str>, environment: &'static str) {
+        self.notes.borrow_mut().owner = Some((Arc::clone(merchant), environment));
+    }
+}
+
+/// One core's notebook.
+pub struct Lane {
+    seed: u64,
+    count: Cell<u64>,
+    clock: Clock,
+    times: StageTimes,
+    unrouted: RouteMetrics,
+    queue: Option<Arc<Queue>>,
+}
+
+impl Lane {
+    /// A notebook. `unrouted` counts requests without a route; without a `queue` no line is written.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn new(
+        clock: Clock,
+        times: StageTimes,
+        unrouted: RouteMetrics,
+        queue: Option<Arc<Queue>>,
+    ) -> Result<Self, NoRandom> {
+        let seed = u64::from_be_bytes(random()?);
+        Ok(Self { seed, count: Cell::new(seed), clock, times, unrouted, queue })
+    }
+
+    /// Opens the notes of a request.
+    pub fn begin(
+        &self,
+        method: &Method,
+        target: Option<&PathAndQuery>,
+        version: Version,
+        ip: IpAddr,
+    ) -> Rc<Record> {
+        // An odd step and a mixing bijection: ids of one core never repeat and tell no count.
+        let count = self.count.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.count.set(count);
+        let mixed = (count ^ (count >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let started = Instant::now();
+        Rc::new(Record {
+            id: RequestId::new(self.seed, mixed ^ (mixed >> 31)),
+            started,
+            last: Cell::new(started),
+            spans: Default::default(),
+            notes: RefCell::new(Notes {
+                method: method.clone(),
+                target: target.cloned(),
+                version,
+                ip,
+                route: None,
+                key_id: None,
+                owner: None,
+            }),
+        })
+    }
+
+    /// Closes the notes: counts, times and one line.
+    pub fn finish(&self, record: &Record, code: Code, status: u16) {
+        let total = record.started.elapsed();
+        self.times.observe_total(total.as_secs_f64());
+        for (stage, span) in Stage::ALL.into_iter().zip(&record.spans) {
+            if !span.get().is_zero() {
+                self.times.observe(stage, span.get().as_secs_f64());
+            }
+        }
+        let notes = record.notes.borrow();
+        notes.route.as_ref().unwrap_or(&self.unrouted).count(code);
+        let Some(queue) = &self.queue else { return };
+        queue.push(Line {
+            wall_millis: self.clock.wall_millis(),
+            id: record.id,
+            code,
+            status,
+            method: notes.method.clone(),
+            target: notes.target.clone(),
+            version: notes.version,
+            ip: notes.ip,
+            route: notes.route.as_ref().map(|route| Arc::clone(route.name())),
+            key_id: notes.key_id.clone(),
+            owner: notes.owner.clone(),
+            spans: std::array::from_fn(|index| record.spans.get(index).map_or(Duration::ZERO, Cell::get)),
+            total,
+        });
+    }
+
+    /// Hands over what was noted since the last time.
+    pub fn flush(&self) {
+        self.times.flush();
+    }
+}
