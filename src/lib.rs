@@ -10,5 +10,6 @@ pub mod keyring;
 pub mod limit;
 pub mod scheme;
 pub mod secret;
+pub mod serve;
 pub mod target;
 pub mod telemetry;
