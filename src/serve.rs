@@ -1,0 +1,131 @@
+//! Serves HTTP over TLS for any handler: sockets, TLS, deadlines and drain.
+//!
+//! Promises that no client holds a connection longer than the deadlines allow, that the accept loop
+//! outlives every error, and that a drain loses no request. Refuses to know what a request means:
+//! policy is the handler's. Must never do work per request that could be done per connection.
+
+mod accept;
+mod arrival;
+mod cap;
+mod certificate;
+mod drain;
+mod driver;
+mod exchange;
+mod handshake;
+mod pulse;
+mod socket;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+
+pub use cap::Connections;
+pub use drain::Drain;
+pub use socket::bind;
+pub use tls::{CertNames, CertificateFiles, Tls, TlsFault, TlsFaults};
+
+use accept::Front;
+use drain::{Roster, Stage};
+
+use crate::limit::{ConnectionDeadlines, HeadLimits, Http2Limits, MinimumPace};
+use crate::telemetry::connections::ConnectionMetrics;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// As the socket has it.
+    pub address: SocketAddr,
+    /// The same address, an IPv4-mapped one as IPv4.
+    pub ip: IpAddr,
+    /// The host that the client named in its handshake (SNI), in lower case.
+    pub server_name: Option<Box<str>>,
+    /// The names of the certificate that the client was given: by its server name, or the default.
+    pub names: CertNames,
+    /// `ip` as the value of a header.
+    pub forwarded_for: HeaderValue,
+}
+
+/// What requests are given to.
+pub trait Handler: 'static {
+    /// The body of an answer.
+    type Body: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + 'static;
+
+    /// Answers one request. Never fails: a fault is an answer as well.
+    ///
+    /// `Connection: close` on an HTTP/1 answer ends the connection after it; the unread body of the
+    /// request does not keep the answer from arriving.
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: &Rc<Peer>,
+    ) -> impl Future<Output = Response<Self::Body>>;
+}
+
+/// What connections are held to; those that are open keep what they began with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Deadlines of a connection.
+    pub deadlines: ConnectionDeadlines,
+    /// The slowest client that an answer is still sent to.
+    pub pace: MinimumPace,
+    /// What a request's head may hold.
+    pub head: HeadLimits,
+    /// What an HTTP/2 connection may hold.
+    pub http2: Http2Limits,
+    /// Requests after which a connection is told to close.
+    pub requests_max: NonZeroUsize,
+}
+
+/// All that the accept loop of one core needs.
+pub struct Door<H> {
+    /// Certificates, shared by the cores.
+    pub tls: Arc<Tls>,
+    /// Open connections, shared by the cores.
+    pub connections: Arc<Connections>,
+    /// Read at each accept.
+    pub settings: Arc<ArcSwap<Settings>>,
+    /// Where connections are counted.
+    pub metrics: Arc<ConnectionMetrics>,
+    /// Who answers.
+    pub handler: Rc<H>,
+    /// When to stop.
+    pub drain: Drain,
+}
+
+/// Accepts and serves until the drain is over. Gives the number of connections that were cut.
+///
+/// Runs on a `LocalRuntime`: each connection is a local task.
+///
+/// # Errors
+/// When the socket cannot be used at all. Errors of `accept` never end the loop.
+pub async fn run<H: Handler>(listener: std::net::TcpListener, door: Door<H>) -> io::Result<usize> {
+    socket::prepare(&listener)?;
+    let listener = TcpListener::from_std(listener)?;
+    let roster = Roster::new();
+    let front = Front { door: Rc::new(door), roster: Rc::clone(&roster) };
+    front.accept_until_drain(&listener).await;
+    roster.tell(Stage::Draining);
+    front.empty_backlog(listener.into_std()?);
+    let drain = &front.door.drain;
+    tokio::select! {
+        () = roster.emptied() => {}
+        () = drain.reached(Stage::Cut) => {}
+    }
+    let cut = roster.len();
+    roster.tell(Stage::Cut);
+    roster.emptied().await;
+    Ok(cut)
+}

@@ -1,0 +1,180 @@
+//! From a connection that was let in to a task that serves it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
+
+use super::cap::Slot;
+use super::drain::Ticket;
+use super::driver::{Driver, Ended};
+use super::exchange::Exchange;
+use super::pulse::Pulse;
+use super::stream::{ClientStream, Metered};
+use super::{CertNames, Door, Handler, Peer, Settings, handshake};
+use crate::limit::KIB;
+use crate::telemetry::connections::{ConnectionMetrics, HandshakeFault, Protocol, TlsVersion};
+
+/// A connection that was let in.
+pub(super) struct Arrival<H> {
+    pub(super) door: Rc<Door<H>>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) address: SocketAddr,
+    pub(super) ip: IpAddr,
+    pub(super) slot: Slot,
+    pub(super) ticket: Ticket,
+}
+
+impl<H: Handler> Arrival<H> {
+    /// Does the handshake and leaves the connection to a task of its own, so that nothing of the
+    /// handshake stays in memory.
+    pub(super) async fn shake_hands(self, tcp: TcpStream) {
+        let begun = Instant::now();
+        let loaded = self.door.tls.current();
+        let pulse = Rc::new(Pulse::default());
+        let metrics = &self.door.metrics;
+        let opened = handshake::open(tcp, Arc::clone(&loaded.config), Rc::clone(&pulse));
+        let opened = tokio::select! {
+            opened = tokio::time::timeout(self.settings.deadlines.handshake, opened) => {
+                opened.unwrap_or(Err(HandshakeFault::Timeout))
+            }
+            () = self.ticket.cut() => return,
+        };
+        match opened {
+            Ok(tls) => {
+                pulse.handshake_done();
+                let version = match tls.get_ref().1.protocol_version() {
+                    Some(rustls::ProtocolVersion::TLSv1_2) => TlsVersion::V12,
+                    _ => TlsVersion::V13,
+                };
+                metrics.handshake_done(version, begun.elapsed());
+                let server_name = tls.get_ref().1.server_name().map(Box::from);
+                if let Some(names) = loaded.names(server_name.as_deref()) {
+                    self.serve(tls, pulse, server_name, names);
+                }
+            }
+            Err(reason) => metrics.handshake_failed(reason),
+        }
+    }
+
+    fn serve(
+        self,
+        tls: TlsStream<Metered>,
+        pulse: Rc<Pulse>,
+        server_name: Option<Box<str>>,
+        names: CertNames,
+    ) {
+        let Self { door, settings, address, ip, slot, ticket } = self;
+        let text = HeaderValue::try_from(ip.to_string());
+        let forwarded_for = text.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        let protocol = match tls.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Protocol::Http2,
+            _ => Protocol::Http1,
+        };
+        let exchange = Rc::new(Exchange {
+            handler: Rc::clone(&door.handler),
+            peer: Rc::new(Peer { address, ip, server_name, names, forwarded_for }),
+            pulse: Rc::clone(&pulse),
+            roster: Rc::clone(ticket.roster()),
+            protocol,
+            requests_max: settings.requests_max.get(),
+        });
+        let io = TokioIo::new(ClientStream::new(tls, Rc::clone(&pulse)));
+        let service = service_fn(move |request| exchange.answer(request));
+        let metrics = Arc::clone(&door.metrics);
+        match protocol {
+            Protocol::Http1 => {
+                let connection = http1_builder(&settings).serve_connection(io, service);
+                let driver = Driver::new(
+                    connection,
+                    |connection| connection.graceful_shutdown(),
+                    protocol,
+                    pulse,
+                    settings,
+                    ticket,
+                );
+                spawn(driver, metrics, protocol, slot);
+            }
+            Protocol::Http2 => {
+                let connection = http2_builder(&settings).serve_connection(io, service);
+                let driver = Driver::new(
+                    connection,
+                    |connection| connection.graceful_shutdown(),
+                    protocol,
+                    pulse,
+                    settings,
+                    ticket,
+                );
+                spawn(driver, metrics, protocol, slot);
+            }
+        }
+    }
+}
+
+fn spawn(
+    driver: impl Future<Output = Ended> + 'static,
+    metrics: Arc<ConnectionMetrics>,
+    protocol: Protocol,
+    slot: Slot,
+) {
+    drop(tokio::task::spawn_local(async move {
+        let _slot = slot;
+        let _open = metrics.opened(protocol);
+        if let Ended::By(deadline) = driver.await {
+            metrics.closed_by(deadline);
+        }
+    }));
+}
+
+/// hyper's own timers stay off: the driver keeps all deadlines.
+fn http1_builder(settings: &Settings) -> http1::Builder {
+    /// hyper's default. Naming any number, this one too, costs an allocation per request.
+    const FIELDS_BY_DEFAULT: usize = 100;
+    let mut builder = http1::Builder::new();
+    builder
+        .half_close(false)
+        .header_read_timeout(None)
+        .max_buf_size((64 * KIB).max(settings.head.total_bytes.saturating_mul(2)));
+    if settings.head.fields != FIELDS_BY_DEFAULT {
+        builder.max_headers(settings.head.fields);
+    }
+    builder
+}
+
+fn http2_builder(settings: &Settings) -> http2::Builder<Local> {
+    let limits = &settings.http2;
+    let mut builder = http2::Builder::new(Local);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .initial_stream_window_size(limits.stream_window_bytes)
+        .initial_connection_window_size(limits.connection_window_bytes)
+        .max_header_list_size(limits.header_list_bytes)
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(1024)
+        .max_send_buf_size(64 * KIB)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    builder
+}
+
+/// Runs the streams of an HTTP/2 connection on its own core.
+#[derive(Clone, Copy, Debug)]
+struct Local;
+
+impl<F> hyper::rt::Executor<F> for Local
+where
+    F: Future<Output: 'static> + 'static,
+{
+    fn execute(&self, stream: F) {
+        drop(tokio::task::spawn_local(stream));
+    }
+}

@@ -1,0 +1,86 @@
+//! From an accepted socket to a TLS connection, or a short word to a client that speaks plain HTTP.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::pulse::Pulse;
+use super::stream::Metered;
+use crate::limit::KIB;
+use crate::telemetry::connections::HandshakeFault;
+
+/// The first byte of every TLS connection: a record of type `handshake` (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// Bytes that are read, and thrown away, from a client that speaks plain HTTP.
+const DISCARDED_BYTES_MAX: usize = 64 * KIB;
+
+const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    Content-Type: application/problem+json\r\n\
+    Content-Length: 115\r\n\
+    Connection: close\r\n\
+    \r\n\
+    {\"type\":\"about:blank\",\"title\":\"This port speaks TLS: use https\",\"status\":400,\
+    \"code\":\"bad_request\",\"forwarded\":\"no\"}";
+
+/// Makes a TLS connection. The caller sets the deadline.
+pub(super) async fn open(
+    mut tcp: TcpStream,
+    config: Arc<ServerConfig>,
+    pulse: Rc<Pulse>,
+) -> Result<TlsStream<Metered>, HandshakeFault> {
+    let mut first = [0];
+    match tcp.peek(&mut first).await {
+        Ok(0) | Err(_) => return Err(HandshakeFault::Closed),
+        Ok(_) => {}
+    }
+    match first {
+        [TLS_HANDSHAKE] => {}
+        [byte] if byte.is_ascii_alphabetic() => {
+            // The client may be gone already; it is counted as what it is either way.
+            let _ = answer_plain_http(&mut tcp).await;
+            return Err(HandshakeFault::PlainHttp);
+        }
+        _ => return Err(HandshakeFault::Tls),
+    }
+    let accepted = TlsAcceptor::from(config).accept(Metered::new(tcp, pulse)).await;
+    accepted.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::Other => HandshakeFault::Tls,
+        _ => HandshakeFault::Closed,
+    })
+}
+
+/// Answers, and reads on so that the answer is not lost to a reset.
+async fn answer_plain_http(tcp: &mut TcpStream) -> io::Result<()> {
+    tcp.write_all(PLAIN_HTTP_ANSWER).await?;
+    tcp.shutdown().await?;
+    let mut discarded = [0; 512];
+    let mut bytes = 0;
+    while bytes < DISCARDED_BYTES_MAX {
+        match tcp.read(&mut discarded).await? {
+            0 => break,
+            more => bytes += more,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_plain_http_states_its_length() {
+        let text = std::str::from_utf8(PLAIN_HTTP_ANSWER).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{}", body.len());
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(problem["code"], "bad_request");
+    }
+}

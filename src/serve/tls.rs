@@ -1,0 +1,155 @@
+//! TLS of a listener: which certificate a client gets, and the settings that all connections share.
+//!
+//! Only TLS 1.2 and 1.3, no early data. A replacement is whole or not at all, and open connections
+//! keep what they began with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SignatureAlgorithm};
+
+use super::certificate::Certificate;
+pub use super::certificate::{CertNames, CertificateFiles, TlsFault, TlsFaults};
+
+/// The certificates and TLS settings of a listener, replaceable while it serves.
+#[derive(Debug)]
+pub struct Tls(ArcSwap<Loaded>);
+
+/// What one connection begins with.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) config: Arc<ServerConfig>,
+    certificates: Arc<Certificates>,
+}
+
+/// Certificates by name; those of one name begin with the cheapest to sign with.
+#[derive(Debug, Default)]
+struct Certificates {
+    exact: HashMap<Box<str>, Vec<Arc<Certificate>>>,
+    /// By what follows `*.`.
+    wildcard: HashMap<Box<str>, Vec<Arc<Certificate>>>,
+    default: Vec<Arc<Certificate>>,
+    all: Vec<Arc<Certificate>>,
+}
+
+impl Tls {
+    /// Reads and checks all certificates at `wall_millis` (Unix milliseconds).
+    ///
+    /// The first certificate is the default: it answers clients that name no host or another one.
+    ///
+    /// # Errors
+    /// Every mistake in all files: unreadable, not PEM, a key of another certificate, expired, not
+    /// yet valid, without a name; or an empty list.
+    pub fn load(files: &[CertificateFiles], wall_millis: u64) -> Result<Self, TlsFaults> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let now = i64::try_from(wall_millis / 1000).unwrap_or(i64::MAX);
+        let mut faults = Vec::new();
+        let mut all = Vec::new();
+        for pair in files {
+            match Certificate::load(pair, &provider, now) {
+                Ok(certificate) => all.push(Arc::new(certificate)),
+                Err(mut found) => faults.append(&mut found),
+            }
+        }
+        if files.is_empty() {
+            faults.push(TlsFault { file: "certificates".into(), what: "none is given".into() });
+        }
+        if !faults.is_empty() {
+            return Err(TlsFaults(faults));
+        }
+        let certificates = Arc::new(Certificates::new(all));
+        let build = || -> Result<ServerConfig, rustls::Error> {
+            let resolver: Arc<dyn ResolvesServerCert> = certificates.clone();
+            let mut config = ServerConfig::builder_with_provider(provider)
+                .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+                .with_no_client_auth()
+                .with_cert_resolver(resolver);
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            // Sessions live in tickets alone: no memory per client, and every core reads them.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.ticketer = aws_lc_rs::Ticketer::new()?;
+            config.send_tls13_tickets = 1;
+            // Early data can be replayed.
+            config.max_early_data_size = 0;
+            Ok(config)
+        };
+        let config = build().map_err(|e| {
+            let what = format!("the TLS library refuses to start: {e}");
+            TlsFaults(vec![TlsFault { file: "certificates".into(), what }])
+        })?;
+        let loaded = Loaded { config: Arc::new(config), certificates };
+        Ok(Self(ArcSwap::from_pointee(loaded)))
+    }
+
+    /// Takes over everything from `new`. Open connections go on as they are.
+    pub fn replace_with(&self, new: Self) {
+        self.0.store(new.0.into_inner());
+    }
+
+    /// First name of each certificate and the Unix second at which its chain expires.
+    pub fn expiries(&self) -> Vec<(String, i64)> {
+        let loaded = self.0.load();
+        let all = loaded.certificates.all.iter();
+        all.map(|certificate| (certificate.name().to_owned(), certificate.expiry)).collect()
+    }
+
+    /// What a connection that begins now uses.
+    pub(super) fn current(&self) -> Arc<Loaded> {
+        self.0.load_full()
+    }
+}
+
+impl Loaded {
+    /// The names of the certificate that a client with this server name was given.
+    pub(super) fn names(&self, server_name: Option<&str>) -> Option<CertNames> {
+        self.certificates.candidates(server_name).first().map(|first| first.names.clone())
+    }
+}
+
+impl Certificates {
+    fn new(all: Vec<Arc<Certificate>>) -> Self {
+        let mut found = Self { all, ..Self::default() };
+        for certificate in &found.all {
+            for name in certificate.names.iter() {
+                let (map, name) = match name.strip_prefix("*.") {
+                    Some(parent) => (&mut found.wildcard, parent),
+                    None => (&mut found.exact, name),
+                };
+                map.entry(name.into()).or_default().push(Arc::clone(certificate));
+            }
+        }
+        for list in found.exact.values_mut().chain(found.wildcard.values_mut()) {
+            list.sort_by_key(|certificate| is_rsa(certificate));
+        }
+        // The default may have a second key type as well: those with the same names.
+        let default = found.all.first().map(|first| first.names.clone());
+        found.default =
+            found.all.iter().filter(|c| Some(&c.names) == default.as_ref()).cloned().collect();
+        found.default.sort_by_key(|certificate| is_rsa(certificate));
+        found
+    }
+
+    fn candidates(&self, server_name: Option<&str>) -> &[Arc<Certificate>] {
+        let Some(name) = server_name else { return &self.default };
+        let exact = self.exact.get(name);
+        let parent = || name.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent));
+        exact.or_else(parent).unwrap_or(&self.default)
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let candidates = self.candidates(hello.server_name());
+        let schemes = hello.signature_schemes();
+        let fitting = candidates.iter().find(|c| c.key.key.choose_scheme(schemes).is_some());
+        fitting.or(candidates.first()).map(|certificate| Arc::clone(&certificate.key))
+    }
+}
+
+fn is_rsa(certificate: &Certificate) -> bool {
+    certificate.key.key.algorithm() == SignatureAlgorithm::RSA
+}
