@@ -8,6 +8,8 @@ pub mod crypto;
 pub mod gateway;
 pub mod keyring;
 pub mod limit;
+pub mod quota;
+pub mod replay;
 pub mod scheme;
 pub mod secret;
 pub mod target;
