@@ -1,0 +1,176 @@
+//! Time buckets: what was claimed with a stamp in the same ten seconds, dropped as a whole.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+
+use crate::clock::Timestamp;
+
+use super::fingerprint::{BuildIdentity, Fingerprint};
+
+/// Seconds of signed time in one bucket. Longer ones keep entries longer than needed, shorter ones
+/// make more tables, each with room to spare.
+pub(super) const SECONDS: u64 = 10;
+/// Tables in a bucket: enough that cores seldom meet, and that one table grows in microseconds.
+const TABLES: usize = 32;
+/// Set in a bucket's count once it is dropped.
+const CLOSED: usize = 1 << (usize::BITS - 1);
+
+/// The bucket of a stamp; none for a stamp beyond the year 3300.
+pub(super) fn number_of(stamp: Timestamp) -> Option<u32> {
+    u32::try_from(stamp.secs() / SECONDS).ok()
+}
+
+/// The newest stamp of a bucket.
+pub(super) fn last_stamp(number: u32) -> Timestamp {
+    Timestamp::from_secs(u64::from(number) * SECONDS + (SECONDS - 1))
+}
+
+/// One bucket.
+pub(super) struct Bucket {
+    number: u32,
+    entries: DashMap<Fingerprint, (), BuildIdentity>,
+    /// Entries counted for this bucket, those promised to a claim in progress included.
+    counted: AtomicUsize,
+    /// Whether something was read under a claim here, so that most claims need not look.
+    has_reads: AtomicBool,
+}
+
+impl Bucket {
+    fn new(number: u32) -> Self {
+        Self {
+            number,
+            entries: DashMap::with_hasher_and_shard_amount(BuildIdentity::default(), TABLES),
+            counted: AtomicUsize::new(0),
+            has_reads: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Puts an entry in; false when it was there.
+    pub(super) fn insert(&self, entry: Fingerprint) -> bool {
+        self.entries.insert(entry, ()).is_none()
+    }
+
+    pub(super) fn contains(&self, entry: &Fingerprint) -> bool {
+        self.entries.contains_key(entry)
+    }
+
+    pub(super) fn remove(&self, entry: &Fingerprint) {
+        self.entries.remove(entry);
+    }
+
+    /// Puts the entry in that says something was read; false when it was there.
+    pub(super) fn insert_reads(&self, entry: Fingerprint) -> bool {
+        // Before the entry: whoever sees no flag inserted its own entry before this reader looks.
+        self.has_reads.store(true, Ordering::SeqCst);
+        self.insert(entry)
+    }
+
+    /// Whether something was read under the claim that `entry` stands for.
+    pub(super) fn contains_reads(&self, entry: &Fingerprint) -> bool {
+        self.has_reads.load(Ordering::SeqCst) && self.contains(entry)
+    }
+
+    /// Counts `entries` more; false when the bucket was dropped meanwhile.
+    pub(super) fn count(&self, entries: usize) -> bool {
+        self.counted.fetch_add(entries, Ordering::SeqCst) & CLOSED == 0
+    }
+
+    /// Counts `entries` less; false when the bucket was dropped, and its count with it.
+    pub(super) fn discount(&self, entries: usize) -> bool {
+        let less =
+            |counted: usize| (counted & CLOSED == 0).then(|| counted.saturating_sub(entries));
+        self.counted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
+    }
+
+    /// Ends the count and tells it; 0 when it had ended before.
+    pub(super) fn close(&self) -> usize {
+        let counted = self.counted.fetch_or(CLOSED, Ordering::SeqCst);
+        if counted & CLOSED == 0 { counted } else { 0 }
+    }
+
+    /// Hands every entry to `each`.
+    pub(super) fn for_each(&self, mut each: impl FnMut(&Fingerprint)) {
+        for entry in &self.entries {
+            each(entry.key());
+        }
+    }
+
+    pub(super) fn has_reads(&self) -> bool {
+        self.has_reads.load(Ordering::SeqCst)
+    }
+
+    /// Puts back what was saved.
+    pub(super) fn restore(&self, entry: Fingerprint) -> bool {
+        let new = self.insert(entry);
+        if new {
+            self.counted.fetch_add(1, Ordering::SeqCst);
+        }
+        new
+    }
+
+    pub(super) fn restore_has_reads(&self, has_reads: bool) {
+        self.has_reads.store(has_reads, Ordering::SeqCst);
+    }
+}
+
+/// All buckets, sorted by number; looked up without a lock, changed under one.
+#[derive(Default)]
+pub(super) struct Buckets {
+    list: ArcSwap<Vec<(u32, Arc<Bucket>)>>,
+    changing: Mutex<()>,
+}
+
+impl Buckets {
+    /// The bucket of a number, opened when there is none.
+    pub(super) fn find_or_open(&self, number: u32) -> Arc<Bucket> {
+        if let Some(bucket) = find(&self.list.load(), number) {
+            return bucket;
+        }
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = self.list.load();
+        if let Some(bucket) = find(&list, number) {
+            return bucket;
+        }
+        let bucket = Arc::new(Bucket::new(number));
+        let mut longer = Vec::with_capacity(list.len() + 1);
+        longer.extend_from_slice(&list);
+        longer.insert(list.partition_point(|(n, _)| *n < number), (number, Arc::clone(&bucket)));
+        self.list.store(Arc::new(longer));
+        bucket
+    }
+
+    /// The number of the last bucket that ends before `stamp`.
+    pub(super) fn newest_before(&self, stamp: Timestamp) -> Option<u32> {
+        let list = self.list.load();
+        list.iter().map(|(number, _)| *number).take_while(|n| last_stamp(*n) < stamp).last()
+    }
+
+    /// Takes the buckets up to a number off the list.
+    pub(super) fn remove_up_to(&self, number: u32) -> Vec<Arc<Bucket>> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = self.list.load();
+        let (old, kept) = list.split_at(list.partition_point(|(n, _)| *n <= number));
+        self.list.store(Arc::new(kept.to_vec()));
+        old.iter().map(|(_, bucket)| Arc::clone(bucket)).collect()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Bucket>> {
+        self.list.load().iter().map(|(_, bucket)| Arc::clone(bucket)).collect()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.list.load().len()
+    }
+}
+
+fn find(list: &[(u32, Arc<Bucket>)], number: u32) -> Option<Arc<Bucket>> {
+    let at = list.binary_search_by_key(&number, |(n, _)| *n).ok()?;
+    list.get(at).map(|(_, bucket)| Arc::clone(bucket))
+}
