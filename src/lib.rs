@@ -3,6 +3,7 @@
 //! A request comes in by [`serve`], passes [`gateway`]'s admission step by step, and leaves for its
 //! upstream. Modules below are in reading order; imports point from later layers to earlier ones.
 
+pub mod client;
 pub mod clock;
 pub mod crypto;
 pub mod gateway;
