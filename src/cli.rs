@@ -4,6 +4,7 @@
 mod certs;
 mod curl;
 mod failure;
+mod secret_source;
 mod send;
 mod sign;
 mod signing;
@@ -13,6 +14,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 use countersign::clock::Timestamp;
+use tokio::runtime::Runtime;
 
 pub(crate) use failure::Failure;
 
@@ -60,4 +62,10 @@ pub(crate) fn run(
 fn now() -> Timestamp {
     let secs = time::OffsetDateTime::now_utc().unix_timestamp();
     Timestamp::from_secs(u64::try_from(secs).unwrap_or_default())
+}
+
+/// A runtime for one command: signals, a client, waiting.
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|e| Failure::because("cannot start a runtime", &e))
 }

@@ -235,3 +235,6 @@ async fn read(response: Response<Incoming>, limit: usize) -> Result<Response<Byt
     let body = Limited::new(body, limit).collect().await.map_err(ClientFault::Answer)?;
     Ok(Response::from_parts(head, body.to_bytes()))
 }
+
+#[cfg(test)]
+mod tests;

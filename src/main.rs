@@ -40,3 +40,18 @@ fn settle_allocator() {
         let _ = name.name().write(DECAY_MS);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_allocator_takes_its_settings() {
+        settle_allocator();
+        for name in [&b"arenas.dirty_decay_ms\0"[..], b"arena.0.muzzy_decay_ms\0"] {
+            let decay: isize = name.name().read().unwrap();
+            assert_eq!(decay, 2000);
+        }
+        assert!(tikv_jemalloc_ctl::background_thread::read().unwrap());
+    }
+}

@@ -39,8 +39,10 @@ pub(crate) struct DevArguments {
     force: bool,
 }
 
-/// Key ids of the sample configuration.
-pub(crate) const SAMPLE_KEY_IDS: [&str; 2] = ["pk_test_acme", "pk_live_bazaar"];
+/// The test credential of the sample merchant `acme`.
+pub(crate) const ACME: &str = "pk_test_acme";
+/// The live credential of the sample merchant `bazaar`.
+pub(crate) const BAZAAR: &str = "pk_live_bazaar";
 
 const PEOPLE: Mode = Mode::Everyone;
 const OWNER: Mode = Mode::OwnerOnly;
@@ -100,7 +102,7 @@ fn development_files(now: Timestamp) -> Result<Vec<DevelopmentFile>, CertFault> 
 /// New secrets for the sample's credentials, `id secret` a line.
 pub(crate) fn secret_list() -> Result<String, NoRandom> {
     let mut list = String::new();
-    for id in SAMPLE_KEY_IDS {
+    for id in [ACME, BAZAAR] {
         let secret = Zeroizing::new(hex(&random::<32>()?));
         list.push_str(id);
         list.push(' ');
@@ -118,7 +120,7 @@ mod tests {
     fn secrets_differ_and_are_long() {
         let list = secret_list().unwrap();
         let lines: Vec<_> = list.lines().map(|line| line.split_once(' ').unwrap()).collect();
-        assert_eq!(lines.iter().map(|(id, _)| *id).collect::<Vec<_>>(), SAMPLE_KEY_IDS);
+        assert_eq!(lines.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [ACME, BAZAAR]);
         assert!(lines.iter().all(|(_, secret)| secret.len() == 64));
         assert_ne!(lines[0].1, lines[1].1);
     }

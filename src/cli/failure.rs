@@ -27,6 +27,11 @@ impl Failure {
         Self { status: 2, message: message.to_string() }
     }
 
+    /// The configuration is wrong: exit status 78, as `sysexits.h` has it.
+    pub(crate) fn configuration(message: impl fmt::Display) -> Self {
+        Self { status: 78, message: message.to_string() }
+    }
+
     /// The error and everything that caused it, with what was being done first.
     pub(crate) fn because(what: impl fmt::Display, error: &dyn Error) -> Self {
         Self::failed(format_args!("{what}: {}", chain(error)))

@@ -65,9 +65,7 @@ pub(crate) fn run(
     let trust = sending.ca.clone().map_or(Trust::SystemRoots, Trust::File);
     let client = Client::new(&trust).map_err(|e| Failure::failed(chain(&e)))?;
     let signed = arguments.signing.sign(now(), secret)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::because("cannot start a runtime", &e))?;
-    let answer = runtime.block_on(dispatch(&client, &signed, &options))?;
+    let answer = super::runtime()?.block_on(dispatch(&client, &signed, &options))?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", json(&answer))?;

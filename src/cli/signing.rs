@@ -1,23 +1,19 @@
-//! What `sign` and `send` have in common: a request, a secret, and the headers that sign it.
-//!
-//! A secret comes from a file or the environment, never from an argument, which every user of the
-//! machine can read; and it goes nowhere but into the MAC.
+//! What `sign` and `send` have in common: a request, and the headers that sign it.
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use countersign::clock::Timestamp;
 use countersign::scheme::{Outgoing, Scheme};
-use countersign::secret::Secret;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
-use zeroize::Zeroizing;
 
-use super::{Failure, SECRET_VARIABLE};
+use super::Failure;
+use super::secret_source::SecretSource;
 
 /// A request to be signed, and by whom.
 #[derive(Debug, Args)]
@@ -27,14 +23,8 @@ pub(crate) struct SigningArguments {
     #[arg(long, value_name = "ID")]
     key_id: String,
 
-    /// File that holds the secret and nothing else (a line break at its end does not count)
-    #[arg(long, value_name = "FILE", conflicts_with = "secret_list")]
-    secret_file: Option<PathBuf>,
-
-    /// File with one `id secret` a line, as `countersign certs dev` makes; without a file the
-    /// secret is read from the environment variable COUNTERSIGN_SECRET
-    #[arg(long, value_name = "FILE")]
-    secret_list: Option<PathBuf>,
+    #[command(flatten)]
+    secret: SecretSource,
 
     /// How the request is signed
     #[arg(long, default_value = "kwikpaisa", value_name = "NAME")]
@@ -141,7 +131,7 @@ impl SigningArguments {
     ) -> Result<Signed, Failure> {
         let message = &self.message;
         let url = url(&message.url).map_err(Failure::usage)?;
-        let secret = self.secret(secret)?;
+        let secret = self.secret.read(&self.key_id, secret)?;
         let body = message.body()?;
         let has_body = !matches!(body, Body::None);
         let (method, content_type) =
@@ -166,69 +156,6 @@ impl SigningArguments {
         let credentials = headers.iter().map(|(name, value)| shown(name, value)).collect();
         Ok(Signed { scheme: scheme.name(), method, url, content_type, extra, credentials, body })
     }
-
-    fn secret(&self, environment: impl FnOnce() -> Option<OsString>) -> Result<Secret, Failure> {
-        let (bytes, origin) = if let Some(path) = &self.secret_file {
-            (secret_alone(&read_secret(path)?), path.display().to_string())
-        } else if let Some(path) = &self.secret_list {
-            let found = listed_secret(&read_secret(path)?, &self.key_id);
-            (
-                found.map_err(|e| Failure::failed(e.at(path, &self.key_id)))?,
-                path.display().to_string(),
-            )
-        } else {
-            let found = environment().ok_or_else(|| Failure::usage(NO_SECRET))?;
-            (found.into_encoded_bytes(), SECRET_VARIABLE.to_owned())
-        };
-        Secret::new(bytes).map_err(|e| Failure::failed(format_args!("{origin}: {e}")))
-    }
-}
-
-const NO_SECRET: &str = "no secret to sign with: give --secret-file FILE, --secret-list FILE, or \
-     set COUNTERSIGN_SECRET (an argument would show it to every user of this machine)";
-
-fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Zeroizing::new(bytes)),
-        Err(e) => {
-            Err(Failure::failed(format_args!("{}: cannot read the secret: {e}", path.display())))
-        }
-    }
-}
-
-/// The content of a file without the line break that editors put at its end.
-fn secret_alone(bytes: &[u8]) -> Vec<u8> {
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    bytes.strip_suffix(b"\r").unwrap_or(bytes).to_vec()
-}
-
-/// Why a list gives no secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ListFault {
-    Absent,
-    Repeated,
-}
-
-impl ListFault {
-    fn at(self, path: &Path, key_id: &str) -> String {
-        let what = match self {
-            Self::Absent => "no line begins with",
-            Self::Repeated => "more than one line begins with",
-        };
-        format!("{}: {what} {key_id}; a line is `id secret`", path.display())
-    }
-}
-
-/// The one secret of an id in lines of `id secret`; empty lines and `#` lines do not count.
-fn listed_secret(list: &[u8], key_id: &str) -> Result<Vec<u8>, ListFault> {
-    let lines = list.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
-    let mut found = lines.filter_map(|line| {
-        let gap = line.iter().position(u8::is_ascii_whitespace)?;
-        let (id, secret) = line.split_at_checked(gap)?;
-        (id == key_id.as_bytes()).then(|| secret.trim_ascii().to_vec())
-    });
-    let secret = found.next().ok_or(ListFault::Absent)?;
-    if found.next().is_some() { Err(ListFault::Repeated) } else { Ok(secret) }
 }
 
 impl MessageArguments {
@@ -320,21 +247,6 @@ mod tests {
         {
             assert!(url(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_list_gives_the_one_secret_of_an_id() {
-        let list = b"# comment\r\n\nk1 first secret\r\n  k2\t second \nk3\nk4 a\nk4 b";
-        assert_eq!(listed_secret(list, "k1").unwrap(), b"first secret");
-        assert_eq!(listed_secret(list, "k2").unwrap(), b"second");
-        assert_eq!(listed_secret(list, "k3").unwrap_err(), ListFault::Absent);
-        assert_eq!(listed_secret(list, "k4").unwrap_err(), ListFault::Repeated);
-    }
-
-    #[test]
-    fn one_line_break_is_not_part_of_a_secret() {
-        assert_eq!(secret_alone(b"abc\n\n"), b"abc\n");
-        assert_eq!(secret_alone(b" abc \r\n"), b" abc ");
     }
 
     #[test]
