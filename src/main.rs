@@ -1,1 +1,57 @@
-fn main() {}
+//! The `countersign` program: arguments, then a command, then an exit status.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tikv_jemalloc_ctl::{Access, AsName};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    settle_allocator();
+    let arguments = cli::Arguments::parse();
+    match cli::run(arguments, environment_secret) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// The secret that `sign` and `send` use when no file is named.
+#[expect(clippy::disallowed_methods, reason = "the environment is read here, for the command")]
+fn environment_secret() -> Option<std::ffi::OsString> {
+    std::env::var_os(cli::SECRET_VARIABLE)
+}
+
+/// Lets memory that a burst has used go back to the system within two seconds, by a thread of the
+/// allocator's own. Where the allocator refuses, its defaults (ten seconds) serve as well.
+fn settle_allocator() {
+    const DECAY_MS: isize = 2000;
+    let _ = tikv_jemalloc_ctl::background_thread::write(true);
+    // The default for arenas to come, and the one arena that exists by now.
+    for name in [
+        &b"arenas.dirty_decay_ms\0"[..],
+        b"arenas.muzzy_decay_ms\0",
+        b"arena.0.dirty_decay_ms\0",
+        b"arena.0.muzzy_decay_ms\0",
+    ] {
+        let _ = name.name().write(DECAY_MS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_allocator_takes_its_settings() {
+        settle_allocator();
+        for name in [&b"arenas.dirty_decay_ms\0"[..], b"arena.0.muzzy_decay_ms\0"] {
+            let decay: isize = name.name().read().unwrap();
+            assert_eq!(decay, 2000);
+        }
+        assert!(tikv_jemalloc_ctl::background_thread::read().unwrap());
+    }
+}

@@ -1,0 +1,71 @@
+//! The commands of the program, one file each. A command reads its arguments, calls the library and
+//! prints; it decides nothing about requests.
+
+mod certs;
+mod curl;
+mod failure;
+mod secret_source;
+mod send;
+mod sign;
+mod signing;
+mod table;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+use countersign::clock::Timestamp;
+use tokio::runtime::Runtime;
+
+pub(crate) use failure::Failure;
+
+/// The environment variable that may hold the secret for `sign` and `send`.
+pub(crate) const SECRET_VARIABLE: &str = "COUNTERSIGN_SECRET";
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 all is well, 1 what was asked for failed, 2 the command line is wrong, \
+78 the configuration is wrong.";
+
+/// Countersign, a gate in front of merchant APIs: it verifies every signature, refuses every replay
+/// and passes only clean requests on.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_STATUS, propagate_version = true)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make certificates and secrets for development.
+    #[command(subcommand)]
+    Certs(certs::Command),
+    /// Sign a request: print its headers, or a curl line that sends it.
+    Sign(sign::Arguments),
+    /// Sign a request, send it over HTTPS and show the answer.
+    Send(send::Arguments),
+}
+
+/// Runs the command that the arguments name. `secret` reads the environment, for those that sign.
+pub(crate) fn run(
+    arguments: Arguments,
+    secret: impl FnOnce() -> Option<OsString>,
+) -> Result<(), Failure> {
+    match arguments.command {
+        Command::Certs(certs::Command::Dev(arguments)) => certs::dev(&arguments),
+        Command::Sign(arguments) => sign::run(&arguments, secret),
+        Command::Send(arguments) => send::run(&arguments, secret),
+    }
+}
+
+/// The time to sign, by the wall clock.
+fn now() -> Timestamp {
+    let secs = time::OffsetDateTime::now_utc().unix_timestamp();
+    Timestamp::from_secs(u64::try_from(secs).unwrap_or_default())
+}
+
+/// A runtime for one command: signals, a client, waiting.
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|e| Failure::because("cannot start a runtime", &e))
+}

@@ -1,0 +1,171 @@
+//! `countersign send`: signs a request, sends it over HTTPS, shows the answer.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use clap::Args;
+use countersign::client::{Client, ClientFault, Options, Protocol, Trust};
+use http::Response;
+
+use super::failure::chain;
+use super::signing::{Signed, SigningArguments};
+use super::{Failure, now};
+
+/// What to sign, and how to send it.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    signing: SigningArguments,
+
+    #[command(flatten)]
+    sending: SendingArguments,
+
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How it is sent")]
+struct SendingArguments {
+    /// PEM file with the certificate authorities to believe [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+
+    /// Connect to this host:port instead of the one in the URL
+    #[arg(long, value_name = "ADDRESS")]
+    connect: Option<String>,
+
+    /// Use HTTP/1.1 only
+    #[arg(long, conflicts_with = "http2")]
+    http1: bool,
+
+    /// Use HTTP/2 only
+    #[arg(long)]
+    http2: bool,
+
+    /// Seconds until the whole answer must be here
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+}
+
+pub(crate) fn run(
+    arguments: &Arguments,
+    secret: impl FnOnce() -> Option<OsString>,
+) -> Result<(), Failure> {
+    let sending = &arguments.sending;
+    let options = sending.options()?;
+    let trust = sending.ca.clone().map_or(Trust::SystemRoots, Trust::File);
+    let client = Client::new(&trust).map_err(|e| Failure::failed(chain(&e)))?;
+    let signed = arguments.signing.sign(now(), secret)?;
+    let answer = super::runtime()?.block_on(dispatch(&client, &signed, &options))?;
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        writeln!(out, "{}", json(&answer))?;
+    } else {
+        print(&mut out, &answer)?;
+    }
+    out.flush()?;
+    if answer.status().is_success() { Ok(()) } else { Err(Failure::told()) }
+}
+
+async fn dispatch(
+    client: &Client,
+    signed: &Signed,
+    options: &Options,
+) -> Result<Response<Bytes>, Failure> {
+    let request = signed.to_request().map_err(|e| Failure::because(&signed.url, &e))?;
+    client.send(request, options).await.map_err(|fault| {
+        let hint = match &fault {
+            ClientFault::Tls { source, .. } if source.to_string().contains("UnknownIssuer") => {
+                "; name the authority that issued its certificate with --ca FILE"
+            }
+            ClientFault::Connect { .. } => "; is the gate running there?",
+            _ => "",
+        };
+        Failure::failed(format_args!("{}: {}{hint}", signed.url, chain(&fault)))
+    })
+}
+
+impl SendingArguments {
+    fn options(&self) -> Result<Options, Failure> {
+        let protocol = match (self.http1, self.http2) {
+            (true, _) => Protocol::Http1,
+            (_, true) => Protocol::Http2,
+            _ => Protocol::Any,
+        };
+        let connect = self.connect.as_deref().map(resolve).transpose()?;
+        let deadline = Duration::from_secs(self.timeout);
+        Ok(Options { protocol, connect, deadline, ..Options::default() })
+    }
+}
+
+fn resolve(text: &str) -> Result<SocketAddr, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        Failure::usage(format_args!("--connect {text}: {why}; an address is host:port"))
+    };
+    let mut found = text.to_socket_addrs().map_err(|e| wrong(&e))?;
+    found.next().ok_or_else(|| wrong(&"no such address"))
+}
+
+fn print(out: &mut impl Write, answer: &Response<Bytes>) -> std::io::Result<()> {
+    writeln!(out, "{:?} {}", answer.version(), answer.status())?;
+    for (name, value) in answer.headers() {
+        writeln!(out, "{name}: {}", String::from_utf8_lossy(value.as_bytes()))?;
+    }
+    writeln!(out)?;
+    out.write_all(answer.body())?;
+    // A prompt should not stand behind the body.
+    if answer.body().last().is_some_and(|last| *last != b'\n') {
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// The answer for programs. A body that is not text is given as base64, under another name.
+fn json(answer: &Response<Bytes>) -> serde_json::Value {
+    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        [name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()]
+    };
+    let headers: Vec<_> = answer.headers().iter().map(header).collect();
+    let (body, body_base64) = match std::str::from_utf8(answer.body()) {
+        Ok(text) => (Some(text), None),
+        Err(_) => (None, Some(STANDARD.encode(answer.body()))),
+    };
+    serde_json::json!({
+        "version": format!("{:?}", answer.version()),
+        "status": answer.status().as_u16(),
+        "headers": headers,
+        "body": body,
+        "body_base64": body_base64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_shown_whole() {
+        let answer = Response::builder().status(401).header("x-a", "b");
+        let answer = answer.body(Bytes::from_static(b"{}")).unwrap();
+        let mut out = Vec::new();
+        print(&mut out, &answer).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "HTTP/1.1 401 Unauthorized\nx-a: b\n\n{}\n");
+        assert_eq!(json(&answer)["body"], "{}");
+    }
+
+    #[test]
+    fn a_body_that_is_not_text_is_base64() {
+        let answer = Response::new(Bytes::from_static(b"\xff"));
+        assert_eq!(json(&answer)["body_base64"], "/w==");
+        assert!(json(&answer)["body"].is_null());
+    }
+}

@@ -1,0 +1,7 @@
+//! The program as people run it: arguments in, output, files and exit status out.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod certs;
+mod send;
+mod sign;
+mod support;

@@ -1,0 +1,146 @@
+//! `countersign sign`, checked against another implementation.
+
+use crate::support::*;
+
+const SECRET: &str = "0123456789abcdef0123456789";
+const BODY: &str = "{\"note\":\"it's\",\n \"amount\":500}";
+
+fn secret_file(place: &tempfile::TempDir) -> String {
+    let file = place.path().join("secret");
+    std::fs::write(&file, format!("{SECRET}\n")).unwrap();
+    path(&file).to_owned()
+}
+
+#[test]
+fn kwikpaisa_agrees_with_openssl() {
+    let place = tempfile::tempdir().unwrap();
+    let file = secret_file(&place);
+    let output = run(&[
+        "sign",
+        "--key-id=pk_test_acme",
+        "--secret-file",
+        &file,
+        "--timestamp=1700000000",
+        "--url=https://localhost:8443/v1/orders",
+        "--data",
+        BODY,
+    ]);
+    let body = place.path().join("body");
+    std::fs::write(&body, format!("{BODY}1700000000")).unwrap();
+    let script = format!("openssl dgst -sha256 -r -hmac {SECRET} {} | cut -d' ' -f1", path(&body));
+    let openssl = shell(&script);
+    let expected = format!(
+        "Content-Type: application/json\nX-API-KEY: pk_test_acme\nX-TIMESTAMP: 1700000000\n\
+         X-SIGNATURE: {}",
+        good(&openssl)
+    );
+    assert_eq!(good(&output), expected);
+}
+
+/// The nine lines of SCHEMES, put together here once more.
+#[test]
+fn countersign_v1_agrees_with_openssl() {
+    let place = tempfile::tempdir().unwrap();
+    let file = secret_file(&place);
+    let output = run(&[
+        "sign",
+        "--json",
+        "--scheme=countersign-v1",
+        "--key-id=pk_test_acme",
+        "--secret-file",
+        &file,
+        "--timestamp=1700000000",
+        "--url=https://API.example.test:8443/v1/orders?a=%20",
+        "--method=PUT",
+        "--content-type=text/plain",
+        "--data=x",
+    ]);
+    let json: serde_json::Value = serde_json::from_str(good(&output)).unwrap();
+    let header = |name: &str| {
+        let headers = json["headers"].as_array().unwrap();
+        headers.iter().find(|header| header[0] == name).unwrap()[1].as_str().unwrap()
+    };
+    let digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+    let message = [
+        "countersign-v1",
+        "pk_test_acme",
+        "1700000000",
+        header("X-NONCE"),
+        "PUT",
+        "api.example.test:8443",
+        "/v1/orders?a=%20",
+        "text/plain",
+        digest,
+    ]
+    .join("\n");
+    let signed = place.path().join("message");
+    std::fs::write(&signed, message).unwrap();
+    let script =
+        format!("openssl dgst -sha256 -r -hmac {SECRET} {} | cut -d' ' -f1", path(&signed));
+    assert_eq!(header("X-SIGNATURE"), good(&shell(&script)).trim());
+}
+
+#[test]
+fn secrets_come_from_lists_and_the_environment() {
+    let place = tempfile::tempdir().unwrap();
+    let list = place.path().join("list");
+    std::fs::write(&list, format!("# ids\nother {SECRET}x\nk {SECRET}\n")).unwrap();
+    let arguments = ["sign", "--key-id=k", "--timestamp=1700000000", "--url=https://h/"];
+    let listed = [&arguments[..], &["--secret-list", path(&list)]].concat();
+    let environment = countersign(&arguments).env("COUNTERSIGN_SECRET", SECRET).output();
+    assert_eq!(good(&run(&listed)), good(&environment.unwrap()));
+}
+
+#[test]
+fn a_curl_line_holds_the_very_request() {
+    let place = tempfile::tempdir().unwrap();
+    let file = secret_file(&place);
+    let arguments = [
+        "sign",
+        "--key-id=k",
+        "--secret-file",
+        &file,
+        "--timestamp=1700000000",
+        "--url=https://localhost:8443/v1/a?b=[c]",
+        "--header=X-Trace: a'b",
+        "--data",
+        BODY,
+    ];
+    let line = run(&[&arguments[..], &["--curl"]].concat());
+    // curl's place is taken by a function that shows what it was given.
+    let script = format!("curl() {{ printf '<%s>\\n' \"$@\"; }}\n{}", good(&line));
+    let words = shell(&script);
+    let words = good(&words);
+    for header in good(&run(&arguments)).lines() {
+        assert!(words.contains(&format!("<--header>\n<{header}>\n")), "{header} {words}");
+    }
+    assert!(words.contains("<--header>\n<X-TRACE: a'b>\n"), "{words}");
+    assert!(words.contains(&format!("<--data-raw>\n<{BODY}>\n")), "{words}");
+    assert!(words.ends_with("<https://localhost:8443/v1/a?b=[c]>\n"), "{words}");
+    assert!(!words.contains(SECRET));
+}
+
+#[test]
+fn mistakes_are_named() {
+    let place = tempfile::tempdir().unwrap();
+    let file = secret_file(&place);
+    let short = place.path().join("short");
+    std::fs::write(&short, "too short\n").unwrap();
+    let base = ["sign", "--key-id=k", "--url=https://h/v1"];
+    let with_secret = [&base[..], &["--secret-file", &file]].concat();
+    let cases: [(&[&str], Option<i32>, &str); 7] = [
+        (&base, Some(2), "--secret-file"),
+        (&[&base[..], &["--secret-file", path(&short)]].concat(), Some(1), "at least 16 bytes"),
+        (&[&base[..], &["--secret-file", "/nowhere"]].concat(), Some(1), "/nowhere: cannot"),
+        (&[&base[..], &["--secret-list", &file]].concat(), Some(1), "no line begins with k"),
+        (&[&with_secret[..], &["--scheme=md5"]].concat(), Some(2), "countersign-v1"),
+        (&[&with_secret[..], &["-H", "X-Signature: 1"]].concat(), Some(2), "x-signature"),
+        (&["sign", "--key-id=k", "--url=http://h/"], Some(2), "https://host"),
+    ];
+    for (arguments, status, said) in cases {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), status, "{arguments:?}");
+        assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
+        assert!(!text(&output.stderr).contains(SECRET));
+    }
+}
