@@ -14,7 +14,6 @@ mod reader;
 mod review;
 mod route;
 mod secret_file;
-mod stand_in;
 mod upstream;
 mod value;
 
@@ -26,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::telemetry::LogFormat;
 use capacity::Capacity;
 use document::Document;
 pub use fault::{Colour, Excerpt, Fault, Faults, Note, Weight};
@@ -33,10 +33,9 @@ pub use listener::{Listener, Operations};
 use merchant::{PlacedMerchant, Register};
 use reader::Table;
 use secret_file::{Environment, SecretSources};
-pub use stand_in::{CertificateFiles, LogFormat};
 
-use crate::gateway::forward::UpstreamSpec;
 use crate::gateway::route::RouteSpec;
+use crate::gateway::upstream::UpstreamSpec;
 use crate::keyring::MerchantSpec;
 use crate::limit::{BODY_BYTES_MAX, MIB, REPLAY_MEMORY_BYTES};
 

@@ -117,7 +117,8 @@ impl Keyring {
         let credential = known.filter(|one| *one.scheme == *scheme && one.in_service(now));
         let versions = credential.map_or(&[][..], |one| one.versions.as_slice());
         let live = versions.iter().filter(|one| one.state.verifies(now, one.until));
-        let live: SmallVec<_> = live.map(|one| &one.key).take(self.tries).collect();
+        let live: SmallVec<[&VerifyingKey; LIVE_VERSIONS_MAX]> =
+            live.map(|one| &one.key).take(self.tries).collect();
         let real = live.len();
         let keys = live.into_iter().chain(&self.decoys).take(self.tries).collect();
         VerifyingKeys { credential, keys, real }

@@ -4,18 +4,19 @@
 //! upstream. Modules below are in reading order; imports point from later layers to earlier ones.
 
 pub mod app;
-pub mod config;
-pub mod gateway;
-pub mod operations;
-pub mod serve;
-pub mod keyring;
-pub mod replay;
-pub mod quota;
-pub mod scheme;
-pub mod crypto;
-pub mod telemetry;
-pub mod peer;
-pub mod target;
 pub mod clock;
-pub mod secret;
+pub mod config;
+pub mod crypto;
+pub mod gateway;
+pub mod keyring;
 pub mod limit;
+pub mod client;
+pub mod operations;
+pub mod peer;
+pub mod quota;
+pub mod replay;
+pub mod scheme;
+pub mod secret;
+pub mod serve;
+pub mod target;
+pub mod telemetry;

@@ -66,7 +66,7 @@ impl Window {
 }
 
 /// Deadlines of one client connection and of the requests on it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionDeadlines {
     /// From accept to the end of the TLS handshake.
     pub handshake: Duration,
@@ -94,7 +94,7 @@ impl Default for ConnectionDeadlines {
 
 /// The slowest transfer that is still served: nothing is asked before `grace`, then on average
 /// `bytes_per_second` since the start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MinimumPace {
     /// Average pace in bytes a second.
     pub bytes_per_second: NonZeroU32,
@@ -121,7 +121,7 @@ impl MinimumPace {
 }
 
 /// Deadline and pace of a request body.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyDeadlines {
     /// From the end of the head to the end of the body.
     pub total: Duration,
@@ -136,7 +136,7 @@ impl Default for BodyDeadlines {
 }
 
 /// How many connections a listener holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// At the same time, in all.
     pub total: NonZeroUsize,
@@ -160,7 +160,7 @@ impl Default for ConnectionLimits {
 }
 
 /// What a request head may hold.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
     /// Bytes of the method.
     pub method_bytes: usize,
@@ -179,7 +179,7 @@ impl Default for HeadLimits {
 }
 
 /// What an HTTP/2 connection may hold (RFC 9113, section 6.5.2).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Http2Limits {
     /// Streams open at the same time.
     pub streams: u32,
@@ -203,7 +203,7 @@ impl Default for Http2Limits {
 }
 
 /// Deadlines towards an upstream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpstreamDeadlines {
     /// To connect, TLS included.
     pub connect: Duration,

@@ -20,42 +20,27 @@ mod tests;
 mod tls;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
 pub use cap::Connections;
 pub use drain::Drain;
 pub use socket::bind;
-pub use tls::{CertNames, CertificateFiles, Tls, TlsFault, TlsFaults};
+pub use tls::{CertificateFiles, Tls, TlsFault, TlsFaults};
 
 use accept::Front;
 use drain::{Roster, Stage};
 
 use crate::limit::{ConnectionDeadlines, HeadLimits, Http2Limits, MinimumPace};
+use crate::peer::{CertNames, Peer};
 use crate::telemetry::connections::ConnectionMetrics;
-
-/// Who is at the other end of a connection.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// As the socket has it.
-    pub address: SocketAddr,
-    /// The same address, an IPv4-mapped one as IPv4.
-    pub ip: IpAddr,
-    /// The host that the client named in its handshake (SNI), in lower case.
-    pub server_name: Option<Box<str>>,
-    /// The names of the certificate that the client was given: by its server name, or the default.
-    pub names: CertNames,
-    /// `ip` as the value of a header.
-    pub forwarded_for: HeaderValue,
-}
 
 /// What requests are given to.
 pub trait Handler: 'static {

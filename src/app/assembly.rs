@@ -66,10 +66,10 @@ impl Parts {
         options: Options,
     ) -> Result<Self, StartFault> {
         let metrics = GateMetrics::new()?;
-        let connection_metrics = (ConnectionMetrics::new(&metrics.registry)?);
+        let connection_metrics = ConnectionMetrics::new(&metrics.registry)?;
         // The operations listener is not worth series of its own.
         let aside = prometheus::Registry::new();
-        let operations_connection_metrics = (ConnectionMetrics::new(&aside)?);
+        let operations_connection_metrics = ConnectionMetrics::new(&aside)?;
         let wall_millis = clock.wall_millis();
         let tls = Tls::load(&config.listener.certificates, wall_millis)?;
         let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;

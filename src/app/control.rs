@@ -11,9 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde_json::json;
 
-use crate::limit::{
-    ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits, MinimumPace,
-};
+use crate::limit::{ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits, MinimumPace};
 use crate::operations::Operations;
 use crate::serve::{Connections, Door, Drain, Settings, run};
 use crate::telemetry::Level;

@@ -149,10 +149,12 @@ impl Parts {
         let wall_millis = self.clock.wall_millis();
         let tls = Tls::load(&config.listener.certificates, wall_millis)?;
         let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
-        let (settings, connections) = (settings(&config.listener), config.listener.connections.clone());
+        let (settings, connections) =
+            (settings(&config.listener), config.listener.connections.clone());
         let watched = config.watched.clone();
         let admission = self.kept.admission(config, &self.clock, &self.metrics);
-        let admission = admission.map_err(|fault: Unusable| ReloadFault::Unusable(fault.to_string()))?;
+        let admission =
+            admission.map_err(|fault: Unusable| ReloadFault::Unusable(fault.to_string()))?;
         // From here on nothing can fail.
         self.admission.store(Arc::new(admission));
         self.tls.replace_with(tls);

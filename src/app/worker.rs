@@ -66,7 +66,8 @@ pub(super) fn spawn(
             parts.log.event(Level::Error, "listener_ended", cause);
             0
         });
-        drop(tell.send(cut));
+        // The stopper that went away needs no number.
+        let _ = tell.send(cut);
     })?;
     let started = started.recv().unwrap_or_else(|_| Err(io::Error::other("a core ended").into()));
     started.map(|()| handle)

@@ -4,12 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 
 use super::reader::Table;
-use super::stand_in::CertificateFiles;
 use super::value;
 use crate::limit::{
     BODY_BYTES_MAX, BodyDeadlines, ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits,
     KIB, MIB, MinimumPace, Rate, UNVERIFIED_BYTES_MAX,
 };
+use crate::serve::CertificateFiles;
 
 /// More connections than any machine holds.
 const CONNECTIONS_MAX: u64 = 10_000_000;

@@ -16,7 +16,7 @@ use super::value;
 use crate::keyring::{CredentialSpec, Environment, KeyId, MerchantSpec, Scope, State, VersionSpec};
 use crate::secret::Secret;
 
-const ENVIRONMENTS: [(&str, Environment); 2] =
+pub(super) const ENVIRONMENTS: [(&str, Environment); 2] =
     [("test", Environment::Test), ("live", Environment::Live)];
 
 /// Secrets of one credential.

@@ -7,11 +7,12 @@ use http::Method;
 
 use super::fault::{Note, Weight};
 use super::listener::BODY_BYTES_TOP;
+use super::merchant::ENVIRONMENTS;
 use super::node::{Mismatch, Node, nearest, one_of};
 use super::reader::Table;
 use super::value;
-use crate::gateway::forward::UpstreamSpec;
 use crate::gateway::route::RouteSpec;
+use crate::gateway::upstream::UpstreamSpec;
 use crate::limit::Window;
 use crate::scheme::Scheme;
 use crate::target::PathPattern;
@@ -51,6 +52,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
     let scheme = scheme(table);
     let window = window(table);
     let body = table.optional("body", value::size(1..=BODY_BYTES_TOP));
+    let environment = table.optional("environment", value::choice(&ENVIRONMENTS));
     require(table, scheme.as_deref());
     if table.node("envelope").is_some() {
         let hint = "remove the key, or open the bodies in the service behind the gate";
@@ -69,6 +71,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         scheme: scheme?,
         window,
         body_bytes_max: body.unwrap_or(surroundings.body_bytes_max),
+        environment,
     })
 }
 

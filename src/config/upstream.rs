@@ -12,7 +12,7 @@ use super::node::{Mismatch, Node};
 use super::reader::Table;
 use super::secret_file;
 use super::value;
-use crate::gateway::forward::{UpstreamSpec, UpstreamTls};
+use crate::gateway::upstream::{UpstreamSpec, UpstreamTls};
 use crate::limit::{UPSTREAM_CONNECTIONS, UpstreamDeadlines};
 
 /// More connections than one upstream can use.

@@ -3,8 +3,8 @@
 //! Each step takes the value of the step before and returns its own, which no one else can make. A
 //! step that is left out, doubled or moved does not compile.
 
-pub mod budget;
 mod body;
+pub mod budget;
 mod claims;
 mod freshness;
 pub mod intake;
@@ -83,7 +83,8 @@ impl Admission {
         let routed = routing::find(&self.routes, entered)?;
         let claimed = claims::read(routed)?;
         let fresh = freshness::check(claimed)?;
-        let keys = self.keyring.verifying_keys(fresh.claims(), &fresh.route().spec.scheme, fresh.now());
+        let keys =
+            self.keyring.verifying_keys(fresh.claims(), &fresh.route().spec.scheme, fresh.now());
         let memory = self.budget.open(fresh.peer.ip, fresh.trusted());
         let received = body::receive(fresh, body, memory, self.body).await?;
         let verified = signature::verify(received, keys, &self.addresses).await?;

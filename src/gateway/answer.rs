@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderName, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -209,7 +208,9 @@ fn refusal(rejection: Rejection) -> (StatusCode, Code, &'static str) {
             (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, "Too many requests")
         }
         Rejection::Busy => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, "Busy"),
-        Rejection::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "Internal error"),
+        Rejection::Internal => {
+            (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "Internal error")
+        }
     }
 }
 

@@ -48,7 +48,10 @@ impl Forwarder {
     ///
     /// # Errors
     /// What went wrong, and by that whether the upstream may have got the request.
-    pub async fn forward(&self, admitted: Admitted) -> Result<Response<UpstreamBody>, UpstreamFault> {
+    pub async fn forward(
+        &self,
+        admitted: Admitted,
+    ) -> Result<Response<UpstreamBody>, UpstreamFault> {
         let outbound = admitted.into_outbound();
         let pool = self.pool(&outbound.route.upstream);
         let record = Rc::clone(&outbound.visit.record);

@@ -70,7 +70,8 @@ impl Routes {
             let spec = &route.spec;
             spec.path.matches(path)
                 && (spec.methods.is_empty() || spec.methods.contains(method))
-                && (spec.hosts.is_empty() || spec.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)))
+                && (spec.hosts.is_empty()
+                    || spec.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)))
         })
     }
 

@@ -81,7 +81,10 @@ impl Upstream {
     }
 }
 
-fn client_config(name: &Arc<str>, tls: &UpstreamTls) -> Result<Arc<ClientConfig>, UnusableUpstream> {
+fn client_config(
+    name: &Arc<str>,
+    tls: &UpstreamTls,
+) -> Result<Arc<ClientConfig>, UnusableUpstream> {
     let mut roots = RootCertStore::empty();
     match tls {
         UpstreamTls::SystemRoots => {

@@ -61,7 +61,7 @@ pub enum Refusal {
 #[must_use = "a claim is kept or withdrawn; dropped, it stays claimed"]
 pub struct Claim<'a> {
     memory: &'a Memory,
-    shares: &'a [Share],
+    shares: Arc<[Share]>,
     bucket: Arc<Bucket>,
     whole: Whole,
     own: Fingerprint,
@@ -100,7 +100,7 @@ impl Memory {
     pub async fn claim<'a>(
         &'a self,
         stamped: Stamped<'_>,
-        shares: &'a [Share],
+        shares: &Arc<[Share]>,
     ) -> Result<Claim<'a>, Refusal> {
         if !self.settled.reaches(stamped.stamp) {
             // What cannot pass anyway must not cause a write.
@@ -115,7 +115,7 @@ impl Memory {
     fn claim_settled<'a>(
         &'a self,
         stamped: Stamped<'_>,
-        shares: &'a [Share],
+        shares: &Arc<[Share]>,
     ) -> Result<Claim<'a>, Refusal> {
         if self.has_forgotten(stamped.stamp) {
             return Err(Refusal::Stale);
@@ -127,6 +127,7 @@ impl Memory {
             Kind::Read { method, target } => (self.key.read(whole, method, target), true),
         };
         let bucket = self.buckets.find_or_open(number);
+        let shares = Arc::clone(shares);
         let claim = Claim { memory: self, shares, bucket, whole, own, reads };
         claim.take_room()?;
         if !claim.bucket.insert(claim.own) {

@@ -3,11 +3,12 @@
 //! A slot is given back when it is dropped, whatever ended its connection.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::limit::ConnectionLimits;
+use crate::peer::network_of;
 use crate::telemetry::connections::Refusal;
 
 /// The open connections of one listener, shared by all cores.
@@ -50,7 +51,7 @@ impl Connections {
 
     /// Takes a slot for a connection from `ip`, which must be canonical.
     pub(super) fn enter(self: &Arc<Self>, ip: IpAddr) -> Result<Slot, Refusal> {
-        let network = network(ip);
+        let network = network_of(ip);
         let mut counts = self.lock();
         if counts.total >= counts.limits.total.get() {
             return Err(Refusal::Total);
@@ -99,17 +100,6 @@ impl Drop for Slot {
 fn by_longest_prefix(mut limits: ConnectionLimits) -> ConnectionLimits {
     limits.per_network.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
     limits
-}
-
-/// What counts as one address: IPv4 whole, IPv6 its /64, since a customer usually gets a whole one.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(v6) => {
-            let prefix = u128::from(v6) & (u128::MAX << 64);
-            IpAddr::V6(Ipv6Addr::from(prefix))
-        }
-    }
 }
 
 #[cfg(test)]

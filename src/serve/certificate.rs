@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::peer::CertNames;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -48,33 +49,6 @@ impl fmt::Display for TlsFaults {
 }
 
 impl std::error::Error for TlsFaults {}
-
-/// The names that a certificate stands for: host names in lower case, wildcards, and addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertNames(Arc<[Box<str>]>);
-
-impl CertNames {
-    /// The names themselves, for instance `api.example.com`, `*.example.com` or `192.0.2.1`.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(AsRef::as_ref)
-    }
-
-    /// Whether `host` (without port; an IPv6 address with or without brackets) is one of them.
-    ///
-    /// A wildcard stands for exactly one label (RFC 9525, section 6.3).
-    pub fn covers(&self, host: &str) -> bool {
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        if let Ok(ip) = bare.parse::<IpAddr>() {
-            return self.iter().any(|name| name.parse::<IpAddr>() == Ok(ip));
-        }
-        self.iter().any(|name| match name.strip_prefix("*.") {
-            None => name.eq_ignore_ascii_case(host),
-            Some(parent) => host.split_once('.').is_some_and(|(label, rest)| {
-                !label.is_empty() && rest.eq_ignore_ascii_case(parent)
-            }),
-        })
-    }
-}
 
 /// A certificate that is ready for use.
 #[derive(Debug)]
@@ -182,7 +156,7 @@ fn examine(
             }
         }
     }
-    if faults.is_empty() { Ok((CertNames(names.into()), expiry)) } else { Err(faults) }
+    if faults.is_empty() { Ok((CertNames::new(names.into()), expiry)) } else { Err(faults) }
 }
 
 fn names_of(certificate: &X509Certificate<'_>) -> Vec<Box<str>> {
@@ -208,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_wildcard_stands_for_one_label() {
-        let names = CertNames(["api.example.com".into(), "*.shop.example".into()].into());
+        let names = CertNames::new(["api.example.com".into(), "*.shop.example".into()].into());
         assert!(names.covers("API.example.com"));
         assert!(names.covers("a.Shop.example"));
         for other in ["shop.example", "a.b.shop.example", ".shop.example", "example.com", ""] {
@@ -218,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_address_is_compared_as_an_address() {
-        let names = CertNames(["192.0.2.1".into(), "2001:db8::1".into()].into());
+        let names = CertNames::new(["192.0.2.1".into(), "2001:db8::1".into()].into());
         assert!(names.covers("192.0.2.1"));
         assert!(names.covers("[2001:DB8:0::1]"));
         assert!(!names.covers("192.0.2.2"));

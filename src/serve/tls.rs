@@ -13,7 +13,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SignatureAlgorithm};
 
 use super::certificate::Certificate;
-pub use super::certificate::{CertNames, CertificateFiles, TlsFault, TlsFaults};
+pub use super::certificate::{CertificateFiles, TlsFault, TlsFaults};
+use crate::peer::CertNames;
 
 /// The certificates and TLS settings of a listener, replaceable while it serves.
 #[derive(Debug)]

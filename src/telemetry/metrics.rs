@@ -88,7 +88,11 @@ impl GateMetrics {
         let registry = Registry::new();
         let all = Register(&registry);
         let metrics = Self {
-            requests: all.counters("requests_total", "Requests by route and outcome", &["route", "code"])?,
+            requests: all.counters(
+                "requests_total",
+                "Requests by route and outcome",
+                &["route", "code"],
+            )?,
             stages: all.add(HistogramVec::new(
                 seconds("request_stage_seconds", "Time that requests spend in each stage"),
                 &["stage"],
@@ -115,10 +119,12 @@ impl GateMetrics {
             reloads: all.counters("reloads_total", "Reloads of configuration", &["result"])?,
             configured_at: all.gauge("configured_at_seconds", "When configuration was applied")?,
             panics: all.counter("panics_total", "Requests that ended in a panic")?,
-            log_lines_dropped: all.counter("log_lines_dropped_total", "Log lines that nobody took")?,
+            log_lines_dropped: all
+                .counter("log_lines_dropped_total", "Log lines that nobody took")?,
             body_bytes: all.gauge("body_bytes", "Request bodies in memory, in bytes")?,
             replay_entries: all.gauge("replay_entries", "Entries in the replay memory")?,
-            replay_capacity: all.gauge("replay_entries_max", "Room in the replay memory, in entries")?,
+            replay_capacity: all
+                .gauge("replay_entries_max", "Room in the replay memory, in entries")?,
             replay_forgotten: all.gauge(
                 "replay_forgotten_seconds",
                 "Newest timestamp that the replay memory has forgotten",

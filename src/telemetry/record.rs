@@ -221,7 +221,9 @@ impl Lane {
             route: notes.route.as_ref().map(|route| Arc::clone(route.name())),
             key_id: notes.key_id.clone(),
             owner: notes.owner.clone(),
-            spans: std::array::from_fn(|index| record.spans.get(index).map_or(Duration::ZERO, Cell::get)),
+            spans: std::array::from_fn(|index| {
+                record.spans.get(index).map_or(Duration::ZERO, Cell::get)
+            }),
             total,
         });
     }

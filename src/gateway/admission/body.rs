@@ -24,7 +24,7 @@ const SMALL_PIECE: usize = 1024;
 
 /// A request with all of its body.
 #[must_use]
-pub struct Received {
+pub(super) struct Received {
     fresh: Fresh,
     body: Vec<Bytes>,
     bytes: usize,
@@ -136,12 +136,12 @@ pub struct Held {
 
 impl Received {
     /// The body in the pieces in which it came.
-    pub fn body(&self) -> &[Bytes] {
+    pub(super) fn body(&self) -> &[Bytes] {
         &self.body
     }
 
     /// The length of the body in bytes.
-    pub fn body_bytes(&self) -> usize {
+    pub(super) fn body_bytes(&self) -> usize {
         self.bytes
     }
 

@@ -9,7 +9,7 @@ use crate::scheme::{ClaimFault, Claims};
 
 /// A request with its claims.
 #[must_use]
-pub struct Claimed {
+pub(super) struct Claimed {
     routed: Routed,
     claims: Claims,
 }
@@ -29,7 +29,7 @@ pub(super) fn read(routed: Routed) -> Result<Claimed, Rejection> {
 
 impl Claimed {
     /// What the request says of itself.
-    pub fn claims(&self) -> &Claims {
+    pub(super) fn claims(&self) -> &Claims {
         &self.claims
     }
 

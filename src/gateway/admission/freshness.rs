@@ -10,7 +10,7 @@ use crate::telemetry::Stage;
 
 /// A request whose timestamp is within its window.
 #[must_use]
-pub struct Fresh {
+pub(super) struct Fresh {
     claimed: Claimed,
 }
 

@@ -8,7 +8,7 @@ use crate::gateway::rejection::Rejection;
 
 /// A request that its credential may make.
 #[must_use]
-pub struct Permitted {
+pub(super) struct Permitted {
     verified: Verified,
 }
 

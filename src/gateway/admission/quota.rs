@@ -12,7 +12,7 @@ use crate::telemetry::Stage;
 
 /// A request within its limits.
 #[must_use]
-pub struct Granted {
+pub(super) struct Granted {
     permitted: Permitted,
 }
 

@@ -13,7 +13,7 @@ use crate::replay::{Claim, Kind, Memory, Refusal, Stamped};
 
 /// A request that was not seen before.
 #[must_use]
-pub struct Unseen<'memory> {
+pub(super) struct Unseen<'memory> {
     permitted: Permitted,
     claim: Claim<'memory>,
 }
@@ -23,10 +23,7 @@ pub struct Unseen<'memory> {
 /// # Errors
 /// `replayed`; `stale_timestamp` for a stamp that the memory has already forgotten; `busy` when it is
 /// full or its durable mark cannot be written.
-pub(super) async fn claim(
-    memory: &Memory,
-    permitted: Permitted,
-) -> Result<Unseen<'_>, Rejection> {
+pub(super) async fn claim(memory: &Memory, permitted: Permitted) -> Result<Unseen<'_>, Rejection> {
     let credential = permitted.credential();
     let stamped = Stamped {
         credential: credential.key_id.as_str(),

@@ -9,7 +9,7 @@ use crate::gateway::route::{Route, Routes};
 
 /// A request with its route.
 #[must_use]
-pub struct Routed {
+pub(super) struct Routed {
     entered: Entered,
     route: Arc<Route>,
 }
@@ -28,7 +28,7 @@ pub(super) fn find(routes: &Routes, entered: Entered) -> Result<Routed, Rejectio
 
 impl Routed {
     /// The route.
-    pub fn route(&self) -> &Arc<Route> {
+    pub(super) fn route(&self) -> &Arc<Route> {
         &self.route
     }
 

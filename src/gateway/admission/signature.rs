@@ -17,7 +17,7 @@ use crate::telemetry::Stage;
 
 /// A request whose signature is good.
 #[must_use]
-pub struct Verified {
+pub(super) struct Verified {
     received: Received,
     credential: Arc<Credential>,
     mac: Bytes32,
@@ -59,18 +59,18 @@ pub(super) async fn verify(
 
 impl Verified {
     /// Whose secret signed the request.
-    pub fn credential(&self) -> &Arc<Credential> {
+    pub(super) fn credential(&self) -> &Arc<Credential> {
         &self.credential
     }
 
     /// The address that it came from.
-    pub fn ip(&self) -> IpAddr {
+    pub(super) fn ip(&self) -> IpAddr {
         self.peer.ip
     }
 
     /// What makes this request one of its kind: the signed nonce, or the MAC that the gate computed.
     /// Never a header's text, for one MAC has many spellings.
-    pub fn proof(&self) -> &[u8] {
+    pub(super) fn proof(&self) -> &[u8] {
         self.claims().nonce().unwrap_or(&self.mac)
     }
 

@@ -59,10 +59,11 @@ pub(super) fn towards_client(
     (answer, lease): (Response<Incoming>, Lease),
 ) -> Result<Response<UpstreamBody>, UpstreamFault> {
     let (mut head, body) = answer.into_parts();
-    let codings: SmallVec<[_; 1]> = head.headers.get_all(TRANSFER_ENCODING).iter().collect();
-    let coded = !codings.is_empty();
-    let chunked = codings.iter().all(|one| one.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    if head.status == StatusCode::SWITCHING_PROTOCOLS || !chunked || codings.len() > 1 {
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let coding = codings.next();
+    let coded = coding.is_some();
+    let readable = coding.is_none_or(|one| one.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if head.status == StatusCode::SWITCHING_PROTOCOLS || !readable || codings.next().is_some() {
         return Err(UpstreamFault::Broke);
     }
     remove(&mut head.headers, |name| {

@@ -109,7 +109,8 @@ impl Pool {
         let mut again = repeatable(&request);
         let mut attempts = 0;
         loop {
-            let (mut sender, reused) = match self.reuse().filter(|_| attempts < REUSED_ATTEMPTS_MAX) {
+            let (mut sender, reused) = match self.reuse().filter(|_| attempts < REUSED_ATTEMPTS_MAX)
+            {
                 Some(sender) => (sender, true),
                 None => (self.connect().await?, false),
             };
@@ -123,8 +124,11 @@ impl Pool {
                 }
                 Err(mut error) => {
                     let unsent = error.take_message();
-                    let fault =
-                        if unsent.is_some() { UpstreamFault::Unreachable } else { UpstreamFault::Broke };
+                    let fault = if unsent.is_some() {
+                        UpstreamFault::Unreachable
+                    } else {
+                        UpstreamFault::Broke
+                    };
                     let next = unsent.filter(|_| reused);
                     request = next.or_else(|| again.take().filter(|_| reused)).ok_or(fault)?;
                     self.upstream.metrics.retries.inc();

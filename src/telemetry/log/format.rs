@@ -115,7 +115,8 @@ fn text(line: &Value, out: &mut Vec<u8>) {
 /// RFC 3339 in UTC with milliseconds, which is 24 bytes until the year 9999.
 fn rfc3339(wall_millis: u64, buffer: &mut [u8; 24]) -> &str {
     let nanos = i128::from(wall_millis).saturating_mul(1_000_000);
-    let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let time =
+        OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (year, month, day) = time.to_calendar_date();
     let (hour, minute, second, millis) = time.to_hms_milli();
     let month = u8::from(month);
@@ -126,4 +127,3 @@ fn rfc3339(wall_millis: u64, buffer: &mut [u8; 24]) -> &str {
     );
     if written.is_err() { "" } else { std::str::from_utf8(buffer).unwrap_or_default() }
 }
-

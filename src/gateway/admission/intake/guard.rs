@@ -56,7 +56,8 @@ fn check_method(method: &Method, limits: &HeadLimits) -> Result<(), Rejection> {
 fn check_target(head: &Parts) -> Result<(), Rejection> {
     let uri: &Uri = &head.uri;
     let alone = uri.authority().is_none() && uri.scheme().is_none();
-    let form = if head.version == Version::HTTP_2 { uri.scheme_str() == Some("https") } else { alone };
+    let form =
+        if head.version == Version::HTTP_2 { uri.scheme_str() == Some("https") } else { alone };
     let query = uri.query().unwrap_or_default();
     if form && query.bytes().all(|b| b.is_ascii_graphic()) && check_path(uri.path()).is_ok() {
         return Ok(());
@@ -149,8 +150,20 @@ mod tests {
         assert_eq!(host_of(b"127.0.0.1:8443"), Some("127.0.0.1"));
         assert_eq!(host_of(b"[::1]:8443"), Some("::1"));
         for bad in [
-            &b""[..], b":80", b"a:", b"a:b", b"a:123456", b"u@a", b"a/b", b"a,b", b"a b", b"[::1", b"[x]",
-            b"a:80:80", b"\xff", b"a_b",
+            &b""[..],
+            b":80",
+            b"a:",
+            b"a:b",
+            b"a:123456",
+            b"u@a",
+            b"a/b",
+            b"a,b",
+            b"a b",
+            b"[::1",
+            b"[x]",
+            b"a:80:80",
+            b"\xff",
+            b"a_b",
         ] {
             assert_eq!(host_of(bad), None, "{bad:?}");
         }
