@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::fs;
 use std::hint::black_box;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use countersign::clock::Timestamp;
 use countersign::replay::{Kind, Memory, Refusal, Stamped};
@@ -34,7 +35,7 @@ fn pass(memory: &Memory, n: u64, kind: Kind<'_>) -> Result<(), Refusal> {
     let stamp = Timestamp::from_secs(NOW + n % SPAN);
     let proof = proof(n);
     let stamped = Stamped { credential: "pk_live_0123456789abcdef", stamp, proof: &proof, kind };
-    memory.claim(stamped, &[]).now_or_never().expect("nothing to wait for")?.keep()
+    memory.claim(stamped, &Arc::from([])).now_or_never().expect("nothing to wait for")?.keep()
 }
 
 fn filled(entries: u64) -> Memory {
@@ -84,7 +85,7 @@ fn claims(criterion: &mut Criterion) {
     });
     criterion.bench_function("claim with a merchant's and the tests' share", |bencher| {
         let memory = memory(4 << 30);
-        let shares = [memory.share("merchant"), memory.test_share()];
+        let shares = Arc::from([memory.share("merchant"), memory.test_share()]);
         bencher.iter(|| {
             next.set(next.get() + 1);
             let stamp = Timestamp::from_secs(NOW + next.get() % 3);
@@ -103,7 +104,8 @@ fn claims(criterion: &mut Criterion) {
             let proof = proof(next.get());
             let kind = Kind::Once;
             let stamped = Stamped { credential: "pk_live_0123", stamp, proof: &proof, kind };
-            let claim = million.claim(stamped, &[]).now_or_never().expect("nothing to wait for");
+            let claim =
+                million.claim(stamped, &Arc::from([])).now_or_never().expect("nothing to wait for");
             claim.expect("new").withdraw();
         });
     });

@@ -1,11 +1,13 @@
 //! A server on a thread of its own, and clients that can misbehave.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
+use http::HeaderValue;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http2::SendRequest;
