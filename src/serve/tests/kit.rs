@@ -174,6 +174,16 @@ impl Served {
         limits: ConnectionLimits,
         pairs: impl FnOnce(&TempDir) -> Vec<Pair>,
     ) -> Self {
+        Self::start_late(settings, limits, pairs, |_, _| {})
+    }
+
+    /// Does something between listening and accepting.
+    pub(super) fn start_late(
+        settings: Settings,
+        limits: ConnectionLimits,
+        pairs: impl FnOnce(&TempDir) -> Vec<Pair>,
+        meanwhile: impl FnOnce(SocketAddr, &Drain),
+    ) -> Self {
         let dir = TempDir::new().unwrap();
         let pairs = pairs(&dir);
         let files: Vec<_> = pairs.iter().map(|pair| pair.files.clone()).collect();
@@ -185,6 +195,7 @@ impl Served {
         let localhost = "127.0.0.1:0".parse().unwrap();
         let listener = bind(localhost, NonZeroUsize::MIN).unwrap().remove(0);
         let address = listener.local_addr().unwrap();
+        meanwhile(address, &drain);
         let thread = std::thread::spawn({
             let (tls, drain, connections) = (tls.clone(), drain.clone(), connections.clone());
             move || {
