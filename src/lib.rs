@@ -4,6 +4,7 @@
 //! upstream. Modules below are in reading order; imports point from later layers to earlier ones.
 
 pub mod clock;
+pub mod config;
 pub mod crypto;
 pub mod gateway;
 pub mod keyring;

@@ -13,6 +13,17 @@ pub const KIB: usize = 1024;
 /// One mebibyte, in bytes.
 pub const MIB: usize = 1024 * KIB;
 
+/// The largest body where a route says nothing, in bytes.
+pub const BODY_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(MIB - 1);
+/// All received bytes that no signature vouches for yet, in bytes.
+pub const UNVERIFIED_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(256 * MIB - 1);
+/// Replay memory, in bytes.
+pub const REPLAY_MEMORY_BYTES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(512 * MIB - 1);
+/// What one remembered request takes of the replay memory, in bytes.
+pub const REPLAY_ENTRY_BYTES: usize = 40;
+/// Connections to one upstream, over all cores.
+pub const UPSTREAM_CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+
 /// How often something may happen: `per_second` on average, `burst` at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -20,6 +31,17 @@ pub struct Rate {
     pub per_second: NonZeroU32,
     /// Events that may come at once after a pause.
     pub burst: NonZeroU32,
+}
+
+impl Rate {
+    /// Failed admissions of one address before it is slowed. Ten a second leave a partner's other
+    /// programs behind the same address alone while one of them fails, and a guesser gains nothing
+    /// by them; they cost less than a hundredth of a core even where every body is as long as it
+    /// may be.
+    pub const FAILURES: Self = Self {
+        per_second: NonZeroU32::MIN.saturating_add(9),
+        burst: NonZeroU32::MIN.saturating_add(99),
+    };
 }
 
 /// How far a signed timestamp may lie from the gate's time, both ends inclusive, in whole seconds.
@@ -123,7 +145,8 @@ pub struct ConnectionLimits {
     pub per_address: NonZeroUsize,
     /// Other numbers than `per_address` for named networks; the longest prefix counts.
     pub per_network: Vec<(IpNet, NonZeroUsize)>,
-    /// Requests after which a connection is told to close, so that load spreads over the cores again.
+    /// Requests after which a connection is told to close, so that load spreads over the cores
+    /// again.
     pub requests: NonZeroUsize,
 }
 

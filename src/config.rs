@@ -1,0 +1,266 @@
+//! The configuration: typed, complete, and made by [`Config::load`] alone.
+//!
+//! A bad value cannot be held: there is no validation afterwards. Every mistake in both files is
+//! found at once. Secrets go from their files straight into [`crate::secret::Secret`]; no fault
+//! and no note shows one. Only here and in `main` is the environment read.
+
+mod capacity;
+mod document;
+mod fault;
+mod listener;
+mod merchant;
+mod node;
+mod reader;
+mod review;
+mod route;
+mod secret_file;
+mod stand_in;
+mod upstream;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use capacity::Capacity;
+use document::Document;
+pub use fault::{Colour, Excerpt, Fault, Faults, Note, Weight};
+pub use listener::{Listener, Operations};
+use merchant::{PlacedMerchant, Register};
+use reader::Table;
+use secret_file::{Environment, SecretSources};
+pub use stand_in::{CertificateFiles, LogFormat};
+
+use crate::gateway::forward::UpstreamSpec;
+use crate::gateway::route::RouteSpec;
+use crate::keyring::MerchantSpec;
+use crate::limit::{BODY_BYTES_MAX, MIB, REPLAY_MEMORY_BYTES};
+
+/// Everything that the gate is told.
+#[derive(Debug)]
+pub struct Config {
+    /// The folder of what must survive a restart.
+    pub state: PathBuf,
+    /// Threads that serve requests.
+    pub workers: NonZeroUsize,
+    /// Where requests come in.
+    pub listener: Listener,
+    /// Where metrics, health and readiness are asked for.
+    pub operations: Operations,
+    /// The memory of accepted requests.
+    pub replay: Replay,
+    /// What is logged and how.
+    pub log: Log,
+    /// The services behind the gate.
+    pub upstreams: Vec<UpstreamSpec>,
+    /// Which requests are taken.
+    pub routes: Vec<RouteSpec>,
+    /// Who may sign.
+    pub merchants: Vec<MerchantSpec>,
+    /// Every file that this configuration depends on: both files, secrets, certificates, keys and
+    /// CAs.
+    pub watched: Vec<PathBuf>,
+}
+
+/// The memory of accepted requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// How large it is, in bytes.
+    pub memory_bytes: NonZeroUsize,
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self { memory_bytes: REPLAY_MEMORY_BYTES }
+    }
+}
+
+/// What is logged and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// Whether every request has a line.
+    pub access: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Json, access: true }
+    }
+}
+
+impl Config {
+    /// Reads the file at `path`, the merchants file that it names, and the secrets and CAs that
+    /// both name. Certificates and keys are only named. The notes are for `countersign check`,
+    /// warnings first.
+    ///
+    /// # Errors
+    /// Every mistake found, in the order of files and lines.
+    pub fn load(path: &Path) -> Result<(Self, Vec<Note>), Faults> {
+        #[expect(clippy::disallowed_methods, reason = "config reads the secrets kept there")]
+        load(path, &|name| std::env::var_os(name))
+    }
+}
+
+fn load(path: &Path, environment: Environment<'_>) -> Result<(Config, Vec<Note>), Faults> {
+    let mut faults = Vec::new();
+    let loaded = load_all(path, environment, &mut faults);
+    Faults::collect(faults)?;
+    // Nothing comes back only where a fault said why; this one would be a mistake of ours.
+    loaded.ok_or_else(|| Faults::only(Fault::of_file(path, "it cannot be used")))
+}
+
+fn load_all(
+    path: &Path,
+    environment: Environment<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<(Config, Vec<Note>)> {
+    let text = text_of(path, faults)?;
+    let document = Document::parse(path, &text);
+    let mut watched = vec![path.to_owned()];
+    let draft = Table::read_root(&document, |table| draft(table, &mut watched));
+    let main_is_broken = document.is_broken();
+    faults.extend(document.into_faults());
+    let sources = SecretSources::new(environment)
+        .map_err(|fault| faults.push(Fault::of_file(path, fault.to_string())))
+        .ok()?;
+    let merchants_path = draft.merchants.clone()?;
+    if main_is_broken && !merchants_path.is_file() {
+        return None;
+    }
+    watched.push(merchants_path.clone());
+    let text = text_of(&merchants_path, faults)?;
+    let document = Document::parse(&merchants_path, &text);
+    let mut register = Register::new(sources);
+    let merchants = Table::read_root(&document, |table| merchant::merchants(table, &mut register));
+    let capacity = Capacity::new(draft.replay.memory_bytes, &draft.routes);
+    if !main_is_broken {
+        capacity.check(&merchants, &document);
+    }
+    faults.extend(document.into_faults());
+    watched.append(&mut register.sources.watched);
+    draft.finish(merchants, &capacity, watched)
+}
+
+/// The text of a file, or a fault. It is wiped in the end: it may hold a literal secret by mistake.
+fn text_of(path: &Path, faults: &mut Vec<Fault>) -> Option<Zeroizing<String>> {
+    let bytes = match secret_file::read(path) {
+        Ok((bytes, _)) => bytes,
+        Err(error) => {
+            faults.push(Fault::of_file(path, format!("cannot be read: {error}")));
+            return None;
+        }
+    };
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Some(Zeroizing::new(text.to_owned())),
+        Err(error) => {
+            let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+            let fault = Fault::of_file(path, "not UTF-8 text");
+            faults.push(Fault { line: Some(line), ..fault });
+            None
+        }
+    }
+}
+
+/// The main file, where parts at fault are missing.
+struct Draft {
+    state: Option<PathBuf>,
+    workers: NonZeroUsize,
+    listener: Option<Listener>,
+    operations: Operations,
+    replay: Replay,
+    log: Log,
+    merchants: Option<PathBuf>,
+    upstreams: Vec<UpstreamSpec>,
+    routes: Vec<RouteSpec>,
+}
+
+fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>) -> Draft {
+    let state = table.required("state", value::path);
+    let workers = table.optional("workers", value::count(1024));
+    let listener = table.required_table("listener", listener::listener).flatten();
+    let (listener, body_bytes_max) = listener.unzip();
+    let operations = table.table("operations", listener::operations).unwrap_or_default();
+    let replay = table.table("replay", replay).unwrap_or_default();
+    let log = table.table("log", log).unwrap_or_default();
+    let merchants = table.required("merchants", value::path);
+    let upstreams = upstream::upstreams(table, watched);
+    let surroundings = route::Surroundings {
+        upstreams: table.names("upstreams"),
+        body_bytes_max: body_bytes_max.unwrap_or(BODY_BYTES_MAX),
+    };
+    let routes = route::routes(table, &surroundings);
+    if listener.as_ref().is_some_and(|listener| listener.address == operations.address) {
+        table.refuse("operations", "it has the address of the listener", None);
+    }
+    Draft {
+        state,
+        workers: workers.unwrap_or_else(cores),
+        listener,
+        operations,
+        replay,
+        log,
+        merchants,
+        upstreams,
+        routes,
+    }
+}
+
+fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+fn replay(table: &mut Table<'_>) -> Replay {
+    let memory = table.optional("memory", value::size(MIB..=1024 * 1024 * MIB));
+    memory.map_or_else(Replay::default, |memory_bytes| Replay { memory_bytes })
+}
+
+fn log(table: &mut Table<'_>) -> Log {
+    let default = Log::default();
+    let formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
+    let format = table.optional("format", value::choice(&formats));
+    let access = table.optional("access", value::boolean);
+    Log { format: format.unwrap_or(default.format), access: access.unwrap_or(default.access) }
+}
+
+impl Draft {
+    /// The whole, where nothing is missing.
+    fn finish(
+        self,
+        merchants: Vec<PlacedMerchant>,
+        capacity: &Capacity,
+        mut watched: Vec<PathBuf>,
+    ) -> Option<(Config, Vec<Note>)> {
+        let listener = self.listener?;
+        let certificates = listener.certificates.iter().chain(&self.operations.certificates);
+        watched.extend(certificates.flat_map(|files| [files.chain.clone(), files.key.clone()]));
+        watched.sort();
+        watched.dedup();
+        let merchants: Vec<MerchantSpec> =
+            merchants.into_iter().map(|placed| placed.spec).collect();
+        let mut notes = route::notes(&self.routes, &self.upstreams);
+        notes.extend(review::notes(&self.routes, &merchants));
+        notes.extend(upstream::notes(&self.upstreams));
+        notes.extend(capacity.notes());
+        notes.sort_by_key(|note| note.weight);
+        let config = Config {
+            state: self.state?,
+            workers: self.workers,
+            listener,
+            operations: self.operations,
+            replay: self.replay,
+            log: self.log,
+            upstreams: self.upstreams,
+            routes: self.routes,
+            merchants,
+            watched,
+        };
+        Some((config, notes))
+    }
+}

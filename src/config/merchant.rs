@@ -1,0 +1,259 @@
+//! The merchants file: who may sign, with what, and how much.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use super::listener;
+use super::node::{Mismatch, Node};
+use super::reader::Table;
+use super::route;
+use super::secret_file::SecretSources;
+use super::value;
+use crate::keyring::{CredentialSpec, Environment, KeyId, MerchantSpec, Scope, State, VersionSpec};
+use crate::secret::Secret;
+
+const ENVIRONMENTS: [(&str, Environment); 2] =
+    [("test", Environment::Test), ("live", Environment::Live)];
+
+/// Secrets of one credential.
+const VERSIONS_MAX: usize = 4;
+/// Of these, retiring ones: each costs every bad request one more MAC.
+const RETIRING_MAX: usize = 2;
+
+const LITERAL: &str = "a literal secret is refused; name a file: \
+    { file = \"…\" }, { list = \"…\" } or { env = \"…\" }";
+
+/// A merchant and where its rate stands.
+pub(super) struct PlacedMerchant {
+    pub(super) spec: MerchantSpec,
+    pub(super) rate_span: Range<usize>,
+}
+
+/// What is known across all merchants while they are read.
+pub(super) struct Register<'e> {
+    pub(super) sources: SecretSources<'e>,
+    /// Key ids and where they stand.
+    key_ids: HashMap<KeyId, String>,
+}
+
+impl<'e> Register<'e> {
+    pub(super) fn new(sources: SecretSources<'e>) -> Self {
+        Self { sources, key_ids: HashMap::new() }
+    }
+}
+
+/// Every merchant of the file.
+pub(super) fn merchants(table: &mut Table<'_>, register: &mut Register<'_>) -> Vec<PlacedMerchant> {
+    table.named("merchants", |name, table| {
+        let id = table.own_name(name);
+        let rate = table.required_table("rate", listener::rate);
+        let addresses = table.list("addresses", value::network);
+        let credentials = table
+            .named("credentials", |key_id, table| credential(key_id, table, &addresses, register));
+        let spec = MerchantSpec { id: id?.to_owned(), rate: rate??, addresses, credentials };
+        Some(PlacedMerchant { spec, rate_span: table.span_of("rate") })
+    })
+}
+
+fn credential<'n>(
+    name: &'n Spanned<Cow<'n, str>>,
+    table: &mut Table<'n>,
+    merchant_addresses: &[IpNet],
+    register: &mut Register<'_>,
+) -> Option<CredentialSpec> {
+    let key_id = key_id(name, table, register);
+    let environment = table.required("environment", value::choice(&ENVIRONMENTS));
+    let scheme = route::scheme(table);
+    let rate = table.table("rate", listener::rate).flatten();
+    let addresses = table.list("addresses", value::network);
+    let within = |own: &IpNet| {
+        merchant_addresses.iter().any(|outer| outer.contains(own) || own.contains(outer))
+    };
+    if let Some(own) = addresses.iter().find(|own| !merchant_addresses.is_empty() && !within(own)) {
+        let problem =
+            format!("{own} is not within the addresses of the merchant, so nobody may call");
+        table.refuse("addresses", problem, None);
+    }
+    let scopes = table.list("scopes", scope);
+    let repeatable_reads = table.optional("repeatable_reads", value::boolean).unwrap_or(true);
+    let expires = table.optional("expires", value::timestamp);
+    let suspended = table.optional("suspended", value::boolean).unwrap_or(false);
+    let versions = versions(table, name.get_ref(), register);
+    if let Some(versions) = &versions {
+        check_states(table, versions, suspended);
+    }
+    if let Some(scheme) = &scheme
+        && scheme.coverage().leaves_target_open()
+        && table
+            .node("scopes")
+            .is_none_or(|node| node.value().as_array().is_some_and(|a| a.is_empty()))
+    {
+        let problem =
+            format!("{} does not sign method and target, so scopes are needed", scheme.name());
+        let hint =
+            "say what the credential may call: scopes = [\"POST /v1/orders\", \"GET /v1/*\"]";
+        table.refuse("scopes", problem, Some(hint.to_owned()));
+    }
+    Some(CredentialSpec {
+        key_id: key_id?,
+        environment: environment?,
+        scheme: scheme?,
+        rate,
+        addresses,
+        scopes,
+        repeatable_reads,
+        expires,
+        suspended,
+        versions: versions?.into_iter().flatten().collect(),
+    })
+}
+
+fn key_id<'n>(
+    name: &'n Spanned<Cow<'n, str>>,
+    table: &Table<'n>,
+    register: &mut Register<'_>,
+) -> Option<KeyId> {
+    let Ok(key_id) = name.get_ref().parse::<KeyId>() else {
+        table.refuse_key(name, crate::keyring::KeyIdFault.to_string());
+        return None;
+    };
+    let place = table.document().place(name.span().start);
+    if let Some(earlier) = register.key_ids.get(&key_id) {
+        table.refuse_key(name, format!("the key id is taken by the credential at {earlier}"));
+        return None;
+    }
+    register.key_ids.insert(key_id.clone(), place);
+    Some(key_id)
+}
+
+fn scope(node: &Node<'_>) -> Result<Scope, Mismatch> {
+    let expected = "a method and a path, such as \"POST /v1/orders\" or \"* /v1/*\"";
+    let text = node.str(expected)?;
+    text.parse().map_err(|fault: crate::keyring::ScopeFault| {
+        Mismatch::text(expected, text).hint(fault.to_string())
+    })
+}
+
+/// All versions, those at fault as `None`; nothing where the key itself is at fault.
+fn versions(
+    table: &mut Table<'_>,
+    key_id: &str,
+    register: &mut Register<'_>,
+) -> Option<Vec<Option<VersionSpec>>> {
+    let node = table.required("secrets", |node| Ok(*node))?;
+    let Some(items) = node.value().as_array() else {
+        node.take::<()>(&table.path_of("secrets"), |node| Err(literal(node)));
+        return None;
+    };
+    if !(1..=VERSIONS_MAX).contains(&items.len()) {
+        let problem =
+            format!("a credential has 1 to {VERSIONS_MAX} secrets; here are {}", items.len());
+        table.refuse("secrets", problem, None);
+        return None;
+    }
+    let items = table.items("secrets", "an array");
+    let read = |(path, item): (String, Node<'_>)| {
+        if item.value().is_table() {
+            Table::of(&item, path, "a table", |table| version(table, key_id, register)).flatten()
+        } else {
+            item.take(&path, |item| Err(literal(item)))
+        }
+    };
+    Some(items.into_iter().map(read).collect())
+}
+
+fn literal(node: &Node<'_>) -> Mismatch {
+    node.wrong_type("where to read the secret from").hidden().hint(LITERAL)
+}
+
+fn version(
+    table: &mut Table<'_>,
+    key_id: &str,
+    register: &mut Register<'_>,
+) -> Option<VersionSpec> {
+    let state = table.optional("state", value::choice(&State::NAMES));
+    let stated = table.node("state").is_some();
+    let until = table.optional("until", value::timestamp);
+    let bytes = secret_bytes(table, key_id, &mut register.sources);
+    let retiring = state == Some(State::Retiring);
+    if retiring && table.node("until").is_none() {
+        table.refuse("until", "a retiring secret needs the end of its time: until = \"…\"", None);
+        return None;
+    }
+    let secret = match Secret::new(std::mem::take(&mut *bytes?)) {
+        Ok(secret) => secret,
+        Err(fault) => {
+            table.refuse("", format!("the secret of {key_id} cannot be used: {fault}"), None);
+            return None;
+        }
+    };
+    let place = format!("{key_id} ({})", table.document().place(table.span().start));
+    if let Some(earlier) = register.sources.remember(&secret, place) {
+        let problem = format!("this secret of {key_id} has the same bytes as one of {earlier}");
+        let hint = "make a secret of its own for every credential and version";
+        table.refuse("", problem, Some(hint.to_owned()));
+        return None;
+    }
+    let state = if stated { state? } else { State::Active };
+    Some(VersionSpec { secret, state, until })
+}
+
+fn secret_bytes(
+    table: &mut Table<'_>,
+    key_id: &str,
+    sources: &mut SecretSources<'_>,
+) -> Option<super::secret_file::Wiped> {
+    let id = table.optional("id", |node| node.str("an id in the list"));
+    let named: Vec<&str> =
+        ["file", "list", "env"].into_iter().filter(|key| table.node(key).is_some()).collect();
+    match named.as_slice() {
+        [one] => {
+            if id.is_some() && *one != "list" {
+                table.refuse("id", "an id belongs to a list", None);
+            }
+            match *one {
+                "file" => table.optional("file", |node| sources.file(node)).flatten(),
+                "list" => {
+                    let id = id.unwrap_or(key_id);
+                    table.optional("list", |node| sources.listed(node, id)).flatten()
+                }
+                _ => table.optional("env", |node| sources.variable(node)),
+            }
+        }
+        [] => {
+            table.refuse("", "a secret names one of file, list or env", Some(LITERAL.to_owned()));
+            None
+        }
+        several => {
+            let problem = format!("a secret names one source, here are {}", several.join(" and "));
+            table.refuse("", problem, None);
+            None
+        }
+    }
+}
+
+/// How many versions may be in which state.
+fn check_states(table: &Table<'_>, versions: &[Option<VersionSpec>], suspended: bool) {
+    let count = |state| versions.iter().flatten().filter(|version| version.state == state).count();
+    let active = count(State::Active);
+    // Versions at fault may have been the active one: nothing is said of what is not known.
+    let all_known = versions.iter().all(Option::is_some);
+    if active > 1 {
+        let problem = format!("one secret is active at a time; here are {active}");
+        let hint = "state = \"pending\" for the next one, \"retiring\" with until for the last one";
+        table.refuse("secrets", problem, Some(hint.to_owned()));
+    } else if active == 0 && !suspended && all_known {
+        let hint = "or suspend the credential: suspended = true";
+        table.refuse("secrets", "no secret is active", Some(hint.to_owned()));
+    }
+    let retiring = count(State::Retiring);
+    if retiring > RETIRING_MAX {
+        let problem =
+            format!("at most {RETIRING_MAX} secrets retire at a time; here are {retiring}");
+        table.refuse("secrets", problem, None);
+    }
+}

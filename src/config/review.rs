@@ -1,0 +1,73 @@
+//! Notes across routes and credentials: what a right configuration still leaves open.
+
+use std::collections::BTreeMap;
+
+use super::capacity::fills_two;
+use super::fault::{Note, Weight};
+use crate::gateway::route::RouteSpec;
+use crate::keyring::{CredentialSpec, MerchantSpec};
+
+/// Names that one note lists.
+const NAMES_MAX: usize = 5;
+
+/// Every note about the two together.
+pub(super) fn notes(routes: &[RouteSpec], merchants: &[MerchantSpec]) -> Vec<Note> {
+    let mut notes = repeatable_reads(routes, merchants);
+    notes.extend(unused_credentials(routes, merchants));
+    if merchants.is_empty() {
+        notes.push(Note {
+            weight: Weight::Warning,
+            key: "merchants".to_owned(),
+            text: "no merchant is configured: every request will be refused".to_owned(),
+        });
+    }
+    notes
+}
+
+fn credentials(merchants: &[MerchantSpec]) -> impl Iterator<Item = &CredentialSpec> {
+    merchants.iter().flat_map(|merchant| &merchant.credentials)
+}
+
+fn repeatable_reads(routes: &[RouteSpec], merchants: &[MerchantSpec]) -> Vec<Note> {
+    let open = routes.iter().filter(|route| route.scheme.coverage().leaves_target_open());
+    let note = |route: &RouteSpec| {
+        let same = credentials(merchants).filter(|c| c.scheme == route.scheme && fills_two(c));
+        let names: Vec<&str> = same.map(|credential| credential.key_id.as_str()).collect();
+        let text = match names.as_slice() {
+            [] => "every signature is good for one request: no credential has repeatable_reads"
+                .to_owned(),
+            names => format!(
+                "one signature is good for a GET or HEAD of every target in scope, once each, with \
+                 {}; repeatable_reads = false makes it one request",
+                listed(names)
+            ),
+        };
+        let weight = if names.is_empty() { Weight::Information } else { Weight::Warning };
+        Note { weight, key: format!("routes.{}.scheme", route.name), text }
+    };
+    open.map(note).collect()
+}
+
+fn unused_credentials(routes: &[RouteSpec], merchants: &[MerchantSpec]) -> Vec<Note> {
+    let mut unused: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for credential in credentials(merchants) {
+        if routes.iter().all(|route| route.scheme != credential.scheme) {
+            unused.entry(credential.scheme.name()).or_default().push(credential.key_id.as_str());
+        }
+    }
+    let note = |(scheme, names): (&str, Vec<&str>)| Note {
+        weight: Weight::Warning,
+        key: "merchants".to_owned(),
+        text: format!("no route takes the scheme {scheme}, so nobody can use {}", listed(&names)),
+    };
+    unused.into_iter().map(note).collect()
+}
+
+/// A few names, and how many more.
+fn listed(names: &[&str]) -> String {
+    let some: Vec<&str> = names.iter().copied().take(NAMES_MAX).collect();
+    match names.len() - some.len() {
+        0 => some.join(", "),
+        more => format!("{} and {more} more", some.join(", ")),
+    }
+}

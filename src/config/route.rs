@@ -1,0 +1,214 @@
+//! `[[routes]]`: which requests are taken, how they are signed and where they go.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use http::Method;
+
+use super::fault::{Note, Weight};
+use super::listener::BODY_BYTES_TOP;
+use super::node::{Mismatch, Node, nearest, one_of};
+use super::reader::Table;
+use super::value;
+use crate::gateway::forward::UpstreamSpec;
+use crate::gateway::route::RouteSpec;
+use crate::limit::Window;
+use crate::scheme::Scheme;
+use crate::target::PathPattern;
+
+/// The scheme of routes and credentials that name none.
+const SCHEME_DEFAULT: &str = "kwikpaisa";
+
+/// What routes refer to.
+pub(super) struct Surroundings<'s> {
+    /// Names of the upstreams as written, those at fault included.
+    pub(super) upstreams: Vec<&'s str>,
+    /// The body limit of routes that state none.
+    pub(super) body_bytes_max: NonZeroUsize,
+}
+
+/// Every route.
+pub(super) fn routes(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Vec<RouteSpec> {
+    let mut taken: Vec<(RouteSpec, String)> = Vec::new();
+    table.tables("routes", "a table", |table| {
+        let route = route(table, surroundings)?;
+        refuse_twins(table, &route, &taken);
+        taken.push((route, table.document().place(table.span().start)));
+        Some(())
+    });
+    if table.node("routes").is_none() {
+        table.missing("routes");
+    }
+    taken.into_iter().map(|(route, _)| route).collect()
+}
+
+fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<RouteSpec> {
+    let name = table.required("name", value::name);
+    let hosts = table.list("hosts", value::host);
+    let path = table.required("path", path);
+    let methods = table.list("methods", method);
+    let upstream = table.required("upstream", |node| upstream(node, surroundings));
+    let scheme = scheme(table);
+    let window = window(table);
+    let body = table.optional("body", value::size(1..=BODY_BYTES_TOP));
+    require(table, scheme.as_deref());
+    if table.node("envelope").is_some() {
+        let hint = "remove the key, or open the bodies in the service behind the gate";
+        table.refuse(
+            "envelope",
+            "this version opens no sealed bodies, so a route with an envelope does not load",
+            Some(hint.to_owned()),
+        );
+    }
+    Some(RouteSpec {
+        name: Arc::from(name?),
+        hosts,
+        path: path?,
+        methods,
+        upstream: Arc::from(upstream?),
+        scheme: scheme?,
+        window,
+        body_bytes_max: body.unwrap_or(surroundings.body_bytes_max),
+    })
+}
+
+fn window(table: &mut Table<'_>) -> Window {
+    let default = Window::default();
+    Window {
+        past: table.optional("window", value::seconds).unwrap_or(default.past),
+        ahead: table.optional("ahead", value::seconds).unwrap_or(default.ahead),
+    }
+}
+
+fn path(node: &Node<'_>) -> Result<PathPattern, Mismatch> {
+    let expected = "a path such as \"/v1/orders\", or \"/v1/*\" for all below";
+    let text = node.str(expected)?;
+    let refuse = |why: String| Mismatch::text(expected, text).hint(why);
+    let pattern: PathPattern = text.parse().map_err(|fault| refuse(format!("{fault}")))?;
+    match text.strip_suffix("/*").unwrap_or(text).find(['*', '?', '#']) {
+        Some(_) => Err(refuse("a star stands only at the end, after a slash".to_owned())),
+        None => Ok(pattern),
+    }
+}
+
+fn method(node: &Node<'_>) -> Result<Method, Mismatch> {
+    let expected = "a method such as \"POST\"";
+    let text = node.str(expected)?;
+    let method = Method::from_bytes(text.as_bytes()).ok();
+    let refused =
+        matches!(text, "CONNECT" | "TRACE") || text.bytes().any(|b| b.is_ascii_lowercase());
+    method.filter(|_| !refused).ok_or_else(|| {
+        Mismatch::text(expected, text).hint("in upper case; CONNECT and TRACE are never served")
+    })
+}
+
+fn upstream<'n>(node: &Node<'n>, surroundings: &Surroundings<'_>) -> Result<&'n str, Mismatch> {
+    let expected = match surroundings.upstreams.as_slice() {
+        [] => "the name of an upstream".to_owned(),
+        names => format!("an upstream: {}", one_of(names)),
+    };
+    let text = node.str(&expected)?;
+    if surroundings.upstreams.contains(&text) {
+        return Ok(text);
+    }
+    Err(Mismatch::text(expected, text).hint(match nearest(text, &surroundings.upstreams) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => "define it as a table [upstreams.NAME] with its url".to_owned(),
+    }))
+}
+
+/// The scheme of a route or a credential.
+pub(super) fn scheme(table: &mut Table<'_>) -> Option<Arc<Scheme>> {
+    if table.node("scheme").is_none() {
+        return Scheme::preset(SCHEME_DEFAULT);
+    }
+    table.optional("scheme", |node| {
+        let expected = one_of(&Scheme::PRESETS);
+        let text = node.str(&expected)?;
+        Scheme::preset(text).ok_or_else(|| {
+            let mismatch = Mismatch::text(expected, text);
+            match nearest(text, &Scheme::PRESETS) {
+                Some(near) => mismatch.hint(format!("did you mean \"{near}\"?")),
+                None => mismatch,
+            }
+        })
+    })
+}
+
+/// What a route may insist on, as [`crate::scheme::Coverage::open_parts`] names it.
+const PARTS: [(&str, &str); 5] = [
+    ("method", "method"),
+    ("target", "target"),
+    ("body", "body"),
+    ("time", "time"),
+    ("nonce", "nonce"),
+];
+
+fn require(table: &mut Table<'_>, scheme: Option<&Scheme>) {
+    let mut open = table.list("require", value::choice(&PARTS));
+    let Some(scheme) = scheme else { return };
+    let unsigned = scheme.coverage().open_parts();
+    open.retain(|part| unsigned.contains(part));
+    if !open.is_empty() {
+        let problem = format!("the scheme {} does not sign the {}", scheme.name(), open.join(", "));
+        let hint = "take a scheme that signs it, or do not require it";
+        table.refuse("require", problem, Some(hint.to_owned()));
+    }
+}
+
+fn refuse_twins(table: &Table<'_>, route: &RouteSpec, taken: &[(RouteSpec, String)]) {
+    for (other, place) in taken {
+        if other.name == route.name {
+            let problem = format!("the name \"{}\" is taken by the route at {place}", route.name);
+            table.refuse("name", problem, None);
+        }
+        if overlap(other, route) {
+            let problem = format!(
+                "the routes \"{}\" (at {place}) and \"{}\" match the same host, path and method",
+                other.name, route.name
+            );
+            table.refuse("path", problem, Some("a request must have one route".to_owned()));
+        }
+    }
+}
+
+/// Whether nothing decides between two routes: of two paths the longer counts, and a named host
+/// comes before any host.
+fn overlap(a: &RouteSpec, b: &RouteSpec) -> bool {
+    let hosts = match (a.hosts.as_slice(), b.hosts.as_slice()) {
+        ([], []) => true,
+        (a, b) => a.iter().any(|host| b.contains(host)),
+    };
+    let methods = a.methods.is_empty()
+        || b.methods.is_empty()
+        || a.methods.iter().any(|method| b.methods.contains(method));
+    a.path == b.path && hosts && methods
+}
+
+/// What each route's scheme leaves open, and upstreams that no route uses.
+pub(super) fn notes(routes: &[RouteSpec], upstreams: &[UpstreamSpec]) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for route in routes {
+        let open = route.scheme.coverage().open_parts();
+        if !open.is_empty() {
+            notes.push(Note {
+                weight: Weight::Warning,
+                key: format!("routes.{}.scheme", route.name),
+                text: format!(
+                    "{} leaves the {} unsigned: whoever sees a request can change it before it \
+                     arrives",
+                    route.scheme.name(),
+                    open.join(", ")
+                ),
+            });
+        }
+    }
+    for upstream in upstreams.iter().filter(|up| routes.iter().all(|r| r.upstream != up.name)) {
+        notes.push(Note {
+            weight: Weight::Information,
+            key: format!("upstreams.{}", upstream.name),
+            text: "no route uses this upstream".to_owned(),
+        });
+    }
+    notes
+}

@@ -1,0 +1,114 @@
+//! Replay memory against rates, the notes, and the time that a large list takes.
+
+use super::*;
+use crate::config::Weight;
+
+/// One merchant; `{}` of the credential go into its table.
+fn merchant(id: &str, rate: &str, credential: &str) -> String {
+    format!(
+        "[merchants.{id}]\nrate = {rate}\n[merchants.{id}.credentials.pk_{id}]\n{credential}\n\
+         secrets = [{{ list = \"secrets.txt\" }}]\n"
+    )
+}
+
+const SIGNS_ALL: &str = "environment = \"live\"\nscheme = \"countersign-v1\"";
+const SIGNS_ALL_TEST: &str = "environment = \"test\"\nscheme = \"countersign-v1\"";
+const LEAVES_OPEN: &str = "environment = \"live\"\nscopes = [\"* /v1/*\"]";
+
+/// 1,000,000 bytes and more hold 26,214 entries; a quarter is 6,553, an eighth 3,276; 330 s.
+fn faults_with_a_mebibyte(merchants: &[String]) -> Vec<String> {
+    let main = change(MAIN, "[listener]", "replay = { memory = \"1MiB\" }\n[listener]");
+    let folder = Folder::with(&main, &merchants.concat());
+    let ids = ["a", "b", "c", "d", "e"];
+    let secrets: String =
+        ids.iter().map(|id| format!("pk_{id} a-secret-0123456789-{id}\n")).collect();
+    folder.write("secrets.txt", &secrets);
+    match folder.load() {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn a_merchant_has_at_most_a_quarter() {
+    let fits = merchant("a", "{ per_second = 19, burst = 283 }", SIGNS_ALL);
+    assert!(faults_with_a_mebibyte(&[fits]).is_empty());
+    let burst = merchant("a", "{ per_second = 19, burst = 284 }", SIGNS_ALL);
+    let faults = faults_with_a_mebibyte(&[burst]);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    for words in [
+        "merchants.a.rate: the merchant a needs 6554 entries",
+        "may fill 1/4: 6553",
+        "per_second = 18;",
+        "replay.memory = \"2MiB\"",
+        "rate = { per_second = …, burst = … }",
+    ] {
+        assert!(faults[0].contains(words), "{words}: {}", faults[0]);
+    }
+    let twice = merchant("a", "{ per_second = 9, burst = 306 }", LEAVES_OPEN);
+    assert!(faults_with_a_mebibyte(&[twice]).is_empty());
+    let twice = merchant("a", "{ per_second = 9, burst = 307 }", LEAVES_OPEN);
+    assert_eq!(faults_with_a_mebibyte(&[twice]).len(), 1);
+    let strict = format!("{LEAVES_OPEN}\nrepeatable_reads = false");
+    let once = merchant("a", "{ per_second = 19, burst = 283 }", &strict);
+    assert!(faults_with_a_mebibyte(&[once]).is_empty());
+    let own = format!("{LEAVES_OPEN}\nrate = {{ per_second = 1, burst = 1 }}");
+    let partly_twice = merchant("a", "{ per_second = 18, burst = 282 }", &own);
+    assert!(faults_with_a_mebibyte(&[partly_twice]).is_empty());
+}
+
+#[test]
+fn all_together_fit_and_tests_take_an_eighth() {
+    let five = |rate| ["a", "b", "c", "d", "e"].map(|id| merchant(id, rate, SIGNS_ALL));
+    assert!(faults_with_a_mebibyte(&five("{ per_second = 15, burst = 100 }")).is_empty());
+    let faults = faults_with_a_mebibyte(&five("{ per_second = 19, burst = 1 }"));
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("all merchants together need 31355 entries"), "{}", faults[0]);
+    let test = merchant("a", "{ per_second = 10, burst = 1 }", SIGNS_ALL_TEST);
+    let faults = faults_with_a_mebibyte(std::slice::from_ref(&test));
+    assert!(faults[0].contains("all test credentials together need 3301 entries"), "{faults:?}");
+    assert!(faults[0].contains("may fill 1/8: 3276") && faults[0].contains("per_second = 9;"));
+}
+
+#[test]
+fn notes_say_what_stays_open() {
+    let main = change(MAIN, "http://127.0.0.1:8080", "http://10.0.0.7:8080")
+        + "[upstreams.spare]\nurl = \"http://localhost\"\n";
+    let other = merchant("bolt", "{ per_second = 1, burst = 1 }", SIGNS_ALL)
+        .replace("txt\"", "txt\", id = \"spare\"");
+    let (_, notes) = Folder::with(&main, &format!("{MERCHANTS}{other}")).load().unwrap();
+    let text: Vec<String> = notes.iter().map(ToString::to_string).collect();
+    let text = text.join("\n");
+    for words in [
+        "WARNING: routes.orders.scheme: kwikpaisa leaves the method, target, nonce unsigned",
+        "good for a GET or HEAD of every target in scope, once each, with pk_acme;",
+        "no route takes the scheme countersign-v1, so nobody can use pk_bolt",
+        "WARNING: upstreams.app.url: PLAIN HTTP to 10.0.0.7",
+        "note: upstreams.spare: no route uses this upstream",
+        "hold 40672 requests a second in all, 10168 of one merchant",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
+    }
+    assert!(!text.contains("PLAIN HTTP to localhost"));
+    assert_eq!(notes[0].weight, Weight::Warning);
+}
+
+/// Prints a time for people; the build machine's speed is no matter of right or wrong.
+#[test]
+#[ignore = "a measurement: run it in release with --ignored --nocapture"]
+fn ten_thousand_credentials_in_one_list() {
+    let folder = Folder::new();
+    let mut merchants = String::new();
+    let mut secrets = String::new();
+    for n in 0..10_000 {
+        merchants.push_str(&merchant(&n.to_string(), "{ per_second = 1, burst = 1 }", SIGNS_ALL));
+        secrets.push_str(&format!("pk_{n} a-secret-0123456789-{n}\n"));
+    }
+    folder.write("merchants.toml", &merchants);
+    folder.write("secrets.txt", &secrets);
+    for _ in 0..3 {
+        let begun = std::time::Instant::now();
+        let (config, _) = folder.load().unwrap();
+        println!("{} merchants in {:?}", config.merchants.len(), begun.elapsed());
+    }
+}
