@@ -67,7 +67,7 @@ impl Bucket {
 
     /// Puts the entry in that says something was read; false when it was there.
     pub(super) fn insert_reads(&self, entry: Fingerprint) -> bool {
-        // Before the entry: whoever sees no flag inserted its own entry before this reader looks.
+        // Before the look that follows: whoever sees no flag was in before it.
         self.has_reads.store(true, Ordering::SeqCst);
         self.insert(entry)
     }
