@@ -52,18 +52,20 @@ fn resident_bytes() -> usize {
     resident.expect("a number") * 4096
 }
 
-/// Resident memory for an entry, at several fillings: tables double, so the worst is just after.
+/// Resident memory for an entry at many fillings: tables double, so it goes up and down.
 fn bytes_an_entry(_: &mut Criterion) {
+    let before = resident_bytes();
+    let memory = memory(1 << 30);
     let mut worst = 0.0_f64;
-    for entries in [1_000_000, 1_250_000, 1_500_000, 1_750_000, 2_000_000, 2_400_000, 4_000_000] {
-        let before = resident_bytes();
-        let memory = filled(entries);
-        let bytes = resident_bytes().saturating_sub(before);
-        #[expect(clippy::as_conversions, reason = "a quotient to print")]
-        let each = bytes as f64 / entries as f64;
-        println!("{entries} entries: {each:.1} bytes an entry");
-        worst = worst.max(each);
-        drop(memory);
+    for n in 0..4_000_000_u64 {
+        pass(&memory, n, Kind::Once).expect("new");
+        if n >= 999_999 && (n + 1) % 125_000 == 0 {
+            let bytes = resident_bytes().saturating_sub(before);
+            #[expect(clippy::as_conversions, reason = "a quotient to print")]
+            let each = bytes as f64 / (n + 1) as f64;
+            println!("{} entries: {each:.1} bytes an entry", n + 1);
+            worst = worst.max(each);
+        }
     }
     println!("worst: {worst:.1} bytes an entry (at most 40)");
 }
