@@ -135,7 +135,8 @@ fn check_defaults(config: &Config) {
     same(&config.routes[0].window, &Window::default());
     same(&config.routes[0].body_bytes_max, &BODY_BYTES_MAX);
     assert_eq!(config.operations.address.to_string(), "127.0.0.1:9443");
-    assert!(config.operations.certificates.is_empty() && config.log.access);
+    assert_eq!(config.operations.certificates, config.listener.certificates);
+    assert!(config.log.access);
 }
 
 #[test]
