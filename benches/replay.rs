@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::fs;
 use std::hint::black_box;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use countersign::clock::Timestamp;
 use countersign::replay::{Kind, Memory, Refusal, Stamped};
@@ -34,7 +35,7 @@ fn pass(memory: &Memory, n: u64, kind: Kind<'_>) -> Result<(), Refusal> {
     let stamp = Timestamp::from_secs(NOW + n % SPAN);
     let proof = proof(n);
     let stamped = Stamped { credential: "pk_live_0123456789abcdef", stamp, proof: &proof, kind };
-    memory.claim(stamped, &[]).now_or_never().expect("nothing to wait for")?.keep()
+    memory.claim(stamped, &Arc::from([])).now_or_never().expect("nothing to wait for")?.keep()
 }
 
 fn filled(entries: u64) -> Memory {
@@ -51,18 +52,20 @@ fn resident_bytes() -> usize {
     resident.expect("a number") * 4096
 }
 
-/// Resident memory for an entry, at several fillings: tables double, so the worst is just after.
+/// Resident memory for an entry at many fillings: tables double, so it goes up and down.
 fn bytes_an_entry(_: &mut Criterion) {
+    let before = resident_bytes();
+    let memory = memory(1 << 30);
     let mut worst = 0.0_f64;
-    for entries in [1_000_000, 1_250_000, 1_500_000, 1_750_000, 2_000_000, 2_400_000, 4_000_000] {
-        let before = resident_bytes();
-        let memory = filled(entries);
-        let bytes = resident_bytes().saturating_sub(before);
-        #[expect(clippy::as_conversions, reason = "a quotient to print")]
-        let each = bytes as f64 / entries as f64;
-        println!("{entries} entries: {each:.1} bytes an entry");
-        worst = worst.max(each);
-        drop(memory);
+    for n in 0..4_000_000_u64 {
+        pass(&memory, n, Kind::Once).expect("new");
+        if n >= 999_999 && (n + 1) % 125_000 == 0 {
+            let bytes = resident_bytes().saturating_sub(before);
+            #[expect(clippy::as_conversions, reason = "a quotient to print")]
+            let each = bytes as f64 / (n + 1) as f64;
+            println!("{} entries: {each:.1} bytes an entry", n + 1);
+            worst = worst.max(each);
+        }
     }
     println!("worst: {worst:.1} bytes an entry (at most 40)");
 }
@@ -84,7 +87,7 @@ fn claims(criterion: &mut Criterion) {
     });
     criterion.bench_function("claim with a merchant's and the tests' share", |bencher| {
         let memory = memory(4 << 30);
-        let shares = [memory.share("merchant"), memory.test_share()];
+        let shares = Arc::from([memory.share("merchant"), memory.test_share()]);
         bencher.iter(|| {
             next.set(next.get() + 1);
             let stamp = Timestamp::from_secs(NOW + next.get() % 3);
@@ -103,7 +106,8 @@ fn claims(criterion: &mut Criterion) {
             let proof = proof(next.get());
             let kind = Kind::Once;
             let stamped = Stamped { credential: "pk_live_0123", stamp, proof: &proof, kind };
-            let claim = million.claim(stamped, &[]).now_or_never().expect("nothing to wait for");
+            let claim =
+                million.claim(stamped, &Arc::from([])).now_or_never().expect("nothing to wait for");
             claim.expect("new").withdraw();
         });
     });

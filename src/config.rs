@@ -1,8 +1,8 @@
 //! The configuration: typed, complete, and made by [`Config::load`] alone.
 //!
-//! A bad value cannot be held: there is no validation afterwards. Every mistake in both files is found
-//! at once. Secrets go from their files straight into [`crate::secret::Secret`]; no fault and no note
-//! shows one. Only here and in `main` is the environment read.
+//! A bad value cannot be held: there is no validation afterwards. Every mistake in both files is
+//! found at once. Secrets go from their files straight into [`crate::secret::Secret`]; no fault
+//! and no note shows one. Only here and in `main` is the environment read.
 
 mod capacity;
 mod document;
@@ -60,7 +60,8 @@ pub struct Config {
     pub routes: Vec<RouteSpec>,
     /// Who may sign.
     pub merchants: Vec<MerchantSpec>,
-    /// Every file that this configuration depends on: both files, secrets, certificates, keys and CAs.
+    /// Every file that this configuration depends on: both files, secrets, certificates, keys and
+    /// CAs.
     pub watched: Vec<PathBuf>,
 }
 
@@ -93,9 +94,9 @@ impl Default for Log {
 }
 
 impl Config {
-    /// Reads the file at `path`, the merchants file that it names, and the secrets and CAs that both
-    /// name. Certificates and keys are only named. The notes are for `countersign check`, warnings
-    /// first.
+    /// Reads the file at `path`, the merchants file that it names, and the secrets and CAs that
+    /// both name. Certificates and keys are only named. The notes are for `countersign check`,
+    /// warnings first.
     ///
     /// # Errors
     /// Every mistake found, in the order of files and lines.
@@ -194,7 +195,8 @@ fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>) -> Draft {
         body_bytes_max: body_bytes_max.unwrap_or(BODY_BYTES_MAX),
     };
     let routes = route::routes(table, &surroundings);
-    if listener.as_ref().is_some_and(|listener| listener.address == operations.address) {
+    let taken = operations.address;
+    if listener.as_ref().is_some_and(|own| own.address == taken && taken.port() != 0) {
         table.refuse("operations", "it has the address of the listener", None);
     }
     Draft {
@@ -236,7 +238,11 @@ impl Draft {
         mut watched: Vec<PathBuf>,
     ) -> Option<(Config, Vec<Note>)> {
         let listener = self.listener?;
-        let certificates = listener.certificates.iter().chain(&self.operations.certificates);
+        let mut operations = self.operations;
+        if operations.certificates.is_empty() {
+            operations.certificates.clone_from(&listener.certificates);
+        }
+        let certificates = listener.certificates.iter().chain(&operations.certificates);
         watched.extend(certificates.flat_map(|files| [files.chain.clone(), files.key.clone()]));
         watched.sort();
         watched.dedup();
@@ -251,7 +257,7 @@ impl Draft {
             state: self.state?,
             workers: self.workers,
             listener,
-            operations: self.operations,
+            operations,
             replay: self.replay,
             log: self.log,
             upstreams: self.upstreams,

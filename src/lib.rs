@@ -4,19 +4,19 @@
 //! upstream. Modules below are in reading order; imports point from later layers to earlier ones.
 
 pub mod app;
-pub mod clock;
 pub mod config;
-pub mod crypto;
 pub mod gateway;
-pub mod keyring;
-pub mod limit;
-pub mod client;
-pub mod operations;
-pub mod peer;
-pub mod quota;
-pub mod replay;
-pub mod scheme;
-pub mod secret;
 pub mod serve;
-pub mod target;
+pub mod operations;
+pub mod client;
+pub mod keyring;
+pub mod scheme;
+pub mod replay;
+pub mod quota;
 pub mod telemetry;
+pub mod crypto;
+pub mod peer;
+pub mod target;
+pub mod clock;
+pub mod secret;
+pub mod limit;

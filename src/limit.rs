@@ -35,8 +35,9 @@ pub struct Rate {
 
 impl Rate {
     /// Failed admissions of one address before it is slowed. Ten a second leave a partner's other
-    /// programs behind the same address alone while one of them fails, and a guesser gains nothing by
-    /// them; they cost less than a hundredth of a core even where every body is as long as it may be.
+    /// programs behind the same address alone while one of them fails, and a guesser gains nothing
+    /// by them; they cost less than a hundredth of a core even where every body is as long as it
+    /// may be.
     pub const FAILURES: Self = Self {
         per_second: NonZeroU32::MIN.saturating_add(9),
         burst: NonZeroU32::MIN.saturating_add(99),
@@ -144,7 +145,8 @@ pub struct ConnectionLimits {
     pub per_address: NonZeroUsize,
     /// Other numbers than `per_address` for named networks; the longest prefix counts.
     pub per_network: Vec<(IpNet, NonZeroUsize)>,
-    /// Requests after which a connection is told to close, so that load spreads over the cores again.
+    /// Requests after which a connection is told to close, so that load spreads over the cores
+    /// again.
     pub requests: NonZeroUsize,
 }
 

@@ -9,10 +9,12 @@ mod addresses;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use governor::clock::{Clock as _, QuantaClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::clock::{Clock as _, MonotonicClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 
 use crate::limit::Rate;
 
@@ -24,17 +26,19 @@ pub struct Allowance(Arc<Inner>);
 
 struct Inner {
     rate: Rate,
-    limiter: DefaultDirectRateLimiter,
-    clock: QuantaClock,
+    limiter: Limiter,
 }
+
+/// On the clock of the system: the default one is calibrated for each limiter, which would take a
+/// second for ten thousand merchants.
+type Limiter = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>;
 
 impl Allowance {
     /// A full allowance.
     pub fn new(rate: Rate) -> Self {
         let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
-        let clock = QuantaClock::default();
-        let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
-        Self(Arc::new(Inner { rate, limiter, clock }))
+        let limiter = RateLimiter::direct_with_clock(quota, MonotonicClock);
+        Self(Arc::new(Inner { rate, limiter }))
     }
 
     /// The rate it grants.
@@ -47,7 +51,7 @@ impl Allowance {
     /// # Errors
     /// The time after which one more may be sent, when there is nothing left.
     pub fn spend(&self) -> Result<(), Duration> {
-        self.0.limiter.check().map_err(|later| later.wait_time_from(self.0.clock.now()))
+        self.0.limiter.check().map_err(|later| later.wait_time_from(MonotonicClock.now()))
     }
 }
 
@@ -130,7 +134,6 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
-    use std::time::Instant;
 
     use super::*;
 

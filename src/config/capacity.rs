@@ -1,15 +1,14 @@
 //! Whether the configured rates fit the replay memory, and what it holds.
 //!
 //! A request is remembered for as long as its timestamp may come again: the longest window and the
-//! longest way ahead of all routes. An accepted request must never find the memory full, so rates that
-//! could fill it do not load.
+//! longest way ahead of all routes. An accepted request must never find the memory full, so rates
+//! that could fill it do not load.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::document::{Document, Showing};
 use super::fault::{Note, Weight};
-use super::listener::rate_text;
 use super::merchant::PlacedMerchant;
 use super::value::bytes_text;
 use crate::gateway::route::RouteSpec;
@@ -40,8 +39,8 @@ impl Capacity {
         }
     }
 
-    /// Leaves a fault at the rate of every merchant that does not fit, and at the largest rate where all
-    /// together do not.
+    /// Leaves a fault at the rate of every merchant that does not fit, and at the largest rate
+    /// where all together do not.
     pub(super) fn check(&self, merchants: &[PlacedMerchant], document: &Document<'_>) {
         for merchant in merchants {
             let bound = Bound {
@@ -87,12 +86,13 @@ impl Capacity {
             1 => "which holds".to_owned(),
             part => format!("of which they may fill 1/{part}:"),
         };
+        let rate = match bound.others {
+            0 => format!("{} a second", spec.rate.per_second),
+            _ => format!("of which {} a second of {}", spec.rate.per_second, spec.id),
+        };
         fault.problem = format!(
-            "{} {needed} entries of replay memory ({} over {} s, and bursts), {share} {}",
-            bound.who,
-            rate_text(spec.rate),
-            self.span_secs,
-            bound.entries
+            "{} {needed} entries of replay memory ({rate}, over {} s, and bursts), {share} {}",
+            bound.who, self.span_secs, bound.entries
         );
         let memory = needed.saturating_mul(bound.part);
         let memory =
@@ -127,9 +127,9 @@ impl Capacity {
         let sustained = |entries: u64| entries / self.span_secs.max(1);
         let all = sustained(self.entries);
         let text = format!(
-            "{} entries, each kept for {} s, hold {all} requests a second in all, {} of one merchant, \
-             {} of all test credentials; half of that where a scheme leaves method and target open and \
-             reads may repeat",
+            "{} entries, each kept for {} s, hold {all} requests a second in all, {} of one \
+             merchant, {} of all test credentials; half of that where a scheme leaves method and \
+             target open and reads may repeat",
             self.entries,
             self.span_secs,
             sustained(self.entries / MERCHANT_PART),

@@ -1,8 +1,8 @@
 //! One file as a tree with places, and the faults found in it.
 //!
 //! Must never be done here: show a value that no reader has found to be harmless. A fault's source
-//! line holds its keys and the faulty value alone; where the syntax is wrong and values cannot be told
-//! from the rest, only lines of known harmless keys are shown.
+//! line holds its keys and the faulty value alone; where the syntax is wrong and values cannot be
+//! told from the rest, only lines of known harmless keys are shown.
 
 use std::cell::{OnceCell, RefCell};
 use std::ops::Range;
@@ -100,8 +100,8 @@ impl<'d> Document<'d> {
         self.syntax == Syntax::Broken
     }
 
-    /// Takes a fault, unless the syntax is broken: then it may be none, and what seems to be a key or a
-    /// harmless value may be a secret.
+    /// Takes a fault, unless the syntax is broken: then it may be none, and what seems to be a key
+    /// or a harmless value may be a secret.
     pub(super) fn push(&self, fault: Fault) {
         if !self.is_broken() {
             self.faults.borrow_mut().push(fault);
@@ -118,7 +118,8 @@ impl<'d> Document<'d> {
         Fault {
             line: Some(line + 1),
             column: Some(column + 1),
-            key,
+            // A quoted key may hold anything, and this goes to a terminal.
+            key: key.replace(char::is_control, "\u{fffd}"),
             source: self.excerpt(line, &span, showing),
             ..Fault::of_file(self.file, "")
         }

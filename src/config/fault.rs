@@ -1,7 +1,8 @@
 //! Every mistake in the configuration, each with its place, and the notes that are no mistakes.
 //!
-//! A fault holds text that is ready to print. Whoever makes one must never put a secret into it: the
-//! source line comes from [`super::document`], which leaves out every value but the faulty one.
+//! A fault holds text that is ready to print. Whoever makes one must never put a secret into it:
+//! the source line comes from [`super::document`], which leaves out every value but the faulty
+//! one.
 
 use std::fmt;
 use std::path::Path;

@@ -46,7 +46,7 @@ pub struct Listener {
 pub struct Operations {
     /// Address and port.
     pub address: SocketAddr,
-    /// Certificates; empty: the listener's.
+    /// Certificates; where the file names none, the listener's.
     pub certificates: Vec<CertificateFiles>,
 }
 
@@ -108,11 +108,6 @@ pub(super) fn rate(table: &mut Table<'_>) -> Option<Rate> {
     let per_second = table.required("per_second", value::count_u32(RATE_MAX));
     let burst = table.required("burst", value::count_u32(RATE_MAX));
     Some(Rate { per_second: per_second?, burst: burst? })
-}
-
-/// A rate in words.
-pub(super) fn rate_text(rate: Rate) -> String {
-    format!("{} a second", rate.per_second)
 }
 
 fn connections(table: &mut Table<'_>) -> ConnectionLimits {

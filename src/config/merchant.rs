@@ -24,7 +24,8 @@ const VERSIONS_MAX: usize = 4;
 /// Of these, retiring ones: each costs every bad request one more MAC.
 const RETIRING_MAX: usize = 2;
 
-const LITERAL: &str = "a literal secret is refused; name a file: { file = \"…\" }, { list = \"…\" } or { env = \"…\" }";
+const LITERAL: &str = "a literal secret is refused; name a file: \
+    { file = \"…\" }, { list = \"…\" } or { env = \"…\" }";
 
 /// A merchant and where its rate stands.
 pub(super) struct PlacedMerchant {

@@ -104,8 +104,8 @@ impl<'n> Node<'n> {
         read(self).map_err(|mismatch| self.report(path.to_owned(), mismatch)).ok()
     }
 
-    /// The node as a table, or a fault that does not show what is there instead: a secret may have been
-    /// put in its place.
+    /// The node as a table, or a fault that does not show what is there instead: a secret may have
+    /// been put in its place.
     pub(super) fn entries(&self, path: &str, expected: &str) -> Option<&'n DeTable<'n>> {
         self.take(path, |node| {
             node.value().as_table().ok_or_else(|| node.wrong_type(expected).hidden())

@@ -1,7 +1,7 @@
 //! Small typed readers over a [`Document`]: each takes what it can and leaves a fault for the rest.
 //!
-//! A reader never stops at a mistake: it answers `None` and goes on, so that all mistakes show at once.
-//! A key that nobody asked for is a fault when its table is done.
+//! A reader never stops at a mistake: it answers `None` and goes on, so that all mistakes show at
+//! once. A key that nobody asked for is a fault when its table is done.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -224,7 +224,8 @@ impl<'n> Table<'n> {
         self.document.push(fault);
     }
 
-    /// Leaves a fault at a key of this table, or at the table itself where the key is absent or empty.
+    /// Leaves a fault at a key of this table, or at the table itself where the key is absent or
+    /// empty.
     pub(super) fn refuse(&self, key: &str, problem: impl Into<String>, hint: Option<String>) {
         let (path, span) = match key {
             "" => (self.path.clone(), self.span()),
@@ -242,11 +243,10 @@ impl<'n> Table<'n> {
     }
 
     fn refuse_unknown(&self) {
-        let asked: BTreeSet<&'static str> = self.asked.iter().copied().collect();
-        let known: Vec<&str> = asked.iter().copied().collect();
-        for (key, _) in
-            self.entries.iter().filter(|(key, _)| !asked.contains(key.get_ref().as_ref()))
-        {
+        let unknown = |key: &&Spanned<Cow<'n, str>>| !self.asked.contains(&key.get_ref().as_ref());
+        for key in self.entries.keys().filter(unknown) {
+            let known: BTreeSet<&str> = self.asked.iter().copied().collect();
+            let known: Vec<&str> = known.into_iter().collect();
             let path = self.path_of(key.get_ref());
             let mut fault = self.document.fault(path, key.span(), Showing::Value);
             fault.problem = "unknown key".to_owned();
@@ -265,15 +265,22 @@ pub(super) mod asked {
     use std::cell::RefCell;
     use std::collections::BTreeSet;
 
+    type Keys = BTreeSet<(String, &'static str)>;
+
     thread_local! {
-        static KEYS: RefCell<BTreeSet<(String, &'static str)>> = RefCell::default();
+        static KEYS: RefCell<Option<Keys>> = const { RefCell::new(None) };
     }
 
     pub(super) fn note(path: &str, key: &'static str) {
-        KEYS.with_borrow_mut(|keys| keys.insert((path.to_owned(), key)));
+        KEYS.with_borrow_mut(|keys| {
+            keys.as_mut().is_some_and(|keys| keys.insert((path.to_owned(), key)))
+        });
     }
 
-    pub(crate) fn keys() -> BTreeSet<(String, &'static str)> {
-        KEYS.with_borrow(Clone::clone)
+    /// Table paths and keys that are asked for while `load` runs.
+    pub(crate) fn during(load: impl FnOnce()) -> Keys {
+        KEYS.set(Some(Keys::new()));
+        load();
+        KEYS.take().unwrap()
     }
 }

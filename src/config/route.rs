@@ -175,8 +175,8 @@ fn refuse_twins(table: &Table<'_>, route: &RouteSpec, taken: &[(RouteSpec, Strin
     }
 }
 
-/// Whether nothing decides between two routes: of two paths the longer counts, and a named host comes
-/// before any host.
+/// Whether nothing decides between two routes: of two paths the longer counts, and a named host
+/// comes before any host.
 fn overlap(a: &RouteSpec, b: &RouteSpec) -> bool {
     let hosts = match (a.hosts.as_slice(), b.hosts.as_slice()) {
         ([], []) => true,

@@ -1,5 +1,5 @@
-//! Where secrets come from: a file, a list of many, or the environment. Read once each, kept in memory
-//! that is wiped, indexed so that equal secrets are found.
+//! Where secrets come from: a file, a list of many, or the environment. Read once each, kept in
+//! memory that is wiped, indexed so that equal secrets are found.
 //!
 //! Must never be done here: put bytes of a secret, or a line of a secret file, into a fault.
 
@@ -57,7 +57,8 @@ pub(super) fn read(path: &Path) -> io::Result<(Wiped, u32)> {
 /// Every source of secrets that the configuration names.
 pub(super) struct SecretSources<'e> {
     environment: Environment<'e>,
-    lists: HashMap<PathBuf, Option<Rc<List>>>,
+    /// Lists by their path as written: all nodes are of one file.
+    lists: HashMap<String, Option<Rc<List>>>,
     loose: Vec<PathBuf>,
     digests: HashMap<Bytes32, String>,
     digest_key: MacKey,
@@ -111,25 +112,25 @@ impl<'e> SecretSources<'e> {
 
     /// The secret of an id in a list; nothing where the list is at fault, which was told before.
     pub(super) fn listed(&mut self, node: &Node<'_>, id: &str) -> Result<Option<Wiped>, Mismatch> {
-        let path = value::path(node)?;
-        let list = match self.lists.get(&path) {
+        let text = node.str("a path")?;
+        let list = match self.lists.get(text) {
             Some(list) => list.clone(),
             None => {
-                self.lists.insert(path.clone(), None);
+                self.lists.insert(text.to_owned(), None);
+                let path = value::path(node)?;
                 let bytes = self.open(node, &path)?;
                 let list = bytes.map(|bytes| Rc::new(List::parse(node, &path, bytes)));
-                self.lists.insert(path, list.clone());
+                self.lists.insert(text.to_owned(), list.clone());
                 list
             }
         };
         let Some(list) = list else { return Ok(None) };
         let found = list.places.get(id).and_then(|place| list.bytes.get(place.clone()));
-        let text = node.str("a path")?;
         match found {
             Some(bytes) => Ok(Some(Zeroizing::new(bytes.to_vec()))),
             None => Err(Mismatch {
                 found: format!("none in {text}"),
-                ..Mismatch::text(format!("a line for the id \"{id}\""), "")
+                ..Mismatch::text(format!("a line for the id {id:?}"), "")
             }
             .hint("one line a secret: the id, a space, the secret")),
         }
@@ -149,8 +150,8 @@ impl<'e> SecretSources<'e> {
         value.ok_or_else(|| Mismatch::text("a variable that is set", name))
     }
 
-    /// A file that only its owner may change and only he and his group may read; nothing where it is
-    /// not so and that was told before.
+    /// A file that only its owner may change and only he and his group may read; nothing where it
+    /// is not so and that was told before.
     fn open(&mut self, node: &Node<'_>, path: &Path) -> Result<Option<Wiped>, Mismatch> {
         let text = node.str("a path")?;
         self.watched.push(path.to_owned());

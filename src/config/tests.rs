@@ -161,15 +161,18 @@ fn everything_can_be_said() {
     let main = MAIN.replace(
         "[upstreams.app]",
         "failures = { per_second = 1, burst = 2 }\n\
-         [listener.connections]\nnetworks = [{ network = \"::ffff:10.0.0.0/104\", connections = 7 }]\n\
+         [listener.connections]\n\
+         networks = [{ network = \"::ffff:10.0.0.0/104\", connections = 7 }]\n\
          [listener.limits]\nbody = \"512KiB\"\n\
          [upstreams.app]",
-    ) + "hosts = [\"API.example.com\", \"[::1]\"]\nmethods = [\"GET\"]\nwindow = \"1m\"\nahead = \"5s\"\n";
+    ) + "hosts = [\"API.example.com\", \"[::1]\"]\nmethods = [\"GET\"]\n\
+         window = \"1m\"\nahead = \"5s\"\n";
     let merchants = change(
         MERCHANTS,
         "secrets = [{ list = \"secrets.txt\" }]",
         "expires = 2030-01-01T00:00:00Z\nrate = { per_second = 1, burst = 1 }\nsecrets = [\n\
-         { list = \"secrets.txt\" }, { list = \"secrets.txt\", id = \"spare\", state = \"pending\" },\n\
+         { list = \"secrets.txt\" },\n\
+         { list = \"secrets.txt\", id = \"spare\", state = \"pending\" },\n\
          { env = \"ACME_SECRET\", state = \"retiring\", until = \"2030-01-01T00:00:00+01:00\" },\n\
          { file = \"own\", state = \"revoked\" }]",
     );
@@ -177,7 +180,7 @@ fn everything_can_be_said() {
     folder.write("own", "own-secret-0123456789\n");
     let (config, _) = folder.load().unwrap_or_else(|faults| panic!("{faults}"));
     let route = &config.routes[0];
-    assert_eq!(route.hosts, ["api.example.com", "[::1]"]);
+    assert_eq!(route.hosts, ["api.example.com", "::1"]);
     assert_eq!((route.window.past.as_secs(), route.window.ahead.as_secs()), (60, 5));
     assert_eq!(route.body_bytes_max.get(), 512 * 1024);
     assert_eq!(config.listener.connections.per_network[0].0.to_string(), "10.0.0.0/8");

@@ -1,5 +1,5 @@
-//! One value each: durations, sizes, numbers, addresses, names, times. Every number has its bounds, and
-//! zero is never a way to say "unlimited".
+//! One value each: durations, sizes, numbers, addresses, names, times. Every number has its
+//! bounds, and zero is never a way to say "unlimited".
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -237,13 +237,13 @@ pub(super) fn timestamp(node: &Node<'_>) -> Read<Timestamp> {
     secs.map(Timestamp::from_secs).ok_or_else(|| Mismatch::text(expected, &text))
 }
 
-/// A host as it stands in a request, in lower case, without port.
+/// A host as it stands in a request, in lower case, without port; an IPv6 address loses its brackets.
 pub(super) fn host(node: &Node<'_>) -> Read<String> {
     let expected = "a host name or address without port, such as \"api.example.com\"";
     let text = node.str(expected)?;
     let host = text.to_ascii_lowercase();
     if is_host(&host) {
-        return Ok(host);
+        return Ok(host.trim_matches(['[', ']']).to_owned());
     }
     let mismatch = Mismatch::text(expected, text);
     Err(if text.contains('*') {

@@ -20,7 +20,7 @@ use crate::telemetry::RouteMetrics;
 pub struct RouteSpec {
     /// Its name in logs and metrics: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     pub name: Arc<str>,
-    /// Hosts in lower case, without port; empty: any.
+    /// Hosts in lower case, without port, IPv6 addresses without brackets; empty: any.
     pub hosts: Vec<String>,
     /// Its paths.
     pub path: PathPattern,

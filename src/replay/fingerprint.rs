@@ -15,6 +15,11 @@ use super::claim::Stamped;
 /// Bytes of a fingerprint and of its key.
 pub(super) const BYTES: usize = 16;
 
+/// Tables in a bucket: enough that cores seldom meet, and that one table grows in microseconds.
+pub(super) const TABLES: u32 = 32;
+/// Where the map takes the number of the table from: below the seven bits that its tables keep.
+const TABLE_AT_BIT: u32 = u64::BITS - 7 - TABLES.ilog2();
+
 /// The key of the hash. Whoever knows it can make collisions, so it is written only to the saved
 /// memory, which its owner alone can read.
 #[derive(Clone)]
@@ -102,9 +107,18 @@ impl Fingerprint {
 }
 
 impl Hash for Fingerprint {
+    /// The first half as it is, but for the bits by which the map chooses a table. These come from
+    /// the second half, such that tables are filled unequally, the last twice as much as the first
+    /// (the inverse of a distribution that rises linearly). Tables double when they are full; were
+    /// all equally full, all would be half empty at the same time, and one entry would take more
+    /// than 40 bytes then.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        let [a, b, c, d, e, f, g, h, v, w, ..] = self.0;
+        let even = u32::from(u16::from_le_bytes([v, w]));
+        let table = (TABLES * TABLES + even * 3 / 64).isqrt() - TABLES;
+        let start = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let others = !(u64::from(TABLES - 1) << TABLE_AT_BIT);
+        state.write_u64((start & others) | (u64::from(table) << TABLE_AT_BIT));
     }
 }
 

@@ -29,9 +29,9 @@ impl Memory {
     pub(super) fn claim_now<'a>(
         &'a self,
         stamped: Stamped<'_>,
-        shares: &'a [Share],
+        shares: &[Share],
     ) -> Result<Claim<'a>, Refusal> {
-        self.claim(stamped, shares).now_or_never().unwrap()
+        self.claim(stamped, &shares.to_vec().into()).now_or_never().unwrap()
     }
 
     /// Claims and keeps.

@@ -151,9 +151,9 @@ impl<C: Future> Driver<C> {
         let deadlines = &self.settings.deadlines;
         if let Some(left) = self.leaving {
             let grace = match self.protocol {
-                Protocol::Http1 => LINGER,
                 // The last pieces of answers may still wait for the client's window.
-                Protocol::Http2 => deadlines.stall,
+                Protocol::Http2 if requests > 0 => deadlines.stall,
+                Protocol::Http1 | Protocol::Http2 => LINGER,
             };
             let ended = self.reason.map_or(Ended::Itself, Ended::By);
             return (since.max(left) + grace, Then::Cut(ended));

@@ -44,8 +44,11 @@ fn asked_keys() -> BTreeSet<(String, String)> {
         )
         .replace("http://127.0.0.1:8080\"", "http://127.0.0.1:8080\"\ndeadlines = {}");
     let merchants = change(MERCHANTS, "scopes", "rate = { per_second = 1, burst = 1 }\nscopes");
-    Folder::with(&main, &merchants).load().unwrap_or_else(|faults| panic!("{faults}"));
-    asked::keys().into_iter().map(|(path, key)| (pattern(&path), key.to_owned())).collect()
+    let folder = Folder::with(&main, &merchants);
+    let keys = asked::during(|| {
+        folder.load().unwrap_or_else(|faults| panic!("{faults}"));
+    });
+    keys.into_iter().map(|(path, key)| (pattern(&path), key.to_owned())).collect()
 }
 
 /// A key path with names in capitals and without numbers.

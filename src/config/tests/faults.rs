@@ -103,7 +103,7 @@ fn mistakes_in_upstreams() {
         URL,
         &format!("{URL}\nca = \"main.toml\""),
         "upstreams.app.ca",
-        "holds no certificate",
+        "a plain http upstream shows no certificate",
     );
     check_main(URL, "url = \"https://a\"\nca = \"none.pem\"", "upstreams.app.ca", "No such file");
     check_main(
@@ -112,6 +112,12 @@ fn mistakes_in_upstreams() {
         "upstreams.app.ca",
         "no certificate",
     );
+    let main = change(MAIN, URL, "url = \"https://[::1]\"\nca = \"ca.pem\"");
+    let folder = Folder::with(&main, MERCHANTS);
+    let ca = rcgen::generate_simple_self_signed(vec!["ca.test".to_owned()]).unwrap();
+    folder.write("ca.pem", &ca.cert.pem());
+    let upstream = folder.load().unwrap().0.upstreams.remove(0);
+    assert_eq!((upstream.host.as_str(), upstream.port), ("::1", 443));
     let folder = Folder::with(&change(MAIN, "[upstreams.app]", "[upstreams.\"a b\"]"), MERCHANTS);
     assert!(folder.faults().to_string().contains("expected a name of 1 to 64"));
     let folder = Folder::with(&change(MAIN, URL, "url = \"http://user:hunter2@a\""), MERCHANTS);
@@ -271,4 +277,11 @@ fn a_fault_points_at_its_place() {
     assert_eq!(json[0]["key"], "listener.address");
     assert_eq!(json[0]["found"], "\"hé\"");
     assert_eq!(json[0]["source"]["text"], "address = \"hé\"");
+}
+
+#[test]
+fn a_key_cannot_speak_to_the_terminal() {
+    let folder = Folder::with(&format!("\"\\u001b[2J\" = 1\n{MAIN}"), MERCHANTS);
+    let text = folder.faults().to_string();
+    assert!(text.contains("unknown key") && !text.contains('\u{1b}'), "{text}");
 }

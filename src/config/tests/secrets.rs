@@ -108,7 +108,11 @@ fn secret_files_that_others_can_reach_are_refused() {
 #[test]
 fn faults_of_a_list_have_its_lines() {
     let folder = Folder::new();
-    folder.write("secrets.txt", "pk_acme acme-secret-0123456789\n\nalone-marker\npk_acme twice-marker-0123456789\nx trailing-marker \n");
+    folder.write(
+        "secrets.txt",
+        "pk_acme acme-secret-0123456789\n\nalone-marker\n\
+         pk_acme twice-marker-0123456789\nx trailing-marker \n",
+    );
     let faults = folder.faults();
     let places: Vec<_> =
         faults.iter().map(|fault| (fault.line.unwrap(), fault.source.is_some())).collect();

@@ -56,7 +56,7 @@ impl Machine {
 impl Run {
     fn pass(&self, stamped: Stamped<'_>) -> Result<(), Refusal> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async { self.memory.claim(stamped, &[]).await?.keep() })
+        runtime.block_on(async { self.memory.claim(stamped, &Arc::from([])).await?.keep() })
     }
 
     fn stop(self) {

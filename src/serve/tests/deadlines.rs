@@ -174,6 +174,31 @@ async fn an_idle_http2_connection_is_told_to_go() {
     assert!(client.ready().await.is_err());
 }
 
+#[tokio::test]
+async fn an_http2_connection_without_a_word_ends_when_it_has_been_idle() {
+    let mut settings = settings();
+    settings.deadlines.idle = ms(300);
+    let served = Served::start(settings);
+    let roots = [served.first.clone()];
+    let h2 = |c: &mut rustls::ClientConfig| c.alpn_protocols = vec![b"h2".into()];
+    let mut client = served.tls_client("gate.example", &roots, h2).await.unwrap();
+    closes_after(&mut client, ms(200)).await;
+    served.metric_becomes("connections_closed_by_deadline_total", "idle", 1.0).await;
+}
+
+#[tokio::test]
+async fn the_last_piece_of_an_http2_answer_does_not_wait_for_ever() {
+    let mut settings = settings();
+    settings.deadlines.idle = ms(300);
+    settings.deadlines.stall = ms(300);
+    let served = Served::start(settings);
+    let tiny = |builder: &mut H2Builder| _ = builder.initial_stream_window_size(1);
+    let mut client = served.h2(tiny).await;
+    let _unread = client.send_request(get("/")).await.unwrap();
+    served.metric_becomes("connections_open", "h2", 1.0).await;
+    served.metric_becomes("connections_open", "h2", 0.0).await;
+}
+
 fn rate(bytes: u32) -> NonZeroU32 {
     NonZeroU32::new(bytes).unwrap()
 }

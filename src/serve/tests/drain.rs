@@ -2,8 +2,10 @@
 
 use http_body_util::BodyExt as _;
 use tokio::io::AsyncWriteExt as _;
+use tokio_rustls::TlsConnector;
 
 use super::kit::*;
+use crate::limit::ConnectionLimits;
 
 #[tokio::test]
 async fn requests_in_progress_are_answered_and_told_to_close() {
@@ -74,5 +76,29 @@ async fn a_drain_ends_even_with_a_client_that_never_ends_its_head() {
     tokio::time::sleep(ms(50)).await;
     served.drain.begin();
     closes_after(&mut client, ms(200)).await;
+    assert_eq!(served.ended().await, 0);
+}
+
+#[tokio::test]
+async fn what_waits_in_the_backlog_when_the_drain_begins_is_served() {
+    let mut waiting = None;
+    let served = Served::start_late(
+        settings(),
+        ConnectionLimits::default(),
+        |dir| vec![pair(dir, "first", &["gate.example"], &ecdsa())],
+        |address, drain| {
+            waiting = Some(std::net::TcpStream::connect(address).unwrap());
+            drain.begin();
+        },
+    );
+    let waiting = waiting.unwrap();
+    waiting.set_nonblocking(true).unwrap();
+    let tcp = tokio::net::TcpStream::from_std(waiting).unwrap();
+    let config = client_config(std::slice::from_ref(&served.first), |_| {});
+    let name = "gate.example".try_into().unwrap();
+    let mut client = TlsConnector::from(config).connect(name, tcp).await.unwrap();
+    let answer = ask(&mut client, "/").await;
+    assert!(answer.contains("connection: close") && answer.ends_with("ok"), "{answer}");
+    drop(client);
     assert_eq!(served.ended().await, 0);
 }

@@ -1,11 +1,14 @@
 //! A server on a thread of its own, and clients that can misbehave.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use http::HeaderValue;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http2::SendRequest;
@@ -14,7 +17,6 @@ use prometheus::Registry;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
@@ -174,6 +176,16 @@ impl Served {
         limits: ConnectionLimits,
         pairs: impl FnOnce(&TempDir) -> Vec<Pair>,
     ) -> Self {
+        Self::start_late(settings, limits, pairs, |_, _| {})
+    }
+
+    /// Does something between listening and accepting.
+    pub(super) fn start_late(
+        settings: Settings,
+        limits: ConnectionLimits,
+        pairs: impl FnOnce(&TempDir) -> Vec<Pair>,
+        meanwhile: impl FnOnce(SocketAddr, &Drain),
+    ) -> Self {
         let dir = TempDir::new().unwrap();
         let pairs = pairs(&dir);
         let files: Vec<_> = pairs.iter().map(|pair| pair.files.clone()).collect();
@@ -185,6 +197,7 @@ impl Served {
         let localhost = "127.0.0.1:0".parse().unwrap();
         let listener = bind(localhost, NonZeroUsize::MIN).unwrap().remove(0);
         let address = listener.local_addr().unwrap();
+        meanwhile(address, &drain);
         let thread = std::thread::spawn({
             let (tls, drain, connections) = (tls.clone(), drain.clone(), connections.clone());
             move || {
