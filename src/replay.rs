@@ -29,10 +29,15 @@ pub use claim::{Claim, Kind, Refusal, Stamped};
 pub use folder::{FolderFault, StateFolder};
 pub use mark::Marker;
 pub use saved::{OpenFault, Opening, OpeningNote, Past};
-pub use share::Share;
+pub use share::{MERCHANT_PART, Share, TEST_PART};
 
 /// Bytes that one entry may take, all overhead included: memory is sized by it.
 pub const ENTRY_BYTES: usize = 40;
+
+/// How much longer than its route's window and time ahead an entry may be held: its bucket ends
+/// later than itself, and the sweep comes once a second. For computing how much memory rates need; a
+/// message sent once takes one entry, a [`Kind::Read`] one and another for the first of its proof.
+pub const HELD_LONGER: Duration = Duration::from_secs(bucket::SECONDS + 1);
 
 /// The replay memory: a set of keyed fingerprints of claims, by the time that is signed in them.
 ///

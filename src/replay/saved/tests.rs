@@ -310,3 +310,48 @@ fn claims_of_many_threads_wait_for_one_mark() {
     });
     assert_eq!(run.memory.usage().entries, 160);
 }
+
+/// Claims that race with the save: what passed is in the file.
+#[test]
+fn what_passes_while_the_memory_is_saved_is_saved() {
+    for round in 0..20 {
+        let machine = Machine::new();
+        let run = machine.start();
+        assert_eq!(run.pass(once(NOW, b"the mark is written")), Ok(()));
+        let memory = &run.memory;
+        let passed = std::thread::scope(|scope| {
+            let claims = |thread: u8| {
+                scope.spawn(move || {
+                    let mut passed = Vec::new();
+                    for n in 0..100_000_u32 {
+                        let proof = [&n.to_le_bytes()[..], &[thread]].concat();
+                        let reads = n % 2 == 0;
+                        let stamped =
+                            if reads { read(NOW, &proof, "/") } else { once(NOW, &proof) };
+                        match memory.pass(stamped, &[]) {
+                            Ok(()) => passed.push((proof, reads)),
+                            Err(Refusal::Busy | Refusal::Full) => break,
+                            Err(refusal) => panic!("{refusal}"),
+                        }
+                    }
+                    passed
+                })
+            };
+            let threads = [claims(1), claims(2)];
+            std::thread::sleep(Duration::from_micros(100 * round));
+            memory.save(&run.folder).unwrap();
+            threads.map(|thread| thread.join().unwrap()).concat()
+        });
+        run.kill();
+        let folder = StateFolder::open(&machine.path()).unwrap();
+        // The clock stands still, and so the mark that the file belongs to.
+        let (memory, opening) = Memory::open(&folder, BYTES, machine.clock.now(), AHEAD).unwrap();
+        assert!(matches!(opening.past, Past::Whole { .. }), "{opening:?}");
+        for (proof, reads) in passed {
+            assert_eq!(memory.pass(once(NOW, &proof), &[]), Err(Refusal::Seen));
+            if reads {
+                assert_eq!(memory.pass(read(NOW, &proof, "/"), &[]), Err(Refusal::Seen));
+            }
+        }
+    }
+}
