@@ -262,7 +262,8 @@ fn a_damaged_mark_means_that_nothing_is_known() {
     assert!(matches!(run.opening.past, Past::Unknown { .. }));
 }
 
-/// A folder in the way of the new mark stands for a full or read-only disk: root can write anywhere.
+/// A folder in the way of the new mark stands for a full or read-only disk: root can write
+/// anywhere.
 #[test]
 fn a_mark_that_cannot_be_written_means_busy_until_it_can() {
     let machine = Machine::new();
