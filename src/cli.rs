@@ -2,18 +2,23 @@
 //! prints; it decides nothing about requests.
 
 mod certs;
+mod check;
 mod curl;
+mod demo;
 mod failure;
+mod init;
 mod secret_source;
 mod send;
+mod serve;
 mod sign;
+mod signals;
 mod signing;
 mod table;
 
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
-use countersign::clock::Timestamp;
+use countersign::clock::{Clock, Timestamp};
 use tokio::runtime::Runtime;
 
 pub(crate) use failure::Failure;
@@ -37,6 +42,14 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Try it out: a whole gate on this machine, and a tour of what it lets through and refuses.
+    Demo(demo::Arguments),
+    /// Run the gate until SIGTERM; SIGHUP reloads its files.
+    Serve(serve::Arguments),
+    /// Show every mistake in a configuration, or what it amounts to.
+    Check(check::Arguments),
+    /// Make the state folder of a gate that has never run.
+    Init(init::Arguments),
     /// Make certificates and secrets for development.
     #[command(subcommand)]
     Certs(certs::Command),
@@ -52,6 +65,10 @@ pub(crate) fn run(
     secret: impl FnOnce() -> Option<OsString>,
 ) -> Result<(), Failure> {
     match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Certs(certs::Command::Dev(arguments)) => certs::dev(&arguments),
         Command::Sign(arguments) => sign::run(&arguments, secret),
         Command::Send(arguments) => send::run(&arguments, secret),
@@ -60,8 +77,7 @@ pub(crate) fn run(
 
 /// The time to sign, by the wall clock.
 fn now() -> Timestamp {
-    let secs = time::OffsetDateTime::now_utc().unix_timestamp();
-    Timestamp::from_secs(u64::try_from(secs).unwrap_or_default())
+    Clock::system().now()
 }
 
 /// A runtime for one command: signals, a client, waiting.

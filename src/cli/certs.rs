@@ -7,12 +7,13 @@ mod authority;
 mod folder;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use countersign::clock::Timestamp;
 use countersign::crypto::{NoRandom, hex, random};
+use countersign::replay::StateFolder;
 use zeroize::Zeroizing;
 
 use super::{Failure, now};
@@ -30,7 +31,7 @@ pub(crate) enum Command {
 /// Where to put what is made.
 #[derive(Debug, Args)]
 pub(crate) struct DevArguments {
-    /// Folder for certificates, keys and secrets
+    /// Folder for certificates, keys, secrets and the gate's state
     #[arg(long, value_name = "DIR", default_value = "certs/dev")]
     dir: PathBuf,
 
@@ -61,9 +62,22 @@ pub(crate) fn dev(arguments: &DevArguments) -> Result<(), Failure> {
     for file in &files {
         let path = folder.write(file.name, file.content.as_bytes(), file.mode);
         let path = path.map_err(Failure::failed)?;
-        writeln!(out, "{:<28}  {}", path.display().to_string(), file.what)?;
+        writeln!(out, "{:<24}  {}", path.display().to_string(), file.what)?;
     }
+    let state = arguments.dir.join("state");
+    let what = make_state(&state)?;
+    writeln!(out, "{:<24}  {what}", state.display().to_string())?;
     Ok(())
+}
+
+/// A gate starts only in a folder that was made for it; a state that exists is never touched.
+fn make_state(path: &Path) -> Result<&'static str, Failure> {
+    let used = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    if used {
+        return Ok("state of a gate, kept as it was");
+    }
+    StateFolder::init(path).map_err(Failure::failed)?;
+    Ok("state of a gate that has no past")
 }
 
 /// One file to be made.

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     sending: SendingArguments,
 
     /// Print the answer as JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "What is printed")]
     json: bool,
 }
 

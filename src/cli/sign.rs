@@ -15,11 +15,11 @@ pub(crate) struct Arguments {
     signing: SigningArguments,
 
     /// Print a curl command line instead of headers
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with = "json", help_heading = "What is printed")]
     curl: bool,
 
     /// Print JSON instead of headers
-    #[arg(long)]
+    #[arg(long, help_heading = "What is printed")]
     json: bool,
 }
 

@@ -32,8 +32,7 @@ pub(crate) struct SigningArguments {
     scheme: String,
 
     /// Unix seconds to sign instead of now
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64))]
-    #[arg(allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS")]
     timestamp: Option<u64>,
 
     #[command(flatten)]

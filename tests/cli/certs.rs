@@ -16,7 +16,7 @@ const FILES: [(&str, u32); 6] = [
 fn openssl_verifies_what_is_made() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("dev");
-    let output = run(&["certs", "dev", "--dir", path(&dir)]);
+    let output = certs_dev(place.path(), &[]);
     let shown = good(&output);
     for (name, mode) in FILES {
         let file = dir.join(name);
@@ -54,14 +54,20 @@ fn openssl_verifies_what_is_made() {
 #[test]
 fn nothing_is_overwritten_unless_asked() {
     let place = tempfile::tempdir().unwrap();
-    let key = place.path().join("gate.key");
+    let dir = place.path().join("dev");
+    std::fs::create_dir(&dir).unwrap();
+    let key = dir.join("gate.key");
     std::fs::write(&key, "precious").unwrap();
-    let dir = path(place.path());
-    let refused = run(&["certs", "dev", "--dir", dir]);
+    let refused = certs_dev(place.path(), &[]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("gate.key: exists already"));
     assert_eq!(std::fs::read(&key).unwrap(), b"precious");
-    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
-    good(&run(&["certs", "dev", "--dir", dir, "--force"]));
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+    let state = dir.join("state");
+    good(&certs_dev(place.path(), &["--force"]));
     assert_ne!(std::fs::read(&key).unwrap(), b"precious");
+    // A state that exists outlives even that.
+    std::fs::write(state.join("kept"), "").unwrap();
+    assert!(good(&certs_dev(place.path(), &["--force"])).contains("kept as it was"));
+    assert!(state.join("kept").exists());
 }

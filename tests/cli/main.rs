@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod certs;
+mod demo;
+mod gate;
 mod send;
 mod sign;
 mod support;

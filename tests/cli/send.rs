@@ -5,8 +5,9 @@ use crate::support::*;
 #[test]
 fn a_dead_port_is_named() {
     let place = tempfile::tempdir().unwrap();
-    let dir = path(place.path());
-    good(&run(&["certs", "dev", "--dir", dir]));
+    let dir = place.path().join("dev");
+    let dir = path(&dir);
+    good(&certs_dev(place.path(), &[]));
     let ca = format!("{dir}/ca.pem");
     let list = format!("{dir}/secrets.txt");
     // Bound but not listening: nobody else can take the port meanwhile.

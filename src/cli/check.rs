@@ -1,0 +1,155 @@
+//! `countersign check`: every mistake in a configuration, or what it amounts to.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use countersign::clock::Clock;
+use countersign::config::{Colour, Config, Faults, Note};
+use countersign::gateway::route::RouteSpec;
+use countersign::keyring::{CredentialSpec, Environment};
+use countersign::serve::Tls;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::Failure;
+use super::table::{Cell, render};
+
+/// What to check.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Configuration file
+    #[arg(long, short, value_name = "FILE")]
+    config: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    let (config, notes) = match Config::load(&arguments.config) {
+        Ok(loaded) => loaded,
+        Err(faults) => return Err(refuse(&faults, arguments.json, &mut out)?),
+    };
+    let certificates = match certificates(&config) {
+        Ok(certificates) => certificates,
+        Err(faults) if arguments.json => {
+            writeln!(out, "{:#}", json!({ "good": false, "faults": [], "certificates": faults }))?;
+            return Err(Failure::configuration(""));
+        }
+        Err(faults) => return Err(Failure::configuration(faults)),
+    };
+    if arguments.json {
+        writeln!(out, "{:#}", to_json(&config, &certificates, &notes))?;
+        return Ok(());
+    }
+    writeln!(out, "{} is good.\n", arguments.config.display())?;
+    writeln!(out, "{}", render(&summary(&config, &certificates)))?;
+    for note in &notes {
+        writeln!(out, "{note}")?;
+    }
+    Ok(())
+}
+
+/// Prints the faults where programs read; people find them on standard error.
+fn refuse(faults: &Faults, json: bool, out: &mut impl Write) -> Result<Failure, std::io::Error> {
+    if json {
+        writeln!(out, "{:#}", json!({ "good": false, "faults": faults }))?;
+        return Ok(Failure::configuration(""));
+    }
+    let colour = match anstream::AutoStream::choice(&std::io::stderr()) {
+        anstream::ColorChoice::Never => Colour::Plain,
+        _ => Colour::Ansi,
+    };
+    Ok(Failure::configuration(faults.render(colour)))
+}
+
+/// The names of a certificate and its last second, in Unix seconds.
+type Certificate = (String, i64);
+
+fn certificates(config: &Config) -> Result<Vec<Certificate>, String> {
+    let now = Clock::system().wall_millis();
+    let mut all = Vec::new();
+    for files in [&config.listener.certificates, &config.operations.certificates] {
+        if files.is_empty() {
+            continue;
+        }
+        let tls = Tls::load(files, now).map_err(|faults| faults.to_string())?;
+        all.extend(tls.expiries());
+    }
+    Ok(all)
+}
+
+fn summary(config: &Config, certificates: &[Certificate]) -> Vec<Vec<Cell>> {
+    let mut lines = Vec::new();
+    let mut add = |what: &str, name: String, more: String| {
+        lines.push(vec![Cell::plain(what), Cell::plain(name), Cell::plain(more)]);
+    };
+    add("listener", config.listener.address.to_string(), format!("{} cores", config.workers));
+    add("operations", config.operations.address.to_string(), String::new());
+    for (names, expiry) in certificates {
+        add("certificate", names.clone(), format!("until {}", date(*expiry)));
+    }
+    add("state", config.state.display().to_string(), String::new());
+    for upstream in &config.upstreams {
+        let scheme = if upstream.tls.is_some() { "https" } else { "http" };
+        let host = format!("{scheme}://{}:{}", upstream.host, upstream.port);
+        add("upstream", upstream.name.to_string(), host);
+    }
+    for route in &config.routes {
+        add("route", route.name.to_string(), describe(route));
+    }
+    let credentials = credentials(config);
+    let count = |environment| credentials.iter().filter(|c| c.environment == environment).count();
+    let (test, live) = (count(Environment::Test), count(Environment::Live));
+    let merchants =
+        format!("{} with {test} test and {live} live credentials", config.merchants.len());
+    add("merchants", merchants, String::new());
+    lines
+}
+
+fn describe(route: &RouteSpec) -> String {
+    let open = route.scheme.coverage().open_parts();
+    let open = match open.as_slice() {
+        [] => "signs everything".to_owned(),
+        parts => format!("leaves unsigned: {}", parts.join(", ")),
+    };
+    let scheme = route.scheme.name();
+    format!("{} to {}; {scheme} {open}", route.path, route.upstream)
+}
+
+fn credentials(config: &Config) -> Vec<&CredentialSpec> {
+    config.merchants.iter().flat_map(|merchant| &merchant.credentials).collect()
+}
+
+fn to_json(config: &Config, certificates: &[Certificate], notes: &[Note]) -> Value {
+    let route = |route: &RouteSpec| {
+        json!({
+            "name": &*route.name,
+            "path": route.path.to_string(),
+            "upstream": &*route.upstream,
+            "scheme": route.scheme.name(),
+            "unsigned": route.scheme.coverage().open_parts(),
+        })
+    };
+    let certificate = |(names, expiry): &Certificate| json!({ "names": names, "expires": expiry });
+    json!({
+        "good": true,
+        "listener": config.listener.address.to_string(),
+        "operations": config.operations.address.to_string(),
+        "certificates": certificates.iter().map(certificate).collect::<Vec<_>>(),
+        "routes": config.routes.iter().map(route).collect::<Vec<_>>(),
+        "merchants": config.merchants.len(),
+        "credentials": credentials(config).len(),
+        "notes": notes,
+    })
+}
+
+fn date(seconds: i64) -> String {
+    let form = format_description!("[year]-[month]-[day]");
+    let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
+    time.and_then(|time| time.format(form).ok()).unwrap_or_else(|| seconds.to_string())
+}
