@@ -61,9 +61,9 @@ impl fmt::Debug for Allowance {
     }
 }
 
-/// Spends one request of a credential and of its merchant, in this order: a credential beyond its own
-/// rate costs its merchant nothing, while one within it that meets a merchant beyond its rate has
-/// spent its own. That errs towards less, and only for who is over a limit anyway.
+/// Spends one request of a credential and of its merchant, in this order: a credential beyond its
+/// own rate costs its merchant nothing, while one within it that meets a merchant beyond its rate
+/// has spent its own. That errs towards less, and only for who is over a limit anyway.
 ///
 /// # Errors
 /// The time after which one more may be sent, when either has nothing left.

@@ -1,8 +1,8 @@
 //! Which signed messages have passed: each of them passes once.
 //!
-//! Promises that nothing passes twice while its timestamp can be fresh, across reloads, restarts and
-//! crashes. It refuses to know requests, schemes and policies: it takes bytes and times.
-//! Must never be done here: evicting a live entry, reading a clock, or waiting on a disk in a claim.
+//! Promises that nothing passes twice while its timestamp can be fresh, across reloads, restarts
+//! and crashes. It refuses to know requests, schemes and policies: it takes bytes and times. Must
+//! never be done here: evicting a live entry, reading a clock, or waiting on a disk in a claim.
 
 mod bucket;
 mod claim;
@@ -29,10 +29,16 @@ pub use claim::{Claim, Kind, Refusal, Stamped};
 pub use folder::{FolderFault, StateFolder};
 pub use mark::Marker;
 pub use saved::{OpenFault, Opening, OpeningNote, Past};
-pub use share::Share;
+pub use share::{MERCHANT_PART, Share, TEST_PART};
 
 /// Bytes that one entry may take, all overhead included: memory is sized by it.
 pub const ENTRY_BYTES: usize = 40;
+
+/// How much longer than its route's window and time ahead an entry may be held: its bucket ends
+/// later than itself, and the sweep comes once a second. For computing how much memory rates need;
+/// a message sent once takes one entry, a [`Kind::Read`] one and another for the first of its
+/// proof.
+pub const HELD_LONGER: Duration = Duration::from_secs(bucket::SECONDS + 1);
 
 /// The replay memory: a set of keyed fingerprints of claims, by the time that is signed in them.
 ///
@@ -112,8 +118,8 @@ impl Memory {
         }
     }
 
-    /// The share of a merchant: at most a quarter of the memory. The same name gives the same share,
-    /// whatever is reloaded in between.
+    /// The share of a merchant: at most a quarter of the memory. The same name gives the same
+    /// share, whatever is reloaded in between.
     pub fn share(&self, merchant_id: &str) -> Share {
         self.shares.of_merchant(merchant_id)
     }

@@ -215,7 +215,10 @@ proptest! {
         let mut latest_allowed = last + 60_000;
         for event in events {
             match event {
-                Event::Pass(ms) => { hand.advance(Duration::from_millis(ms)); latest_allowed += ms; }
+                Event::Pass(ms) => {
+                    hand.advance(Duration::from_millis(ms));
+                    latest_allowed += ms;
+                }
                 Event::Step(seconds) => hand.step_wall(seconds),
                 // Settles what stood for a minute, and drift: counted from there.
                 Event::Tick => {

@@ -17,8 +17,9 @@ mod signature;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::request::Parts;
-use hyper::body::Incoming;
+use http_body::Body;
 
 use crate::clock::Clock;
 use crate::gateway::rejection::Rejection;
@@ -60,10 +61,10 @@ impl Admission {
     ///
     /// # Errors
     /// The rejection of the first step that says no.
-    pub async fn admit(
+    pub async fn admit<B: Body<Data = Bytes> + Unpin>(
         &self,
         head: Parts,
-        body: &mut Incoming,
+        body: &mut B,
         visit: Visit,
     ) -> Result<Admitted, Rejection> {
         let ip = visit.peer.ip;
@@ -73,10 +74,10 @@ impl Admission {
     }
 
     /// Every request passes these steps, in this order, or is rejected.
-    async fn steps(
+    async fn steps<B: Body<Data = Bytes> + Unpin>(
         &self,
         head: Parts,
-        body: &mut Incoming,
+        body: &mut B,
         visit: Visit,
     ) -> Result<Admitted, Rejection> {
         let entered = self.intake.enter(head, visit, self.clock.now())?;

@@ -29,8 +29,8 @@ pub struct Standing {
     pub trusted: bool,
 }
 
-/// Failed admissions by address (IPv6: by /64) as leaky buckets, in a table of fixed size. All times
-/// are the time since the gate started.
+/// Failed admissions by address (IPv6: by /64) as leaky buckets, in a table of fixed size. All
+/// times are the time since the gate started.
 pub struct Addresses {
     sets: Box<[Mutex<[Entry; WAYS]>]>,
     hasher: SipHasher24,

@@ -72,28 +72,30 @@ pub struct Claim<'a> {
 //
 // Every insertion and every look into a table happens under that table's lock. So if A inserts x
 // and then looks for y, while B inserts y and then looks for x, at least one finds the other's: had
-// A's look come before B's insertion, then A's insertion happened before B's, hence before B's look.
+// A's look come before B's insertion, then A's insertion happened before B's, hence before B's
+// look.
 //
 // 1. Same entry. Only one insertion of an entry finds it absent. A withdrawn entry was its owner's
 //    alone, and its owner was refused.
-// 2. Against the sweep, which raises `forgotten`, then takes the bucket off the list. A claim inserts
-//    and then looks at `forgotten`. Let A and B be the same message, both inserted as new: then they
-//    used two buckets of one number. The second was opened after the first left the list, which was
-//    after `forgotten` covered the stamp; whoever used the second sees that and is refused. What
-//    comes later is refused at its first look. `forgotten` never goes down, whatever is reloaded.
+// 2. Against the sweep, which raises `forgotten`, then takes the bucket off the list. A claim
+//    inserts and then looks at `forgotten`. Let A and B be the same message, both inserted as new:
+//    then they used two buckets of one number. The second was opened after the first left the list,
+//    which was after `forgotten` covered the stamp; whoever used the second sees that and is
+//    refused. What comes later is refused at its first look. `forgotten` never goes down, whatever
+//    is reloaded.
 // 3. Once against read. Once: insert `once`, look for `reads`. Read: insert own, look for `once`;
-//    when granted, insert `reads`, then look for `once` again. By the rule above a Once that finds no
-//    `reads` was there before that last look, and the read is refused; both refused is allowed. Only
-//    a kept read writes `reads`, and nobody removes it, so no read relies on a mark that goes away.
-//    A Once may be withdrawn: then it did not pass. `has_reads` follows the same rule: stored before
-//    `reads` goes in, loaded after `once` went in.
+//    when granted, insert `reads`, then look for `once` again. By the rule above a Once that finds
+//    no `reads` was there before that last look, and the read is refused; both refused is allowed.
+//    Only a kept read writes `reads`, and nobody removes it, so no read relies on a mark that goes
+//    away. A Once may be withdrawn: then it did not pass. `has_reads` follows the same rule: stored
+//    before `reads` goes in, loaded after `once` went in.
 // 4. Against saving, which sets `closed` and then reads every table. A claim inserts and then looks
 //    at `closed`: what passes is in the file.
 // 5. Against a crash. Only stamps up to the durable mark pass; the next start refuses all of these.
 
 impl Memory {
-    /// Claims a message, waiting for the durable mark where its stamp is ahead of it. The credential's
-    /// shares (its merchant's, and the one of tests where it is one) are charged.
+    /// Claims a message, waiting for the durable mark where its stamp is ahead of it. The
+    /// credential's shares (its merchant's, and the one of tests where it is one) are charged.
     ///
     /// # Errors
     /// See [`Refusal`]. Nothing refused leaves an entry behind, but for what was there before.

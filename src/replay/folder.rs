@@ -1,6 +1,7 @@
 //! The state folder: one gate at a time, and files that are whole or not there.
 //!
-//! Promises that what it wrote is on the disk when it returns. It refuses to know what is in a file.
+//! Promises that what it wrote is on the disk when it returns. It refuses to know what is in a
+//! file.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};

@@ -93,9 +93,9 @@ pub enum OpenFault {
 }
 
 impl Memory {
-    /// Opens the memory of a state folder, at most `bytes` large. `ahead` is the longest time that any
-    /// route lets a stamp be ahead. A saved memory is used up by it: before this returns, the file is
-    /// gone. Claims pass once a [`Marker`](super::Marker) runs.
+    /// Opens the memory of a state folder, at most `bytes` large. `ahead` is the longest time that
+    /// any route lets a stamp be ahead. A saved memory is used up by it: before this returns, the
+    /// file is gone. Claims pass once a [`Marker`](super::Marker) runs.
     ///
     /// # Errors
     /// When the mark is more than an hour ahead of `now`, or the folder cannot be read or changed.
@@ -146,8 +146,8 @@ impl Memory {
         Ok((memory, Opening { past, notes }))
     }
 
-    /// Saves the memory for the next start, and closes it: no claim passes from here on. To be called
-    /// when admission is over and the [`Marker`](super::Marker) has stopped.
+    /// Saves the memory for the next start, and closes it: no claim passes from here on. To be
+    /// called when admission is over and the [`Marker`](super::Marker) has stopped.
     ///
     /// # Errors
     /// When it cannot be written; the next start then goes on as after a crash.

@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A merchant may hold this part of the memory: one in so many.
-const MERCHANT_PART: usize = 4;
+pub const MERCHANT_PART: usize = 4;
 /// All test credentials together may hold this part of the memory: one in so many.
-const TEST_PART: usize = 8;
+pub const TEST_PART: usize = 8;
 
 /// How much of the memory one merchant, or all tests together, hold and may hold. Clones are the
 /// same share; it outlives reloads.

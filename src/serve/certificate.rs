@@ -156,7 +156,7 @@ fn examine(
             }
         }
     }
-    if faults.is_empty() { Ok((CertNames::new(names.into()), expiry)) } else { Err(faults) }
+    if faults.is_empty() { Ok((CertNames::new(names), expiry)) } else { Err(faults) }
 }
 
 fn names_of(certificate: &X509Certificate<'_>) -> Vec<Box<str>> {

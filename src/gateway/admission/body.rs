@@ -6,9 +6,8 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
-use http_body::Body as _;
+use http_body::Body;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::admission::budget::Reservation;
@@ -35,9 +34,9 @@ pub(super) struct Received {
 ///
 /// # Errors
 /// `body_too_large`, `body_too_slow`, `busy` when memory is used up, `bad_request` when it breaks off.
-pub(super) async fn receive(
+pub(super) async fn receive<B: Body<Data = Bytes> + Unpin>(
     fresh: Fresh,
-    incoming: &mut Incoming,
+    incoming: &mut B,
     reservation: Reservation,
     deadlines: BodyDeadlines,
 ) -> Result<Received, Rejection> {
@@ -70,9 +69,9 @@ impl Reading {
         Self { fresh, reservation, bytes_max, bytes: 0, pieces, joined }
     }
 
-    async fn run(
+    async fn run<B: Body<Data = Bytes> + Unpin>(
         &mut self,
-        incoming: &mut Incoming,
+        incoming: &mut B,
         deadlines: BodyDeadlines,
     ) -> Result<(), Rejection> {
         let started = Instant::now();
