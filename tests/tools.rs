@@ -11,7 +11,7 @@
 )]
 
 #[allow(dead_code, reason = "the kit is that of the path tests; this file uses a part of it")]
-#[path = "path/support.rs"]
+#[path = "path/support/mod.rs"]
 mod support;
 
 use std::process::{Command, Output};

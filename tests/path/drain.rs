@@ -117,7 +117,7 @@ fn load(address: std::net::SocketAddr, h2: bool, answered: &AtomicUsize, unanswe
 /// What does not end by itself is cut at the deadline, and counted.
 #[test]
 fn what_hangs_is_cut_at_the_deadline() {
-    let mut gateway = Gateway::with(Setup::new().deadline("drain", 400));
+    let gateway = Gateway::with(Setup::new().deadline("drain", 400));
     gateway.upstream.answer_with(|_| vec![Step::Hold]);
     let mut client = gateway.client();
     client.send(v1().sign(Request::post("/v2/orders", BODY), gateway.now()).h1());
@@ -137,7 +137,7 @@ fn what_hangs_is_cut_at_the_deadline() {
 /// A body that is still coming when the drain begins is taken and forwarded.
 #[test]
 fn a_body_in_progress_is_taken_to_its_end() {
-    let mut gateway = Gateway::with(Setup::new().deadline("drain", 5000));
+    let gateway = Gateway::with(Setup::new().deadline("drain", 5000));
     let request = v1().sign(Request::post("/v2/orders", BODY), gateway.now()).h1();
     let mut client = gateway.client();
     client.send(&request[..request.len() - 4]);

@@ -205,7 +205,7 @@ fn used_up_file_descriptors_end_nothing() {
 /// A slow service is no reason not to be ready; a drain is.
 #[test]
 fn readiness_ends_with_the_drain() {
-    let mut gateway = Gateway::with(Setup::new().deadline("drain", 3000));
+    let gateway = Gateway::with(Setup::new().deadline("drain", 3000));
     gateway.upstream.answer_with(|_| vec![Step::Hold]);
     let mut client = gateway.client();
     client.send(post(&gateway).h1());

@@ -84,7 +84,7 @@ fn what_needs_a_restart_is_refused_by_name() {
         ("operations.address", "\"127.0.0.1:9\"", "operations.address"),
     ] {
         let before = gateway.setup.clone();
-        let fault = gateway.change(|setup| drop(setup.set(key, value))).expect_err(key);
+        let fault = gateway.change(|setup| setup.set(key, value)).expect_err(key);
         assert!(fault.contains("restart") && fault.contains(named), "{fault}");
         gateway.setup = before;
     }
@@ -175,7 +175,7 @@ fn reloads_under_load_lose_nothing() {
         for n in 0..15 {
             let limit = if n % 2 == 0 { "900KiB" } else { "1MiB" };
             gateway
-                .change(|setup| drop(setup.set("listener.limits.body", &format!("\"{limit}\""))))
+                .change(|setup| setup.set("listener.limits.body", &format!("\"{limit}\"")))
                 .unwrap();
             thread::sleep(Duration::from_millis(50));
         }

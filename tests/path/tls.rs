@@ -224,9 +224,10 @@ fn clear_text_on_the_tls_port_gets_400_and_a_close() {
 fn silent_clients_are_gone_at_their_deadline_while_others_are_served() {
     let setup = Setup::new().deadline("handshake", 400).deadline("head", 400).deadline("idle", 400);
     let gateway = Gateway::with(setup);
+    let whole_hello = hello(&[server_name(b"api.example.com")], 16_384);
+    let half_hello = &whole_hello[..60];
     let silent = std::thread::scope(|scope| {
         let address = gateway.address;
-        let half_hello = &hello(&[server_name(b"api.example.com")], 16_384)[..60];
         let tcp = scope.spawn(move || tcp_ends_after(address, b""));
         let half = scope.spawn(move || tcp_ends_after(address, half_hello));
         let wait_tls = move |protocol: &'static str, first: &'static [u8]| {

@@ -12,6 +12,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
 
+use super::gateway::START;
+
 /// A chain and its private key as PEM.
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate {
@@ -61,7 +63,7 @@ impl Authority {
         Self { issuer, pem: own.pem(), der: own.der().clone(), api, shop }
     }
 
-    /// A certificate of its own for a test; a negative number of days has run out.
+    /// A certificate of its own for a test; a negative number of days has run out when a test begins.
     pub(crate) fn issue(&self, names: &[&str], days: i64) -> Certificate {
         issue(&self.issuer, names, &PKCS_ECDSA_P256_SHA256, days)
     }
@@ -90,9 +92,12 @@ fn issue(
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names.clone()).expect("parameters");
     params.distinguished_name.push(DnType::CommonName, names[0].as_str());
-    let now = OffsetDateTime::now_utc();
-    params.not_before = now - Duration::days(60);
-    params.not_after = now + Duration::days(days);
+    // Good by the hand-moved clock of the gate as well as by the clients' own.
+    let start = i64::try_from(START).expect("a time");
+    let start = OffsetDateTime::from_unix_timestamp(start).expect("a time");
+    let end = if days < 0 { start } else { OffsetDateTime::now_utc() };
+    params.not_before = start - Duration::days(60);
+    params.not_after = end + Duration::days(days);
     let key = KeyPair::generate_for(algorithm).expect("key");
     let own = params.signed_by(&key, issuer).expect("certificate");
     Certificate { chain: own.pem(), key: key.serialize_pem() }

@@ -24,7 +24,7 @@ pub(crate) const START: u64 = 1_764_000_000;
 
 /// A running gate with everything around it.
 pub(crate) struct Gateway {
-    gate: Option<Gate>,
+    gate: Mutex<Option<Gate>>,
     clock: Clock,
     pub(crate) hand: Hand,
     pub(crate) upstream: Upstream,
@@ -69,7 +69,7 @@ impl Gateway {
         let gate = open(&file, &clock, &log, past);
         let (address, operations) = (gate.address(), gate.operations_address());
         Self {
-            gate: Some(gate),
+            gate: Mutex::new(Some(gate)),
             clock,
             hand,
             upstream,
@@ -230,17 +230,18 @@ impl Gateway {
     }
 
     pub(crate) fn reload(&self) -> Result<(), String> {
-        self.gate.as_ref().expect("running").reload().map_err(|fault| fault.to_string())
+        let gate = self.gate.lock().expect("lock");
+        gate.as_ref().expect("running").reload().map_err(|fault| fault.to_string())
     }
 
     /// The gate itself, to be stopped by the test.
-    pub(crate) fn take(&mut self) -> Gate {
-        self.gate.take().expect("running")
+    pub(crate) fn take(&self) -> Gate {
+        self.gate.lock().expect("lock").take().expect("running")
     }
 
     /// Stops and says how many requests were cut.
-    pub(crate) fn stop(&mut self) -> usize {
-        self.gate.take().expect("running").stop().cut
+    pub(crate) fn stop(&self) -> usize {
+        self.take().stop().cut
     }
 
     /// Stops in order and starts again with the same state and the same clock.
@@ -254,7 +255,7 @@ impl Gateway {
         let gate = open(&self.file(), &self.clock, &self.log, Past::FromState);
         self.address = gate.address();
         self.operations = gate.operations_address();
-        self.gate = Some(gate);
+        self.gate = Mutex::new(Some(gate));
     }
 
     /// Asks the operations listener.
@@ -296,7 +297,8 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.upstream.release();
-        if let Some(gate) = self.gate.take() {
+        // A test that failed while it held the lock has nothing to stop in order.
+        if let Ok(Some(gate)) = self.gate.get_mut().map(Option::take) {
             gate.stop();
         }
     }

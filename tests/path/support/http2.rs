@@ -55,11 +55,6 @@ impl Http2 {
         self.ask_all(std::slice::from_ref(request)).remove(0).expect("an answer")
     }
 
-    /// The same, for requests that may be cut off.
-    pub(crate) fn try_ask(&self, request: &Request) -> Result<Answer, hyper::Error> {
-        self.ask_all(std::slice::from_ref(request)).remove(0)
-    }
-
     /// Sends requests at once, each on a stream of its own, and waits for all answers.
     pub(crate) fn ask_all(&self, requests: &[Request]) -> Vec<Result<Answer, hyper::Error>> {
         let asked = requests.iter().map(|request| {

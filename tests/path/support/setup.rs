@@ -1,7 +1,6 @@
 //! The configuration of a gateway under test, as the files that a user would write.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::certificates::authority;
@@ -94,10 +93,9 @@ impl Setup {
     }
 
     /// Gives a key a value, both as TOML writes them.
-    pub(crate) fn set(&mut self, key: &str, value: &str) -> &mut Self {
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
         self.keys.retain(|(own, _)| own != key);
         self.keys.push((key.into(), value.into()));
-        self
     }
 
     /// The same in passing.

@@ -71,8 +71,6 @@ type Reflex = dyn Fn(&Recorded) -> Option<Vec<Step>> + Send + Sync;
 #[derive(Default)]
 struct Seen {
     requests: Vec<Recorded>,
-    /// Requests whose head came and whose body did not.
-    broken: Vec<Recorded>,
     connections: usize,
     /// Heads of requests, whatever became of the rest.
     heads: usize,
@@ -159,14 +157,6 @@ impl Upstream {
         reflex: impl Fn(&Recorded) -> Option<Vec<Step>> + Send + Sync + 'static,
     ) {
         *self.shared.at_head.write().expect("reflex") = Arc::new(reflex);
-    }
-
-    pub(crate) fn requests(&self) -> Vec<Recorded> {
-        self.shared.seen().requests.clone()
-    }
-
-    pub(crate) fn broken(&self) -> Vec<Recorded> {
-        self.shared.seen().broken.clone()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -315,11 +305,7 @@ impl<'a> Connection<'a> {
                     return Ok(());
                 }
             }
-            if let Err(fault) = self.read_body(&mut request) {
-                self.shared.seen().broken.push(request);
-                self.shared.changed.notify_all();
-                return Err(fault);
-            }
+            self.read_body(&mut request)?;
             request.number = {
                 let mut seen = self.shared.seen();
                 request.number = seen.requests.len() + 1;
