@@ -242,7 +242,8 @@ fn an_answer_that_is_cut_reaches_the_client_cut() {
 /// Row 84: slow is not broken; endless ends when the client goes.
 #[test]
 fn a_slow_answer_passes_and_an_endless_one_ends_with_its_client() {
-    let gateway = Gateway::with(Setup::new().service("deadlines.response = \"2s\""));
+    let setup = Setup::new().with("workers", "1").service("deadlines.response = \"2s\"");
+    let gateway = Gateway::with(setup);
     gateway.upstream.answer_with(|_| vec![Step::Drip(ok(b"slowly"), Duration::from_millis(5))]);
     assert_eq!(gateway.ask(&post(&gateway)).text(), "slowly");
     gateway.upstream.answer_with(|_| {

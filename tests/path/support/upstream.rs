@@ -4,7 +4,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::certificates::Certificate;
@@ -201,8 +201,9 @@ impl Upstream {
             .shared
             .changed
             .wait_timeout_while(self.shared.seen(), Duration::from_secs(10), |seen| !good(seen))
-            .expect("lock");
+            .unwrap_or_else(PoisonError::into_inner);
         let (count, open) = (seen.requests.len(), seen.open.len());
+        drop(seen);
         assert!(!timeout.timed_out(), "waited for {what}: {count} requests, {open} open");
     }
 
@@ -236,7 +237,8 @@ impl Drop for Upstream {
 
 impl Shared {
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().expect("lock")
+        // A test that failed with the lock in hand must still be able to end.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -463,7 +465,7 @@ impl<'a> Connection<'a> {
         let mut seen = self.shared.seen();
         while !seen.released && Instant::now() < patience {
             let wait = self.shared.changed.wait_timeout(seen, Duration::from_secs(1));
-            seen = wait.expect("lock").0;
+            seen = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
