@@ -22,7 +22,6 @@ fn many(count: usize) -> (Setup, Vec<Signer>) {
         let signer = Signer::v1(&format!("pk_many_{n}"), &secret);
         let name = format!("many{n}");
         let rate = GENEROUS.replace("20000", "100");
-        let rate = rate.replace("200", "20");
         let table = merchant(&name, &rate, &[credential(&name, &signer, "live", "")]);
         setup = setup.merchant(table, &[&signer]);
         signers.push(signer);

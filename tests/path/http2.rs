@@ -127,14 +127,15 @@ fn pseudo_headers_come_once_first_and_complete() {
     is_refused(&gateway, &no_host);
 }
 
-/// Row 7 and row 29: trailers.
+/// Row 7 and row 29. The HTTP library does not show pseudo headers among trailers: they are dropped
+/// like all the others.
 #[test]
 fn trailers_are_dropped_or_refused() {
     let gateway = Gateway::start();
-    for (trailer, good) in [
-        (field(b"x-countersign-merchant", b"evil"), true),
-        (field(b":path", b"/v2/evil"), false),
-        (field(b":method", b"GET"), false),
+    for trailer in [
+        field(b"x-countersign-merchant", b"evil"),
+        field(b":path", b"/v2/evil"),
+        field(b":method", b"GET"),
     ] {
         let before = gateway.upstream.count();
         let mut frames = gateway.frames();
@@ -142,8 +143,9 @@ fn trailers_are_dropped_or_refused() {
         frames.send(DATA, 0, 1, BODY);
         frames.send(HEADERS, END_HEADERS | END_STREAM, 1, &encode(&[trailer]));
         match frames.outcome(1) {
-            Outcome::Answer { status: 200, .. } if good => {
+            Outcome::Answer { status: 200, .. } => {
                 let seen = gateway.upstream.last();
+                assert_eq!((seen.method.as_str(), seen.target.as_str()), ("POST", "/v2/orders"));
                 assert_eq!(seen.value("x-countersign-merchant"), "globex");
                 assert!(seen.trailers.is_empty());
             }
@@ -355,7 +357,7 @@ fn answers_that_nobody_reads_are_given_up() {
     let gateway = Gateway::with(Setup::new().with("listener.deadlines.stall", r#""500ms""#));
     gateway.upstream.answer_with(|_| vec![Step::Send(answer("200 OK", &[], &[b'x'; 300_000]))]);
     // No window at all for answers.
-    let mut frames = Frames::connect(gateway.address, &[(4, 0)]);
+    let mut frames = Frames::connect_with(gateway.address, &[(4, 0)]);
     for n in 0..100_u32 {
         frames.request(2 * n + 1, &order(&gateway));
     }
@@ -403,6 +405,8 @@ fn a_reset_in_the_middle_never_makes_two_of_one() {
 #[test]
 fn a_refusal_ends_its_own_stream_only() {
     let gateway = Gateway::start();
+    // An address that has proved itself may hold more memory.
+    gateway.accepts(&order(&gateway));
     let client = gateway.http2();
     let big = Request::post("/v2/orders", &vec![b'x'; 1024 * 1024]);
     let mut requests = Vec::new();
@@ -423,5 +427,5 @@ fn a_refusal_ends_its_own_stream_only() {
             _ => assert_eq!(answer.refusal().code, "no_route"),
         }
     }
-    assert_eq!(gateway.upstream.count(), 5);
+    assert_eq!(gateway.upstream.count(), 6);
 }

@@ -322,13 +322,14 @@ fn early_data_is_never_taken() {
     let mut first =
         Client::dial_with(gateway.address, "api.example.com", Arc::clone(&config)).unwrap();
     assert_eq!(first.ask(&order(&gateway)).status, 200);
-    let name = rustls::pki_types::ServerName::try_from("api.example.com").unwrap();
-    let mut session = rustls::ClientConnection::new(Arc::clone(&config), name).unwrap();
-    assert!(session.early_data().is_none(), "no ticket allows it");
-    let mut second = Client::dial_with(gateway.address, "api.example.com", config).unwrap();
+    let again = Arc::clone(&config);
+    let mut second = Client::dial_with(gateway.address, "api.example.com", again).unwrap();
     assert_eq!(second.stream.conn.handshake_kind(), Some(rustls::HandshakeKind::Resumed));
     assert!(!second.stream.conn.is_early_data_accepted());
     assert_eq!(second.ask(&order(&gateway)).status, 200);
+    let name = rustls::pki_types::ServerName::try_from("api.example.com").unwrap();
+    let mut session = rustls::ClientConnection::new(config, name).unwrap();
+    assert!(session.early_data().is_none(), "no ticket allows it");
 }
 
 /// A connection from another address of this machine.
@@ -378,6 +379,9 @@ fn the_total_of_connections_is_bounded() {
     let gateway = Gateway::with(setup);
     let held: Vec<TcpStream> =
         [[127, 0, 0, 2], [127, 0, 0, 3]].iter().flat_map(|a| (0..3).map(|_| from(*a, &gateway))).collect();
+    wait_until("all to be accepted", || {
+        gateway.metric("countersign_connections_accepted_total", &[]) >= 6.0
+    });
     wait_until("the seventh to be refused", || {
         Client::dial(gateway.address, "api.example.com", &["http/1.1"]).is_err()
     });

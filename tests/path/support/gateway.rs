@@ -12,7 +12,7 @@ use countersign::telemetry::LogSink;
 use tempfile::TempDir;
 
 use super::answer::{ADDED_HEADERS, Answer, Refusal, status_of};
-use super::client::{Client, Ended};
+use super::client::Client;
 use super::frames::Frames;
 use super::http2::Http2;
 use super::request::{Framing, HOST, Request};
@@ -104,7 +104,7 @@ impl Gateway {
     }
 
     pub(crate) fn frames(&self) -> Frames {
-        Frames::connect(self.address, &[])
+        Frames::connect(self.address)
     }
 
     /// Sends a request on a new HTTP/1.1 connection.
@@ -162,6 +162,16 @@ impl Gateway {
     /// problem document or by the bare answer of a head that cannot be parsed. The gate must close the
     /// connection, and nothing may reach the upstream.
     pub(crate) fn drops(&self, bytes: &[u8], statuses: &[u16]) {
+        let (mut client, shown) = self.refused_by(bytes, statuses);
+        assert!(client.ends_within(Duration::from_secs(5)), "still open: {shown}");
+    }
+
+    /// The same of what is refused whole, so that the connection may go on.
+    pub(crate) fn drops_quietly(&self, bytes: &[u8], statuses: &[u16]) {
+        self.refused_by(bytes, statuses);
+    }
+
+    fn refused_by(&self, bytes: &[u8], statuses: &[u16]) -> (Client, String) {
         let before = self.upstream.bytes();
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(400)]).into_owned();
         let mut client = self.client();
@@ -173,19 +183,8 @@ impl Gateway {
         if !answer.body.is_empty() {
             answer.refusal();
         }
-        assert_ne!(client.end(), Ended::Silent, "still open after {}: {shown}", answer.status);
         assert_eq!(self.upstream.bytes(), before, "nothing forwarded of {shown}");
-    }
-
-    /// Sends exact bytes, which must be refused with this status; the connection may go on.
-    pub(crate) fn drops_quietly(&self, bytes: &[u8], status: u16) {
-        let before = self.upstream.bytes();
-        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(400)]).into_owned();
-        let mut client = self.client();
-        client.send(bytes);
-        let answer = client.answer();
-        assert_eq!(answer.status, status, "{}: {shown}", answer.text());
-        assert_eq!(self.upstream.bytes(), before, "nothing forwarded of {shown}");
+        (client, shown)
     }
 
     /// The request must be forwarded and answered over HTTP/1.1.

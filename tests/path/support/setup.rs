@@ -26,7 +26,7 @@ const KWIK_TEST_SECRET: &str = "kwik-test-81d0c7a95e3b426f";
 const V1_SECRET: &str = "globex-live-5be1f7d2093c6a84";
 
 /// Limits that no test meets by accident, and that still fit the replay memory.
-pub(crate) const GENEROUS: &str = "rate = { per_second = 200, burst = 20000 }";
+pub(crate) const GENEROUS: &str = "rate = { per_second = 50, burst = 20000 }";
 
 /// `acme`, live, signs as KwikPaisa does; calls `/v1/*`.
 pub(crate) fn kwik() -> Signer {
@@ -66,7 +66,7 @@ impl Setup {
             upstreams: Vec::new(),
             merchants: vec![
                 merchant("acme", GENEROUS, &acme),
-                merchant("globex", GENEROUS, &[globex]),
+                merchant("globex", &GENEROUS.replace("20000", "200000"), &[globex]),
             ],
             secrets: Vec::new(),
             service: String::new(),
