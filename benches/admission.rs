@@ -3,6 +3,8 @@
 //! The whole of `admit` runs as in the gate: real keys, real replay memory, real limits. Only the
 //! sockets are missing.
 
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up should stop at once")]
+
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};

@@ -37,10 +37,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let certificates = match certificates(&config) {
         Ok(certificates) => certificates,
         Err(faults) if arguments.json => {
-            writeln!(out, "{:#}", json!({ "good": false, "faults": [], "certificates": faults }))?;
+            let faults: Vec<_> = faults.iter().map(|fault| json!({ "problem": fault })).collect();
+            writeln!(out, "{:#}", json!({ "good": false, "faults": faults }))?;
             return Err(Failure::configuration(""));
         }
-        Err(faults) => return Err(Failure::configuration(faults)),
+        Err(faults) => return Err(Failure::configuration(faults.join("\n"))),
     };
     if arguments.json {
         writeln!(out, "{:#}", to_json(&config, &certificates, &notes))?;
@@ -70,17 +71,17 @@ fn refuse(faults: &Faults, json: bool, out: &mut impl Write) -> Result<Failure, 
 /// The names of a certificate and its last second, in Unix seconds.
 type Certificate = (String, i64);
 
-fn certificates(config: &Config) -> Result<Vec<Certificate>, String> {
+fn certificates(config: &Config) -> Result<Vec<Certificate>, Vec<String>> {
     let now = Clock::system().wall_millis();
-    let mut all = Vec::new();
-    for files in [&config.listener.certificates, &config.operations.certificates] {
-        if files.is_empty() {
-            continue;
+    let (mut all, mut faults) = (Vec::new(), Vec::new());
+    let (own, operations) = (&config.listener.certificates, &config.operations.certificates);
+    for files in [own, operations].into_iter().take(if own == operations { 1 } else { 2 }) {
+        match Tls::load(files, now) {
+            Ok(tls) => all.extend(tls.expiries()),
+            Err(found) => faults.extend(found.0.iter().map(ToString::to_string)),
         }
-        let tls = Tls::load(files, now).map_err(|faults| faults.to_string())?;
-        all.extend(tls.expiries());
     }
-    Ok(all)
+    if faults.is_empty() { Ok(all) } else { Err(faults) }
 }
 
 fn summary(config: &Config, certificates: &[Certificate]) -> Vec<Vec<Cell>> {
@@ -88,7 +89,7 @@ fn summary(config: &Config, certificates: &[Certificate]) -> Vec<Vec<Cell>> {
     let mut add = |what: &str, name: String, more: String| {
         lines.push(vec![Cell::plain(what), Cell::plain(name), Cell::plain(more)]);
     };
-    add("listener", config.listener.address.to_string(), format!("{} cores", config.workers));
+    add("listener", config.listener.address.to_string(), format!("{} workers", config.workers));
     add("operations", config.operations.address.to_string(), String::new());
     for (names, expiry) in certificates {
         add("certificate", names.clone(), format!("until {}", date(*expiry)));

@@ -29,6 +29,8 @@ use tour::{Outcome, Step};
 
 const GATE_PORT: u16 = 8443;
 const OPERATIONS_PORT: u16 = 9443;
+/// How long a line of the log is on its way at most.
+const LOG_DELAY: Duration = Duration::from_millis(200);
 /// How soon a request shows in the log on the screen.
 const LOG_PACE: Duration = Duration::from_millis(100);
 
@@ -185,6 +187,8 @@ impl Stage {
         signals: &mut Signals,
     ) -> Result<(), Failure> {
         let mut out = anstream::stdout();
+        // The lines of the tour come a moment after its answers.
+        runtime.block_on(async { tokio::time::sleep(LOG_DELAY).await });
         let told = self.fresh_log();
         if !arguments.json {
             let Addresses { gate, operations, .. } = self.addresses();
@@ -194,7 +198,14 @@ impl Stage {
                 "\n{bold}Now you.{bold:#} This line signs when it is run (with OpenSSL):\n"
             )?;
             writeln!(out, "{}\n", self.scene.curl_line(gate))?;
-            writeln!(out, "Run twice within one second, the second is a replay. Metrics:\n")?;
+            writeln!(
+                out,
+                "Run twice within one second, the second is a replay. OpenSSL shows its key to"
+            )?;
+            writeln!(
+                out,
+                "every user of this machine: outside a demo use `countersign sign`. Metrics:\n"
+            )?;
             writeln!(out, "{}\n", self.scene.metrics_line(operations))?;
             let first = String::from_utf8_lossy(&told);
             let first = first.lines().find(|line| line.contains("/v1/")).unwrap_or_default();

@@ -35,8 +35,8 @@ pub(crate) fn render(lines: &[Vec<Cell>]) -> String {
     for line in lines {
         for (index, (cell, width)) in line.iter().zip(&widths).enumerate() {
             let Cell { text: content, style } = cell;
-            // The last column needs no spaces behind it.
-            let gap = if index + 1 < line.len() {
+            // What nothing follows needs no spaces behind it.
+            let gap = if line.iter().skip(index + 1).any(|later| !later.text.is_empty()) {
                 width.saturating_sub(content.chars().count()) + 2
             } else {
                 0
@@ -59,6 +59,7 @@ mod tests {
         let line = |cells: [&str; 3]| cells.map(Cell::plain).to_vec();
         let text = render(&[line(["a", "long heading", "c"]), line(["wide", "é", "x"])]);
         assert_eq!(text, "a     long heading  c\nwide  é             x\n");
+        assert_eq!(render(&[line(["a", "", ""]), line(["", "", "b"])]), "a\n     b\n");
         assert_eq!(render(&[]), "");
     }
 

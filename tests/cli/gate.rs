@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -67,6 +68,29 @@ fn a_good_configuration_is_summed_up() {
     assert_eq!((json["good"].as_bool(), json["credentials"].as_u64()), (Some(true), Some(1)));
 }
 
+/// The commands of the README, in a fresh folder; only the ports are other ones.
+#[test]
+fn the_sample_starts_after_certs_dev() {
+    let place = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    fs::create_dir(place.path().join("config")).unwrap();
+    for name in ["countersign.toml", "merchants.toml"] {
+        let content = fs::read_to_string(source.join(name)).unwrap();
+        let content = content.replace(":8443", ":0").replace(":9443", ":0");
+        fs::write(place.path().join("config").join(name), content).unwrap();
+    }
+    let here = |arguments: &[&str]| {
+        let mut command = countersign(arguments);
+        command.current_dir(place.path());
+        command
+    };
+    good(&here(&["certs", "dev"]).output().unwrap());
+    good(&here(&["check", "--config=config/countersign.toml"]).output().unwrap());
+    let mut gate = Running::start(here(&["serve", "--config=config/countersign.toml"]));
+    gate.error_line("listening on https://127.0.0.1:");
+    assert_eq!(gate.terminate().0, Some(0));
+}
+
 #[test]
 fn every_mistake_is_shown_at_once() {
     let (_place, file) = place(|good| {
@@ -114,6 +138,49 @@ fn serve_reloads_on_sighup_and_drains_on_sigterm() {
     let (status, rest) = gate.terminate();
     assert_eq!(status, Some(0), "{rest}");
     assert!(rest.contains("stopped"), "{rest}");
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_the_drain() {
+    // A service that takes connections and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let (place, file) = place(|good| good.replace("127.0.0.1:9", &address));
+    let mut gate = Running::start(countersign(&["serve", "--config", path(&file)]));
+    let line = gate.error_line("listening on");
+    let port = line.split("https://127.0.0.1:").nth(1).unwrap().split(',').next().unwrap();
+    let dev = place.path().join("dev");
+    let waiting = Running::start(countersign(&[
+        "send",
+        "--key-id=pk_test_acme",
+        &format!("--secret-list={}/secrets.txt", dev.display()),
+        &format!("--ca={}/ca.pem", dev.display()),
+        &format!("--url=https://localhost:{port}/v1/orders"),
+        &format!("--connect=127.0.0.1:{port}"),
+        "--data=x",
+    ]));
+    let _connection = silent.accept().unwrap();
+    gate.signal(Signal::TERM);
+    gate.error_line("draining");
+    let begin = Instant::now();
+    let (status, rest) = gate.terminate();
+    assert_eq!(status, Some(1), "{rest}");
+    assert!(begin.elapsed() < Duration::from_secs(10), "the drain deadline is 30 seconds");
+    drop(waiting);
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_configuration() {
+    let (place, file) = place(|good| good);
+    fs::write(place.path().join("dev/gate.pem"), "nothing").unwrap();
+    for command in ["check", "serve"] {
+        let output = run(&[command, "--config", path(&file)]);
+        assert_eq!(output.status.code(), Some(78));
+        assert!(text(&output.stderr).contains("gate.pem"), "{}", text(&output.stderr));
+    }
+    let output = run(&["check", "--json", "--config", path(&file)]);
+    let json: serde_json::Value = serde_json::from_str(text(&output.stdout)).unwrap();
+    assert!(json["faults"][0]["problem"].as_str().unwrap().contains("gate.pem"));
 }
 
 #[test]

@@ -1,0 +1,226 @@
+//! What the types promise, proved by breaking it: copies of the source, each with one edit that leaves
+//! a step out, moves one, forges a stage or shows a secret. None of them may compile, each must fail
+//! for the reason given, and the copy without an edit must build.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One edit and how the compiler must answer.
+struct Case {
+    name: &'static str,
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+    /// The error's code, and a piece of its message.
+    error: &'static str,
+    says: &'static str,
+}
+
+const ADMISSION: &str = "src/gateway/admission.rs";
+
+const FRESHNESS: &str = "let fresh = freshness::check(claimed)?;";
+const VERIFIED: &str =
+    "let verified = signature::verify(received, keys, &self.addresses).await?;";
+const PERMITTED: &str = "let permitted = permission::check(verified)?;";
+const UNSEEN: &str = "let unseen = replay::claim(&self.memory, permitted).await?;";
+const GRANTED: &str = "let granted = quota::spend(unseen)?;";
+const OPENED: &str = "Ok(opening::open(granted))";
+
+const CASES: &[Case] = &[
+    Case {
+        name: "skip freshness",
+        file: ADMISSION,
+        from: FRESHNESS,
+        to: "let fresh = claimed;",
+        error: "E0308",
+        says: "expected `Fresh`, found `Claimed`",
+    },
+    Case {
+        name: "skip the signature",
+        file: ADMISSION,
+        from: VERIFIED,
+        to: "let verified = received;",
+        error: "E0308",
+        says: "expected `Verified`, found `Received`",
+    },
+    Case {
+        name: "skip permission",
+        file: ADMISSION,
+        from: PERMITTED,
+        to: "let permitted = verified;",
+        error: "E0308",
+        says: "expected `Permitted`, found `Verified`",
+    },
+    Case {
+        name: "skip replay",
+        file: ADMISSION,
+        from: UNSEEN,
+        to: "let unseen = permitted;",
+        error: "E0308",
+        says: "found `Permitted`",
+    },
+    Case {
+        name: "skip the quota",
+        file: ADMISSION,
+        from: OPENED,
+        to: "Ok(opening::open(unseen))",
+        error: "E0308",
+        says: "expected `Granted`, found `Unseen",
+    },
+    Case {
+        name: "swap quota and replay",
+        file: ADMISSION,
+        from: "replay::claim(&self.memory, permitted)",
+        to: "replay::claim(&self.memory, quota::spend(permitted)?)",
+        error: "E0308",
+        says: "found `Permitted`",
+    },
+    Case {
+        name: "take a step twice",
+        file: ADMISSION,
+        from: GRANTED,
+        to: "let granted = quota::spend(unseen)?; let _ = quota::spend(unseen)?;",
+        error: "E0382",
+        says: "use of moved value: `unseen`",
+    },
+    Case {
+        name: "forge what is admitted",
+        file: ADMISSION,
+        from: OPENED,
+        to: "Ok(Admitted { granted })",
+        error: "E0451",
+        says: "field `granted` of struct `Admitted` is private",
+    },
+    Case {
+        name: "forge a stage in the middle",
+        file: ADMISSION,
+        from: PERMITTED,
+        to: "let permitted = permission::Permitted { verified };",
+        error: "E0451",
+        says: "field `verified` of struct `Permitted` is private",
+    },
+    Case {
+        name: "clone a stage",
+        file: ADMISSION,
+        from: PERMITTED,
+        to: "let permitted = permission::check(signature::Verified::clone(&verified))?;",
+        error: "E0599",
+        says: "named `clone` found for struct `Verified`",
+    },
+    Case {
+        name: "drop what a step returned",
+        file: ADMISSION,
+        from: GRANTED,
+        to: "quota::spend(unseen)?; let granted = loop {};",
+        error: "unused",
+        says: "unused `Granted` that must be used",
+    },
+    Case {
+        name: "forward raw bytes",
+        file: "src/gateway.rs",
+        from: "self.forwarder.forward(admitted)",
+        to: "self.forwarder.forward(bytes::Bytes::new())",
+        error: "E0308",
+        says: "expected `Admitted`, found `Bytes`",
+    },
+    Case {
+        name: "forward twice",
+        file: "src/gateway.rs",
+        from: "Ok(admitted) => Outcome::from(self.forwarder.forward(admitted).await)",
+        to: "Ok(admitted) => { let _ = self.forwarder.forward(admitted).await; \
+             Outcome::from(self.forwarder.forward(admitted).await) }",
+        error: "E0382",
+        says: "use of moved value: `admitted`",
+    },
+    Case {
+        name: "print a secret",
+        file: "src/scheme.rs",
+        from: "VerifyingKey(MacKey::new(secret))",
+        to: "{ let _ = format!(\"{secret}\"); VerifyingKey(MacKey::new(secret)) }",
+        error: "E0277",
+        says: "`Secret` doesn't implement `std::fmt::Display`",
+    },
+    Case {
+        name: "compare secrets in plain",
+        file: "src/scheme.rs",
+        from: "VerifyingKey(MacKey::new(secret))",
+        to: "{ let _ = secret == secret; VerifyingKey(MacKey::new(secret)) }",
+        error: "E0369",
+        says: "cannot be applied to type `&Secret`",
+    },
+];
+
+/// The copy that is edited; always at one place, so that the compiler can go on from what it knows.
+fn copy_of_the_source() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let copy = root.join("target/must-not-compile/source");
+    if copy.exists() {
+        fs::remove_dir_all(&copy).unwrap();
+    }
+    fs::create_dir_all(&copy).unwrap();
+    for name in ["Cargo.toml", "Cargo.lock", "clippy.toml"] {
+        fs::copy(root.join(name), copy.join(name)).unwrap();
+    }
+    for name in ["src", "benches", "config", "docs"] {
+        copy_folder(&root.join(name), &copy.join(name));
+    }
+    copy
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Whether the library builds, and what the compiler said.
+fn check(copy: &Path) -> (bool, String) {
+    let output = Command::new(env!("CARGO"))
+        .args(["check", "--lib", "--offline", "--quiet", "--color=never"])
+        .current_dir(copy)
+        .env("CARGO_TARGET_DIR", copy.with_file_name("target"))
+        .env_remove("RUSTFLAGS")
+        .output()
+        .expect("cargo runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.success(), said)
+}
+
+#[test]
+fn no_step_can_be_skipped_moved_forged_or_doubled() {
+    let copy = copy_of_the_source();
+    let (builds, said) = check(&copy);
+    assert!(builds, "the copy without an edit must build:\n{said}");
+    let mut faults = Vec::new();
+    for case in CASES {
+        let path = copy.join(case.file);
+        let original = fs::read_to_string(&path).unwrap();
+        if original.matches(case.from).count() != 1 {
+            faults.push(format!("{}: not once in {}: {}", case.name, case.file, case.from));
+            continue;
+        }
+        fs::write(&path, original.replace(case.from, case.to)).unwrap();
+        let (builds, said) = check(&copy);
+        fs::write(&path, original).unwrap();
+        let right = said.contains(case.error) && said.contains(case.says);
+        if builds || !right {
+            faults.push(format!("{}: builds: {builds}, said:\n{said}", case.name));
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+    let (builds, said) = check(&copy);
+    assert!(builds, "the copy must build again:\n{said}");
+}

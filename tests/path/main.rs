@@ -1,0 +1,29 @@
+//! The path of a request, driven from outside: a real gate over real TLS, between clients that send
+//! any bytes and a service that answers with any. Each file proves rows of one area; the row numbers
+//! in comments are those of `docs/threats.md`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    reason = "a test says what it expects"
+)]
+
+mod support;
+
+mod concurrency;
+mod drain;
+mod framing;
+mod http2;
+mod operations;
+mod quota;
+mod reload;
+mod replay;
+mod secrets;
+mod signature;
+mod target;
+mod tls;
+mod upstream;
+mod vectors;
