@@ -56,8 +56,10 @@ fn outcome(gateway: &Gateway, fields: &Fields) -> Outcome {
 fn is_refused(gateway: &Gateway, fields: &Fields) {
     let outcome = outcome(gateway, fields);
     let bad = outcome.code().as_deref() == Some("bad_request");
-    let shown: Vec<_> =
-        fields.iter().map(|(n, v)| (String::from_utf8_lossy(n), String::from_utf8_lossy(v))).collect();
+    let shown: Vec<_> = fields
+        .iter()
+        .map(|(n, v)| (String::from_utf8_lossy(n), String::from_utf8_lossy(v)))
+        .collect();
     assert!(outcome.is_protocol_refusal() || bad, "{outcome:?} to {shown:?}");
     assert_eq!(gateway.upstream.bytes(), 0, "{shown:?}");
 }

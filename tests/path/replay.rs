@@ -99,8 +99,7 @@ fn a_replay_that_holds_its_body_over_the_edge_is_refused() {
 #[test]
 fn a_replay_by_a_route_with_a_longer_window_is_refused() {
     let longer = "window = \"20m\"";
-    let gateway =
-        Gateway::with(Setup::new().route("longer", "/v1/longer/*", "kwikpaisa", longer));
+    let gateway = Gateway::with(Setup::new().route("longer", "/v1/longer/*", "kwikpaisa", longer));
     // The target is not signed, so that one signature fits both routes.
     let request = kwik().sign(Request::post("/v1/orders", BODY), gateway.now());
     let other_way = request.clone().target("/v1/longer/orders");
@@ -138,8 +137,8 @@ fn a_replay_after_a_reload_that_widened_the_window_is_refused() {
     gateway.accepts(&old_but_unseen);
 }
 
-/// Row 76: a wall clock that runs back makes nothing good again; one that jumps ahead does not count
-/// until it has stood.
+/// Row 76: a wall clock that runs back makes nothing good again; one that jumps ahead does not
+/// count until it has stood.
 #[test]
 fn a_clock_that_steps_makes_no_replay_good() {
     let gateway = Gateway::start();

@@ -86,7 +86,8 @@ fn the_service_gets_the_request_and_who_sent_it_and_no_credentials() {
         ] {
             assert!(!seen.has(name), "{name}");
         }
-        let told: Vec<String> = seen.headers.iter().map(|(_, v)| String::from_utf8_lossy(v).into()).collect();
+        let told: Vec<String> =
+            seen.headers.iter().map(|(_, v)| String::from_utf8_lossy(v).into()).collect();
         for spoof in ["203.0.113.7", "evil.example.com", "globex"] {
             assert!(!told.iter().any(|value| value.contains(spoof)), "{spoof} in {told:?}");
         }
@@ -117,9 +118,7 @@ fn answers_pass_with_their_framing_made_anew() {
                    Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nConnection: X-Secret\r\nX-Secret: s\r\n\
                    Keep-Alive: timeout=5\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n";
     let to_close = "HTTP/1.1 200 OK\r\nX-Own: 1\r\n\r\nuntil the end";
-    for (bytes, status, body) in
-        [(chunked, 201, "abcde"), (to_close, 200, "until the end")]
-    {
+    for (bytes, status, body) in [(chunked, 201, "abcde"), (to_close, 200, "until the end")] {
         let bytes = bytes.as_bytes().to_vec();
         let until_close = status == 200;
         gateway.upstream.answer_with(move |_| {
@@ -179,18 +178,11 @@ fn an_unreachable_service_is_told_within_the_deadline() {
         setup.routes.push(route(name, &path, "countersign-v1", &format!("upstream = \"{name}\"")));
     }
     let gateway = Gateway::with(setup);
-    for (name, statuses) in [
-        ("closed", &[502][..]),
-        ("dns", &[502, 504]),
-        ("mute", &[502, 504]),
-        ("name", &[502]),
-        ("root", &[502]),
-        ("clear", &[502, 504]),
-    ] {
+    for name in ["closed", "dns", "mute", "name", "root", "clear"] {
         let started = Instant::now();
         let request = v1().sign(Request::post(&format!("/v2/{name}/x"), BODY), gateway.now());
         let refusal = gateway.ask(&request).refusal();
-        assert!(statuses.contains(&refusal.status), "{name}: {refusal:?}");
+        assert_eq!(refusal.code, "upstream_unreachable", "{name}");
         assert!(started.elapsed() < Duration::from_secs(5), "{name}: {:?}", started.elapsed());
         assert_eq!(refusal.forwarded, "no", "{name}: not a byte of it has left");
         gateway.refuses_h1(&request, "replayed");
@@ -223,7 +215,8 @@ fn an_answer_that_is_cut_reaches_the_client_cut() {
     let chunk = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".to_vec();
     for bytes in [part, chunk] {
         for last in [Step::Close, Step::Reset, Step::HalfClose, Step::Hold] {
-            let steps = vec![Step::Send(bytes.clone()), Step::Pause(Duration::from_millis(30)), last];
+            let steps =
+                vec![Step::Send(bytes.clone()), Step::Pause(Duration::from_millis(30)), last];
             gateway.upstream.answer_with(move |_| steps.clone());
             let mut client = gateway.client();
             client.send(post(&gateway).h1());
@@ -271,21 +264,39 @@ fn malformed_answers_harm_only_their_own_request() {
         ("garbage", "not HTTP at all\r\n\r\n".to_owned(), &[502][..]),
         ("empty lines", "\r\n\r\n\r\n".into(), &[502, 504]),
         ("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), &[502]),
-        ("101", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".into(), &[502]),
+        (
+            "101",
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".into(),
+            &[502],
+        ),
         ("NUL", format!("{head}X-Nul: a\0b\r\nContent-Length: 2\r\n\r\nok"), &[502]),
         ("a name with space", format!("{head}X Y: 1\r\nContent-Length: 2\r\n\r\nok"), &[502]),
         ("two lengths", format!("{head}Content-Length: 2\r\nContent-Length: 3\r\n\r\nok"), &[502]),
         ("a bad length", format!("{head}Content-Length: +2\r\n\r\nok"), &[502]),
-        ("gzip, chunked", format!("{head}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"), &[502]),
+        (
+            "gzip, chunked",
+            format!("{head}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
+            &[502],
+        ),
         ("huge headers", format!("{head}{huge}Content-Length: 2\r\n\r\nok"), &[502]),
         ("a status of two digits", "HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\nok".into(), &[502]),
         ("a status of 999", "HTTP/1.1 999 X\r\nContent-Length: 2\r\n\r\nok".into(), &[502, 999]),
         ("3000 early hints", format!("{many}{good}"), &[200, 502]),
         ("LF lines", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok".into(), &[200, 502]),
-        ("CL and TE", format!("{head}Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"), &[200, 502]),
+        (
+            "CL and TE",
+            format!(
+                "{head}Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+            ),
+            &[200, 502],
+        ),
         ("two answers", format!("{good}{good}"), &[200]),
         ("stray bytes", format!("{good}stray"), &[200]),
-        ("an answer for somebody else", format!("{good}HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale"), &[200]),
+        (
+            "an answer for somebody else",
+            format!("{good}HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale"),
+            &[200],
+        ),
     ] {
         let bytes = bytes.into_bytes();
         gateway.upstream.answer_with(move |_| vec![Step::Send(bytes.clone())]);
@@ -308,7 +319,8 @@ fn malformed_answers_harm_only_their_own_request() {
     // An answer before anybody asked.
     gateway.upstream.answer_with(|request| {
         let stray = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray".to_vec();
-        [own_target(request), vec![Step::Pause(Duration::from_millis(50)), Step::Send(stray)]].concat()
+        [own_target(request), vec![Step::Pause(Duration::from_millis(50)), Step::Send(stray)]]
+            .concat()
     });
     for n in 0..6 {
         let target = format!("/v2/own/{n}");
