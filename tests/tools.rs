@@ -195,7 +195,9 @@ fn slowhttptest_holds_up_nobody() {
             assert!(plain.contains("service available:   YES"), "{mode}: {plain}");
         });
     }
-    wait_until("the slow ones to be gone", || gateway.metric("countersign_connections_open", &[]) < 3.0);
+    wait_until("the slow ones to be gone", || {
+        gateway.metric("countersign_connections_open", &[]) < 3.0
+    });
     assert_eq!(gateway.ask(&order(&gateway)).status, 200);
 }
 

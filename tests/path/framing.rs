@@ -474,6 +474,17 @@ fn pipelined_requests_are_answered_once_and_in_order() {
     assert_eq!(gateway.upstream.count(), 4, "nothing after the bad one");
 }
 
+/// A refusal of a HEAD has no body that the next answer could be mistaken for.
+#[test]
+fn a_refused_head_request_has_no_body() {
+    let gateway = Gateway::start();
+    let mut client = gateway.client();
+    client.send(Request::new("HEAD", "/nowhere").h1());
+    let answer = client.answer_to("HEAD");
+    assert_eq!((answer.status, answer.body.len()), (404, 0));
+    assert_eq!(client.ask(&order(&gateway)).status, 200);
+}
+
 /// Row 25. A client that writes its whole body before it reads must still get its answer.
 #[test]
 fn a_refused_body_still_gets_its_answer() {

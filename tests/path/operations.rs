@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
-use crate::support::process::{Site, wall_now};
+use crate::support::process::{Site, countersign, wall_now};
 use crate::support::request::Request;
 use crate::support::setup::{Setup, kwik_test, v1};
 use crate::support::upstream::Step;
@@ -204,6 +204,26 @@ fn used_up_file_descriptors_end_nothing() {
             .is_ok_and(|mut client| client.ask(&sign()).status == 200)
     });
     assert!(site.upstream.count() >= 2);
+}
+
+/// A port in use is told, and ends the program with a status of its own.
+#[test]
+fn a_port_in_use_is_an_error() {
+    let gateway = Gateway::start();
+    let site = Site::new(Setup::new());
+    for (key, address) in
+        [("listener.address", gateway.address), ("operations.address", gateway.operations)]
+    {
+        let mut setup = Setup::new();
+        setup.set(key, &format!("\"{address}\""));
+        let url = format!("http://localhost:{}", site.upstream.address.port());
+        setup.write(site.folder.path(), &url);
+        let arguments = ["serve", "--config", "countersign.toml"];
+        let (status, said) = countersign(site.folder.path(), &arguments);
+        assert!(!status.success(), "{said}");
+        assert!(said.contains(&address.to_string()), "{said}");
+    }
+    assert_eq!(gateway.ask(&post(&gateway)).status, 200);
 }
 
 /// A slow service is no reason not to be ready; a drain is.

@@ -361,6 +361,30 @@ fn without_a_known_past_the_gate_is_not_ready() {
     assert_eq!(site.upstream.count(), 0);
 }
 
+/// Row 92 as far as one node goes: a mark that cannot be written makes the gate busy, not blind.
+#[test]
+fn a_state_folder_that_cannot_be_written_makes_the_gate_busy() {
+    let gateway = Gateway::with_state(Setup::new());
+    let early = post(&gateway);
+    gateway.accepts(&early);
+    let (state, aside) = (gateway.folder.path().join("state"), gateway.folder.path().join("aside"));
+    std::fs::rename(&state, &aside).unwrap();
+    std::fs::write(&state, "in the way").unwrap();
+    wait_until("not ready", || {
+        gateway.advance(1);
+        thread::sleep(Duration::from_millis(300));
+        gateway.operation("/readyz").status == 503
+    });
+    gateway.refuses(&post(&gateway), "busy");
+    gateway.refuses(&v1().sign(Request::get("/v2/x"), gateway.now() + 25), "busy");
+    gateway.refuses(&early, "busy");
+    std::fs::remove_file(&state).unwrap();
+    std::fs::rename(&aside, &state).unwrap();
+    wait_until("ready again", || gateway.operation("/readyz").status == 200);
+    gateway.refuses(&early, "replayed");
+    gateway.accepts(&post(&gateway));
+}
+
 /// Row 105 as far as one node goes: one gate per state folder.
 #[test]
 fn a_second_gate_on_one_state_folder_does_not_start() {

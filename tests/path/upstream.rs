@@ -8,7 +8,7 @@ use crate::support::certificates::authority;
 use crate::support::client::Ended;
 use crate::support::frames::Outcome;
 use crate::support::gateway::Gateway;
-use crate::support::request::Request;
+use crate::support::request::{Request, chunked};
 use crate::support::setup::{Setup, kwik, route, upstream, v1};
 use crate::support::upstream::{Step, Upstream, answer, ok, own_target};
 use crate::support::wait_until;
@@ -149,6 +149,52 @@ fn answers_pass_with_their_framing_made_anew() {
         assert_eq!((answer.status, answer.text().as_str()), (status, "own words"));
         assert_eq!(answer.value("retry-after"), Some("7"));
     }
+}
+
+/// Answers of any length arrive as they were.
+#[test]
+fn long_answers_arrive_whole() {
+    let gateway = Gateway::start();
+    let body: Vec<u8> = (0..8_000_000_u32).flat_map(|n| n.to_le_bytes()).take(8_000_001).collect();
+    let pieces =
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(), chunked(&body, 70_001)]
+            .concat();
+    for bytes in [ok(&body), pieces] {
+        gateway.upstream.answer(&bytes);
+        assert!(gateway.ask(&post(&gateway)).body == body);
+        assert!(gateway.ask_h2(&post(&gateway)).body == body);
+    }
+}
+
+/// A client of HTTP/1.0 knows no chunks: the end of the connection is the end of the answer.
+#[test]
+fn http_1_0_is_answered_without_chunks() {
+    let gateway = Gateway::start();
+    let chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    for (bytes, body) in [(chunks.to_vec(), "abc"), (ok(b"plain"), "plain")] {
+        gateway.upstream.answer(&bytes);
+        let mut client = gateway.client();
+        client.send(post(&gateway).edited(" HTTP/1.1", " HTTP/1.0"));
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text().as_str()), (200, body));
+        assert_eq!(answer.value("transfer-encoding"), None);
+        assert_ne!(client.end(), Ended::Silent);
+    }
+}
+
+/// HTTP/2 may split a cookie header; towards HTTP/1.1 it is one again (RFC 9113, section 8.2.3).
+#[test]
+fn a_split_cookie_is_one_header_for_the_service() {
+    let gateway = Gateway::start();
+    let mut fields = post(&gateway).h2();
+    for crumb in ["a=1", "b=2", "c=3"] {
+        fields.push((b"cookie".to_vec(), crumb.as_bytes().to_vec()));
+    }
+    let mut frames = gateway.frames();
+    frames.open(1, &fields, false);
+    frames.send(crate::support::frames::DATA, crate::support::frames::END_STREAM, 1, BODY);
+    assert!(matches!(frames.outcome(1), Outcome::Answer { status: 200, .. }));
+    assert_eq!(gateway.upstream.last().value("cookie"), "a=1; b=2; c=3");
 }
 
 /// Row 83: a service that cannot be reached.
