@@ -163,6 +163,11 @@ impl Upstream {
         self.shared.seen().requests.len()
     }
 
+    /// Whole requests of some kind.
+    pub(crate) fn count_of(&self, is: impl Fn(&Recorded) -> bool) -> usize {
+        self.shared.seen().requests.iter().filter(|request| is(request)).count()
+    }
+
     /// Heads that came, whatever became of the rest of their requests.
     pub(crate) fn heads(&self) -> usize {
         self.shared.seen().heads
