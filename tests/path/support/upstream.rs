@@ -307,10 +307,10 @@ impl<'a> Connection<'a> {
     fn serve(&mut self) -> io::Result<()> {
         while let Some(mut request) = self.read_head()? {
             let reflex = Arc::clone(&self.shared.at_head.read().expect("reflex"));
-            if let Some(steps) = reflex(&request) {
-                if !self.perform(&steps)? {
-                    return Ok(());
-                }
+            if let Some(steps) = reflex(&request)
+                && !self.perform(&steps)?
+            {
+                return Ok(());
             }
             self.read_body(&mut request)?;
             request.number = {
