@@ -82,7 +82,7 @@ impl Bench {
             metrics.log_lines_dropped.clone(),
         );
         let queue = log.expect("a thread").queue();
-        let unrouted = metrics.route(&Arc::from("none"));
+        let unrouted = metrics.route("none");
         let lane = Lane::new(clock.clone(), metrics.stage_times(), unrouted, Some(queue));
         let admission = Admission {
             clock,

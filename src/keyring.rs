@@ -20,6 +20,7 @@ use crate::crypto::NoRandom;
 use crate::quota::{Allowance, Quotas};
 use crate::replay::{Memory, Share};
 use crate::scheme::{Claims, Scheme, VerifyingKey};
+use crate::telemetry::Owner;
 
 pub use lifecycle::State;
 pub use merchant::{
@@ -54,6 +55,8 @@ pub struct Credential {
     pub key_id: KeyId,
     /// Its key id as a header for the upstream.
     pub header: HeaderValue,
+    /// Who it is in log lines.
+    pub owner: Arc<Owner>,
     /// Whose it is.
     pub merchant: Arc<Merchant>,
     /// Test or live.
@@ -176,6 +179,11 @@ impl Credential {
         });
         Self {
             header: visible(spec.key_id.as_str()),
+            owner: Arc::new(Owner {
+                key_id: spec.key_id.as_str().into(),
+                merchant: Arc::clone(&merchant.id),
+                environment: spec.environment.as_str(),
+            }),
             merchant: Arc::clone(merchant),
             environment: spec.environment,
             repeatable_reads: spec.repeatable_reads,

@@ -10,4 +10,4 @@ mod record;
 pub use code::Code;
 pub use log::{Level, Log, LogFormat, LogSink, Queue};
 pub use metrics::{GateMetrics, RouteMetrics, StageTimes, UpstreamMetrics, encode};
-pub use record::{Lane, Record, RequestId, Stage};
+pub use record::{Lane, Owner, Record, RequestId, Stage};

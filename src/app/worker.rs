@@ -50,7 +50,7 @@ pub(super) fn spawn(
     let handle = thread.spawn(move || {
         let begun = runtime().map_err(StartFault::from).and_then(|runtime| {
             let (clock, metrics) = (parts.clock.clone(), &parts.metrics);
-            let unrouted = metrics.route(&Arc::from("none"));
+            let unrouted = metrics.route("none");
             let lane = Lane::new(clock, metrics.stage_times(), unrouted, lane_queue)?;
             Ok((runtime, lane))
         });

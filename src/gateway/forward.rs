@@ -2,6 +2,7 @@
 //! [`Admitted`]. It decides nothing about who may.
 
 mod headers;
+mod patience;
 mod pieces;
 mod pool;
 mod response;
@@ -56,7 +57,7 @@ impl Forwarder {
         let pool = self.pool(&outbound.route.upstream);
         let record = Rc::clone(&outbound.visit.record);
         let request = headers::towards_upstream(outbound);
-        let answer = pool.send(request).await;
+        let answer = pool.send(request, record.last()).await;
         record.passed(Stage::Upstream);
         headers::towards_client(answer?)
     }

@@ -1,7 +1,8 @@
 //! Signing a request, as a client does. The gate itself uses none of this on the path of a request.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::clock::Timestamp;
 use crate::crypto::{NoRandom, hex, random};
@@ -35,6 +36,9 @@ pub enum SignFault {
     /// A key id that no header can carry.
     #[error("a key id is 1 to 128 visible ASCII characters")]
     KeyId,
+    /// A content type that no header can carry.
+    #[error("a content type is a header value: visible ASCII and spaces")]
+    ContentType,
     /// No random bytes for a nonce.
     #[error(transparent)]
     NoRandom(#[from] NoRandom),
@@ -69,12 +73,17 @@ impl Scheme {
             signature: [0; 32],
         };
         let body = [Bytes::copy_from_slice(request.body)];
+        let mut sent = HeaderMap::new();
+        if !request.content_type.is_empty() {
+            let text = HeaderValue::from_str(request.content_type);
+            sent.insert(CONTENT_TYPE, text.map_err(|_| SignFault::ContentType)?);
+        }
         let message = Message {
             claims: &claims,
             method: request.method,
             authority: request.authority,
             target: request.target,
-            content_type: request.content_type.as_bytes(),
+            headers: &sent,
             body: &body,
         };
         let mac = self.verify(&[key], message).macs().into_iter().next().unwrap_or_default();
@@ -90,7 +99,6 @@ impl Scheme {
 mod tests {
     use super::*;
     use crate::secret::Secret;
-    use http::HeaderMap;
 
     fn signed(scheme: &str, body: &[u8]) -> (HeaderMap, VerifyingKey) {
         let scheme = Scheme::preset(scheme).unwrap();
@@ -112,12 +120,14 @@ mod tests {
         let claims = scheme.claims(headers).unwrap();
         let body = [Bytes::from_static(b"{\"a\""), Bytes::from_static(b":1}")];
         let decoy = VerifyingKey::decoy().unwrap();
+        let mut sent = HeaderMap::new();
+        sent.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let message = Message {
             claims: &claims,
             method: &Method::POST,
             authority: "api.example.com",
             target,
-            content_type: b"application/json",
+            headers: &sent,
             body: &body,
         };
         let verdict = scheme.verify(&[&decoy, key], message).finish();

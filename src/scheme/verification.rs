@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use http::Method;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::crypto::{Bytes32, DigestInProgress, MacInProgress, equal, hex};
@@ -24,8 +25,8 @@ pub struct Message<'a> {
     pub authority: &'a str,
     /// Path and query exactly as sent.
     pub target: &'a str,
-    /// `Content-Type` as sent; empty when absent.
-    pub content_type: &'a [u8],
+    /// The header fields as sent.
+    pub headers: &'a HeaderMap,
     /// The body in the pieces in which it came.
     pub body: &'a [Bytes],
 }
@@ -43,7 +44,7 @@ pub struct Verdict {
 pub struct Verification<'a> {
     recipe: Recipe,
     message: Message<'a>,
-    macs: SmallVec<[MacInProgress; 4]>,
+    macs: SmallVec<[MacInProgress; 1]>,
     digest: DigestInProgress,
     pieces: std::slice::Iter<'a, Bytes>,
 }
@@ -96,7 +97,7 @@ impl Verification<'_> {
     }
 
     /// Ends the message: its MAC under each key.
-    pub(super) fn macs(mut self) -> SmallVec<[Bytes32; 4]> {
+    pub(super) fn macs(mut self) -> SmallVec<[Bytes32; 1]> {
         while self.step() {}
         let timestamp = self.message.claims.timestamp_text.as_bytes();
         match self.recipe {
@@ -114,6 +115,7 @@ impl Verification<'_> {
 /// cannot, and the rest is of our own making.
 fn nine_lines(message: &Message<'_>, body_digest: &[u8; 64]) -> Vec<u8> {
     let claims = message.claims;
+    let content_type = message.headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
     let lines: [&[u8]; 8] = [
         claims.key_id.as_bytes(),
         claims.timestamp_text.as_bytes(),
@@ -121,10 +123,10 @@ fn nine_lines(message: &Message<'_>, body_digest: &[u8; 64]) -> Vec<u8> {
         message.method.as_str().as_bytes(),
         &message.authority.as_bytes().to_ascii_lowercase(),
         message.target.as_bytes(),
-        message.content_type,
+        content_type,
         body_digest,
     ];
-    let mut text = Vec::with_capacity(256 + message.target.len() + message.content_type.len());
+    let mut text = Vec::with_capacity(256 + message.target.len() + content_type.len());
     text.extend_from_slice(b"countersign-v1");
     for line in lines {
         text.push(b'\n');

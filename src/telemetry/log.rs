@@ -2,22 +2,21 @@
 //! writes them. When nobody takes them they are dropped and counted, never waited for.
 
 use std::io::Write as _;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Version};
 use prometheus::IntCounter;
 use serde_json::{Map, Value, json};
 
 use super::code::Code;
-use super::record::{RequestId, Stage};
+use super::record::{Notes, RequestId, Stage};
 use crate::clock::Clock;
 
 mod format;
+
+use format::Times;
 
 /// Lines that one queue holds before it drops.
 const QUEUE_LINES_MAX: usize = 16_384;
@@ -71,13 +70,7 @@ pub(super) struct Line {
     pub(super) id: RequestId,
     pub(super) code: Code,
     pub(super) status: u16,
-    pub(super) method: Method,
-    pub(super) target: Option<PathAndQuery>,
-    pub(super) version: Version,
-    pub(super) ip: IpAddr,
-    pub(super) route: Option<Arc<str>>,
-    pub(super) key_id: Option<HeaderValue>,
-    pub(super) owner: Option<(Arc<str>, &'static str)>,
+    pub(super) notes: Notes,
     pub(super) spans: [Duration; Stage::ALL.len()],
     pub(super) total: Duration,
 }
@@ -180,14 +173,19 @@ impl Shared {
     fn run(&self) {
         let mut text = Vec::new();
         let mut lines = Vec::new();
+        let mut times = Times::default();
         loop {
             let last = self.stopped.load(Ordering::Acquire);
             for (wall_millis, event) in std::mem::take(&mut *lock(&self.events)) {
-                format::event(self.format, wall_millis, &event, &mut text);
+                let time = times.of(wall_millis);
+                format::event(self.format, time, &event, &mut text);
             }
             for queue in lock(&self.queues).iter() {
                 std::mem::swap(&mut lines, &mut *lock(&queue.lines));
-                lines.drain(..).for_each(|line| format::request(self.format, &line, &mut text));
+                for line in lines.drain(..) {
+                    let time = times.of(line.wall_millis);
+                    format::request(self.format, time, &line, &mut text);
+                }
             }
             self.write(&text);
             text.clear();

@@ -56,9 +56,12 @@ pub struct GateMetrics {
 
 /// How the requests of one route end.
 #[derive(Clone, Debug)]
-pub struct RouteMetrics {
-    name: Arc<str>,
-    by_code: Arc<[IntCounter]>,
+pub struct RouteMetrics(Arc<ByCode>);
+
+#[derive(Debug)]
+struct ByCode {
+    name: Box<str>,
+    counters: [IntCounter; Code::ALL.len()],
 }
 
 /// What is counted of one upstream.
@@ -141,9 +144,9 @@ impl GateMetrics {
     }
 
     /// The counters of a route.
-    pub fn route(&self, name: &Arc<str>) -> RouteMetrics {
-        let counter = |code: Code| self.requests.with_label_values(&[&**name, code.as_str()]);
-        RouteMetrics { name: Arc::clone(name), by_code: Code::ALL.map(counter).into() }
+    pub fn route(&self, name: &str) -> RouteMetrics {
+        let counter = |code: Code| self.requests.with_label_values(&[name, code.as_str()]);
+        RouteMetrics(Arc::new(ByCode { name: name.into(), counters: Code::ALL.map(counter) }))
     }
 
     /// The series of an upstream.
@@ -164,13 +167,13 @@ impl GateMetrics {
 
 impl RouteMetrics {
     /// The route's name.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
+    pub fn name(&self) -> &str {
+        &self.0.name
     }
 
     /// Counts one request.
     pub fn count(&self, code: Code) {
-        if let Some(counter) = self.by_code.get(code.index()) {
+        if let Some(counter) = self.0.counters.get(code.index()) {
             counter.inc();
         }
     }

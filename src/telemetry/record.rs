@@ -47,6 +47,17 @@ impl Stage {
         }
     }
 
+    /// Its name in log lines, where its time is in microseconds.
+    pub fn label_us(self) -> &'static str {
+        match self {
+            Self::Head => "head_us",
+            Self::Body => "body_us",
+            Self::Verify => "verify_us",
+            Self::Decide => "decide_us",
+            Self::Upstream => "upstream_us",
+        }
+    }
+
     /// Its place in [`Stage::ALL`].
     #[expect(clippy::as_conversions, reason = "the number of a fieldless variant")]
     pub fn index(self) -> usize {
@@ -92,18 +103,30 @@ pub struct Record {
     started: Instant,
     last: Cell<Instant>,
     spans: [Cell<Duration>; Stage::ALL.len()],
-    notes: RefCell<Notes>,
+    /// Taken by the line that is written of them.
+    notes: RefCell<Option<Notes>>,
 }
 
-#[derive(Clone)]
-struct Notes {
-    method: Method,
-    target: Option<PathAndQuery>,
-    version: Version,
-    ip: IpAddr,
-    route: Option<RouteMetrics>,
-    key_id: Option<HeaderValue>,
-    owner: Option<(Arc<str>, &'static str)>,
+/// What a line tells beside codes and times.
+pub(super) struct Notes {
+    pub(super) method: Method,
+    pub(super) target: Option<PathAndQuery>,
+    pub(super) version: Version,
+    pub(super) ip: IpAddr,
+    pub(super) route: Option<RouteMetrics>,
+    pub(super) owner: Option<Arc<Owner>>,
+    pub(super) verified: bool,
+}
+
+/// Who a credential is in log lines.
+#[derive(Debug)]
+pub struct Owner {
+    /// Its key id.
+    pub key_id: Box<str>,
+    /// Its merchant's id.
+    pub merchant: Arc<str>,
+    /// `test` or `live`.
+    pub environment: &'static str,
 }
 
 impl Record {
@@ -117,6 +140,11 @@ impl Record {
         self.started.saturating_duration_since(origin)
     }
 
+    /// When the last stage was over.
+    pub fn last(&self) -> Instant {
+        self.last.get()
+    }
+
     /// Notes that a stage is over.
     pub fn passed(&self, stage: Stage) {
         let now = Instant::now();
@@ -127,18 +155,24 @@ impl Record {
 
     /// Notes the route.
     pub fn is_for(&self, route: RouteMetrics) {
-        self.notes.borrow_mut().route = Some(route);
+        self.note(|notes| notes.route = Some(route));
     }
 
-    /// Notes the key id that was asked for; only one that is configured, for people put secrets in
-    /// wrong places.
-    pub fn names(&self, key_id: &HeaderValue) {
-        self.notes.borrow_mut().key_id = Some(key_id.clone());
+    /// Notes whose key id was given; only one that is configured, for people put secrets in wrong
+    /// places.
+    pub fn names(&self, owner: &Arc<Owner>) {
+        self.note(|notes| notes.owner = Some(Arc::clone(owner)));
     }
 
-    /// Notes whose signature was good.
-    pub fn verified(&self, merchant: &Arc<str>, environment: &'static str) {
-        self.notes.borrow_mut().owner = Some((Arc::clone(merchant), environment));
+    /// Notes that the signature was good.
+    pub fn verified(&self) {
+        self.note(|notes| notes.verified = true);
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Notes)) {
+        if let Some(notes) = self.notes.borrow_mut().as_mut() {
+            change(notes);
+        }
     }
 }
 
@@ -185,15 +219,15 @@ impl Lane {
             started,
             last: Cell::new(started),
             spans: Default::default(),
-            notes: RefCell::new(Notes {
+            notes: RefCell::new(Some(Notes {
                 method: method.clone(),
                 target: target.cloned(),
                 version,
                 ip,
                 route: None,
-                key_id: None,
                 owner: None,
-            }),
+                verified: false,
+            })),
         })
     }
 
@@ -206,26 +240,13 @@ impl Lane {
                 self.times.observe(stage, span.get().as_secs_f64());
             }
         }
-        let notes = record.notes.borrow();
+        let Some(notes) = record.notes.take() else { return };
         notes.route.as_ref().unwrap_or(&self.unrouted).count(code);
-        let Some(queue) = &self.queue else { return };
-        queue.push(Line {
-            wall_millis: self.clock.wall_millis(),
-            id: record.id,
-            code,
-            status,
-            method: notes.method.clone(),
-            target: notes.target.clone(),
-            version: notes.version,
-            ip: notes.ip,
-            route: notes.route.as_ref().map(|route| Arc::clone(route.name())),
-            key_id: notes.key_id.clone(),
-            owner: notes.owner.clone(),
-            spans: std::array::from_fn(|index| {
-                record.spans.get(index).map_or(Duration::ZERO, Cell::get)
-            }),
-            total,
-        });
+        if let Some(queue) = &self.queue {
+            let wall_millis = self.clock.wall_millis();
+            let spans = record.spans.each_ref().map(Cell::get);
+            queue.push(Line { wall_millis, id: record.id, code, status, notes, spans, total });
+        }
     }
 
     /// Hands over what was noted since the last time.

@@ -30,7 +30,10 @@ pub struct Intake {
 
 /// A request whose head every program reads alike.
 #[must_use]
-pub struct Entered {
+pub struct Entered(Box<Guarded>);
+
+/// In one place from here to the upstream, so that a step passes on a pointer and copies nothing.
+struct Guarded {
     head: Parts,
     authority: HeaderValue,
     now: Timestamp,
@@ -66,7 +69,8 @@ impl Intake {
             return Err(Rejection::RateLimited(wait));
         }
         let authority = guard::check(&head, &self.head, &visit.peer)?;
-        Ok(Entered { head, authority, now, arrived, trusted: standing.trusted, visit })
+        let trusted = standing.trusted;
+        Ok(Entered(Box::new(Guarded { head, authority, now, arrived, trusted, visit })))
     }
 
     /// Notes how a request from an address ended.
@@ -80,37 +84,38 @@ impl Intake {
 impl Entered {
     /// The head as received.
     pub fn head(&self) -> &Parts {
-        &self.head
+        &self.0.head
     }
 
     /// Host or `:authority` as sent.
     pub fn authority(&self) -> &HeaderValue {
-        &self.authority
+        &self.0.authority
     }
 
     /// The host of the authority, without port.
     pub fn host(&self) -> &str {
-        guard::host_of(self.authority.as_bytes()).unwrap_or_default()
+        guard::host_of(self.0.authority.as_bytes()).unwrap_or_default()
     }
 
     /// The gate's time at which the request came; it serves every step.
     pub fn now(&self) -> Timestamp {
-        self.now
+        self.0.now
     }
 
     /// When the request came, as the table of addresses counts.
     pub fn arrived(&self) -> Duration {
-        self.arrived
+        self.0.arrived
     }
 
     /// Whether its address verified a request of late.
     pub fn trusted(&self) -> bool {
-        self.trusted
+        self.0.trusted
     }
 
     /// Takes the request apart; what was checked is not checked any more.
     pub(super) fn into_parts(self) -> (Parts, HeaderValue, Timestamp, Visit) {
-        (self.head, self.authority, self.now, self.visit)
+        let Guarded { head, authority, now, visit, .. } = *self.0;
+        (head, authority, now, visit)
     }
 }
 
@@ -118,6 +123,6 @@ impl Deref for Entered {
     type Target = Visit;
 
     fn deref(&self) -> &Visit {
-        &self.visit
+        &self.0.visit
     }
 }

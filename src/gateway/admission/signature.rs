@@ -33,7 +33,7 @@ pub(super) async fn verify(
     addresses: &Addresses,
 ) -> Result<Verified, Rejection> {
     if let Some(credential) = keys.credential() {
-        received.record.names(&credential.header);
+        received.record.names(&credential.owner);
     }
     let head = received.head();
     let message = Message {
@@ -41,7 +41,7 @@ pub(super) async fn verify(
         method: &head.method,
         authority: received.authority().to_str().unwrap_or_default(),
         target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
-        content_type: head.headers.get("content-type").map_or(&[], |value| value.as_bytes()),
+        headers: &head.headers,
         body: received.body(),
     };
     let mut verification = received.route().spec.scheme.verify(keys.as_slice(), message);
@@ -52,7 +52,7 @@ pub(super) async fn verify(
     let credential = verdict.matched.and_then(|index| keys.owner_of(index));
     let credential = Arc::clone(credential.ok_or(Rejection::InvalidSignature)?);
     addresses.verified(received.peer.ip, received.arrived());
-    received.record.verified(&credential.merchant.id, credential.environment.as_str());
+    received.record.verified();
     received.record.passed(Stage::Verify);
     Ok(Verified { received, credential, mac: verdict.mac })
 }

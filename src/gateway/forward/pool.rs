@@ -8,7 +8,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Method, Request, Response};
 use http_body::Body as _;
@@ -25,6 +25,7 @@ use tokio_util::either::Either;
 use crate::gateway::upstream::Upstream;
 
 use super::UpstreamFault;
+use super::patience::Patience;
 use super::pieces::Pieces;
 
 /// Connections that may turn out dead before a new one is made.
@@ -42,14 +43,19 @@ pub(super) struct Pool {
 }
 
 struct Idle {
-    sender: SendRequest<Pieces>,
+    connection: Connection,
     since_second: u64,
+}
+
+struct Connection {
+    sender: SendRequest<Pieces>,
+    patience: Patience,
 }
 
 /// A connection in use.
 pub(super) struct Lease {
     pool: Rc<Pool>,
-    sender: SendRequest<Pieces>,
+    connection: Connection,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -62,8 +68,9 @@ impl Lease {
     /// Puts the connection back for the next request.
     pub(super) fn give_back(self) {
         let mut idle = self.pool.idle.borrow_mut();
-        if !self.sender.is_closed() && idle.len() < self.pool.connections_max {
-            idle.push(Idle { sender: self.sender, since_second: self.pool.second.get() });
+        if !self.connection.sender.is_closed() && idle.len() < self.pool.connections_max {
+            let since_second = self.pool.second.get();
+            idle.push(Idle { connection: self.connection, since_second });
         }
     }
 }
@@ -97,29 +104,31 @@ impl Pool {
         let idle_max = self.upstream.spec.deadlines.idle.as_secs().max(1);
         self.idle
             .borrow_mut()
-            .retain(|one| !one.sender.is_closed() && now - one.since_second < idle_max);
+            .retain(|one| !one.connection.sender.is_closed() && now - one.since_second < idle_max);
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request at `now` and waits for the head of the answer.
     pub(super) async fn send(
         self: &Rc<Self>,
         mut request: Request<Pieces>,
+        now: Instant,
     ) -> Result<(Response<Incoming>, Lease), UpstreamFault> {
         let slot = self.slot().await?;
         let mut again = repeatable(&request);
         let mut attempts = 0;
+        let deadline = (now + self.upstream.spec.deadlines.response).into();
         loop {
-            let (mut sender, reused) = match self.reuse().filter(|_| attempts < REUSED_ATTEMPTS_MAX)
-            {
-                Some(sender) => (sender, true),
-                None => (self.connect().await?, false),
-            };
+            let (mut connection, reused) =
+                match self.reuse().filter(|_| attempts < REUSED_ATTEMPTS_MAX) {
+                    Some(connection) => (connection, true),
+                    None => (self.connect().await?, false),
+                };
             attempts += 1;
-            let deadline = self.upstream.spec.deadlines.response;
-            let sent = timeout(deadline, sender.try_send_request(request)).await;
-            match sent.map_err(|_| UpstreamFault::TimedOut)? {
+            let Connection { sender, patience } = &mut connection;
+            let sent = patience.within(deadline, sender.try_send_request(request)).await;
+            match sent.ok_or(UpstreamFault::TimedOut)? {
                 Ok(answer) => {
-                    let lease = Lease { pool: Rc::clone(self), sender, _slot: slot };
+                    let lease = Lease { pool: Rc::clone(self), connection, _slot: slot };
                     return Ok((answer, lease));
                 }
                 Err(mut error) => {
@@ -129,8 +138,8 @@ impl Pool {
                     } else {
                         UpstreamFault::Broke
                     };
-                    let next = unsent.filter(|_| reused);
-                    request = next.or_else(|| again.take().filter(|_| reused)).ok_or(fault)?;
+                    let next = unsent.or_else(|| again.take().map(|copy| *copy)).filter(|_| reused);
+                    request = next.ok_or(fault)?;
                     self.upstream.metrics.retries.inc();
                 }
             }
@@ -148,16 +157,17 @@ impl Pool {
     }
 
     /// The connection that came back last, if one is ready.
-    fn reuse(&self) -> Option<SendRequest<Pieces>> {
+    fn reuse(&self) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
-        let index = idle.iter().rposition(|one| one.sender.is_ready())?;
-        Some(idle.swap_remove(index).sender)
+        let index = idle.iter().rposition(|one| one.connection.sender.is_ready())?;
+        Some(idle.swap_remove(index).connection)
     }
 
-    async fn connect(&self) -> Result<SendRequest<Pieces>, UpstreamFault> {
+    async fn connect(&self) -> Result<Connection, UpstreamFault> {
         let deadline = self.upstream.spec.deadlines.connect;
         let opened = timeout(deadline, Box::pin(self.open())).await;
-        opened.ok().and_then(Result::ok).ok_or(UpstreamFault::Unreachable)
+        let sender = opened.ok().and_then(Result::ok).ok_or(UpstreamFault::Unreachable)?;
+        Ok(Connection { sender, patience: Patience::default() })
     }
 
     async fn open(&self) -> io::Result<SendRequest<Pieces>> {
@@ -201,7 +211,7 @@ impl Drop for Open {
 }
 
 /// A copy of a request that may be sent twice (RFC 9110, section 9.2.1), without a body.
-fn repeatable(request: &Request<Pieces>) -> Option<Request<Pieces>> {
+fn repeatable(request: &Request<Pieces>) -> Option<Box<Request<Pieces>>> {
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
     if !safe || !request.body().is_end_stream() {
         return None;
@@ -210,5 +220,5 @@ fn repeatable(request: &Request<Pieces>) -> Option<Request<Pieces>> {
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+    Some(Box::new(copy))
 }

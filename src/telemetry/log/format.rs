@@ -1,129 +1,231 @@
-//! How a log line is written. JSON strings are escaped by the JSON library; text lines use the same
-//! escapes, so that no value can begin a line of its own.
+//! How a log line is written. Whatever came from outside is escaped by the JSON library, in text
+//! lines too, so that no value can begin a line of its own.
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::Version;
-use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use super::super::record::Stage;
 use super::{Line, LogFormat};
 
-#[derive(Serialize)]
-struct Shown<'a> {
-    time: &'a str,
-    event: &'static str,
-    code: &'static str,
-    status: u16,
-    method: &'a str,
-    path: &'a str,
-    protocol: &'static str,
-    peer: std::net::IpAddr,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credential: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    merchant: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    environment: Option<&'static str>,
-    us: Micros,
-    request_id: &'a str,
+/// Times as text, RFC 3339 in UTC with milliseconds. Lines of one second share their beginning.
+pub(super) struct Times {
+    second: u64,
+    text: [u8; TIME_BYTES],
 }
 
-/// Microseconds by stage.
-#[derive(Serialize)]
-struct Micros {
-    head: u64,
-    body: u64,
-    verify: u64,
-    decide: u64,
-    upstream: u64,
-    total: u64,
-}
+/// `2026-11-25T18:00:00.123Z`, until the year 9999.
+const TIME_BYTES: usize = 24;
+/// Up to the point before the milliseconds.
+const SECOND_BYTES: usize = 20;
 
-/// One finished request. The query is left out: people put secrets there.
-pub(super) fn request(format: LogFormat, line: &Line, out: &mut Vec<u8>) {
-    let mut time = [0; 24];
-    let time = rfc3339(line.wall_millis, &mut time);
-    let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-    let [head, body, verify, decide, upstream] = line.spans.map(micros);
-    let owner = line.owner.as_ref();
-    let shown = Shown {
-        time,
-        event: "request",
-        code: line.code.as_str(),
-        status: line.status,
-        method: line.method.as_str(),
-        path: line.target.as_ref().map_or("", |target| target.path()),
-        protocol: if line.version == Version::HTTP_2 { "h2" } else { "h1" },
-        peer: line.ip,
-        route: line.route.as_deref(),
-        credential: line.key_id.as_ref().and_then(|id| id.to_str().ok()),
-        merchant: owner.map(|(merchant, _)| &**merchant),
-        environment: owner.map(|(_, environment)| *environment),
-        us: Micros { head, body, verify, decide, upstream, total: micros(line.total) },
-        request_id: line.id.as_str(),
-    };
-    match format {
-        // Writing to memory cannot fail, and the value has text keys only.
-        LogFormat::Json => drop(serde_json::to_writer(&mut *out, &shown)),
-        LogFormat::Text => text(&serde_json::to_value(&shown).unwrap_or_default(), out),
+impl Default for Times {
+    fn default() -> Self {
+        let mut times = Self { second: 0, text: [0; TIME_BYTES] };
+        times.begin(0);
+        times
     }
-    out.push(b'\n');
 }
 
-/// One event.
-pub(super) fn event(format: LogFormat, wall_millis: u64, event: &Value, out: &mut Vec<u8>) {
-    let mut time = [0; 24];
-    let time = rfc3339(wall_millis, &mut time);
-    let mut line = serde_json::Map::new();
-    line.insert("time".into(), Value::from(time));
-    if let Value::Object(fields) = event {
-        line.extend(fields.clone());
+impl Times {
+    /// A time, in milliseconds since 1970.
+    pub(super) fn of(&mut self, wall_millis: u64) -> &str {
+        if wall_millis / 1000 != self.second {
+            self.begin(wall_millis / 1000);
+        }
+        let mut millis = itoa::Buffer::new();
+        // Four digits, of which the first is cut off: leading zeros stay.
+        let digits = millis.format(1000 + wall_millis % 1000).as_bytes();
+        let places = self.text.iter_mut().skip(SECOND_BYTES);
+        places.zip(digits.iter().skip(1)).for_each(|(place, digit)| *place = *digit);
+        std::str::from_utf8(&self.text).unwrap_or_default()
     }
-    let line = Value::Object(line);
-    match format {
-        LogFormat::Json => drop(serde_json::to_writer(&mut *out, &line)),
-        LogFormat::Text => text(&line, out),
-    }
-    out.push(b'\n');
-}
 
-/// `key=value` pairs; a value with anything but plain characters is written as JSON.
-fn text(line: &Value, out: &mut Vec<u8>) {
-    let Value::Object(fields) = line else { return };
-    let order = ["time", "level", "event"];
-    let first = order.iter().filter_map(|key| fields.get_key_value(*key));
-    let rest = fields.iter().filter(|(key, _)| !order.contains(&key.as_str()));
-    for (index, (key, value)) in first.chain(rest).enumerate() {
-        let plain = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'=';
-        let space = if index == 0 { "" } else { " " };
-        let written = match value {
-            Value::String(text) if !text.is_empty() && text.bytes().all(plain) => {
-                write!(out, "{space}{key}={text}")
-            }
-            other => write!(out, "{space}{key}={other}"),
-        };
-        // Writing to memory cannot fail.
+    fn begin(&mut self, second: u64) {
+        self.second = second;
+        let time = i64::try_from(second).ok();
+        let time = time.and_then(|second| OffsetDateTime::from_unix_timestamp(second).ok());
+        let time = time.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (year, month, day) = time.to_calendar_date();
+        let (hour, minute, second) = time.to_hms();
+        let month = u8::from(month);
+        let mut rest = &mut self.text[..];
+        let written =
+            write!(rest, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000Z");
+        // 24 bytes have room for every year up to 9999.
         drop(written);
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, which is 24 bytes until the year 9999.
-fn rfc3339(wall_millis: u64, buffer: &mut [u8; 24]) -> &str {
-    let nanos = i128::from(wall_millis).saturating_mul(1_000_000);
-    let time =
-        OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let (year, month, day) = time.to_calendar_date();
-    let (hour, minute, second, millis) = time.to_hms_milli();
-    let month = u8::from(month);
-    let mut rest = &mut buffer[..];
-    let written = write!(
-        rest,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
-    );
-    if written.is_err() { "" } else { std::str::from_utf8(buffer).unwrap_or_default() }
+/// One finished request. The query is left out: people put secrets there.
+pub(super) fn request(format: LogFormat, time: &str, line: &Line, out: &mut Vec<u8>) {
+    let mut fields = Fields { format, out };
+    let notes = &line.notes;
+    fields.begin(time);
+    fields.plain("event", "request");
+    fields.plain("code", line.code.as_str());
+    fields.number("status", u64::from(line.status));
+    fields.text("method", notes.method.as_str());
+    fields.text("path", notes.target.as_ref().map_or("", |target| target.path()));
+    fields.plain("protocol", if notes.version == Version::HTTP_2 { "h2" } else { "h1" });
+    fields.address("peer", notes.ip);
+    if let Some(route) = &notes.route {
+        fields.text("route", route.name());
+    }
+    if let Some(owner) = &notes.owner {
+        fields.text("credential", &owner.key_id);
+        if notes.verified {
+            fields.text("merchant", &owner.merchant);
+            fields.plain("environment", owner.environment);
+        }
+    }
+    for (stage, span) in Stage::ALL.into_iter().zip(line.spans) {
+        fields.micros(stage.label_us(), span);
+    }
+    fields.micros("total_us", line.total);
+    fields.plain("request_id", line.id.as_str());
+    fields.end();
+}
+
+/// One event: a JSON object, its fields after the time.
+pub(super) fn event(format: LogFormat, time: &str, event: &Value, out: &mut Vec<u8>) {
+    let mut fields = Fields { format, out };
+    fields.begin(time);
+    let Value::Object(all) = event else { return fields.end() };
+    // Level and event come first; the map keeps its keys in order of their names.
+    let first = ["level", "event"];
+    for key in first {
+        if let Some(value) = all.get(key) {
+            fields.value(key, value);
+        }
+    }
+    for (key, value) in all.iter().filter(|(key, _)| !first.contains(&key.as_str())) {
+        fields.value(key, value);
+    }
+    fields.end();
+}
+
+/// A line in the making.
+struct Fields<'a> {
+    format: LogFormat,
+    out: &'a mut Vec<u8>,
+}
+
+impl Fields<'_> {
+    fn begin(&mut self, time: &str) {
+        let (before, after): (&[u8], &[u8]) = match self.format {
+            LogFormat::Json => (b"{\"time\":\"", b"\""),
+            LogFormat::Text => (b"time=", b""),
+        };
+        self.out.extend_from_slice(before);
+        self.out.extend_from_slice(time.as_bytes());
+        self.out.extend_from_slice(after);
+    }
+
+    fn end(&mut self) {
+        self.out.extend_from_slice(match self.format {
+            LogFormat::Json => b"}\n",
+            LogFormat::Text => b"\n",
+        });
+    }
+
+    fn key(&mut self, key: &str) {
+        let (before, after): (&[u8], &[u8]) = match self.format {
+            LogFormat::Json => (b",\"", b"\":"),
+            LogFormat::Text => (b" ", b"="),
+        };
+        self.out.extend_from_slice(before);
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(after);
+    }
+
+    /// Text of our own that needs no escapes.
+    fn plain(&mut self, key: &str, text: &str) {
+        self.key(key);
+        self.quoted(text);
+    }
+
+    fn quoted(&mut self, text: &str) {
+        let quotes = self.format == LogFormat::Json;
+        self.out.extend(quotes.then_some(b'"'));
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.extend(quotes.then_some(b'"'));
+    }
+
+    /// Text that may come from outside.
+    fn text(&mut self, key: &str, text: &str) {
+        self.key(key);
+        let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'=');
+        if !text.is_empty() && text.bytes().all(plain) {
+            self.quoted(text);
+        } else {
+            self.json(&Value::from(text));
+        }
+    }
+
+    fn value(&mut self, key: &str, value: &Value) {
+        match value {
+            Value::String(text) => self.text(key, text),
+            other => {
+                self.key(key);
+                self.json(other);
+            }
+        }
+    }
+
+    fn json(&mut self, value: &Value) {
+        // Writing to memory cannot fail.
+        drop(serde_json::to_writer(&mut *self.out, value));
+    }
+
+    fn number(&mut self, key: &str, number: u64) {
+        self.key(key);
+        self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    fn micros(&mut self, key: &str, span: Duration) {
+        self.number(key, u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    fn address(&mut self, key: &str, ip: IpAddr) {
+        self.key(key);
+        let quotes = self.format == LogFormat::Json;
+        self.out.extend(quotes.then_some(b'"'));
+        // Writing to memory cannot fail.
+        drop(write!(self.out, "{ip}"));
+        self.out.extend(quotes.then_some(b'"'));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339() {
+        let mut times = Times::default();
+        assert_eq!(times.of(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(times.of(1_764_093_600_007), "2025-11-25T18:00:00.007Z");
+        assert_eq!(times.of(1_764_093_600_999), "2025-11-25T18:00:00.999Z");
+    }
+
+    #[test]
+    fn no_value_begins_a_line_of_its_own() {
+        let evil = "a\r\n{\"event\":\"x\"}\u{1b}[31m \"=";
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let mut out = Vec::new();
+            event(format, "now", &serde_json::json!({ "event": "e", "why": evil }), &mut out);
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(text.matches('\n').count(), 1, "{text}");
+            assert!(!text.contains('\u{1b}'), "{text}");
+            if format == LogFormat::Json {
+                let line: Value = serde_json::from_str(&text).unwrap();
+                assert_eq!(line["why"], evil);
+            }
+        }
+    }
 }

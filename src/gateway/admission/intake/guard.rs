@@ -4,10 +4,7 @@
 //! Transfer-Encoding (the latter wins, the connection closes) and bare line feeds in a head. Both
 //! are harmless because framing is always made anew towards the upstream.
 
-use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName,
-    HeaderValue, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Uri, Version};
 
@@ -22,26 +19,12 @@ pub(super) fn check(
     limits: &HeadLimits,
     peer: &Peer,
 ) -> Result<HeaderValue, Rejection> {
-    check_sizes(head, limits)?;
+    let fields = Fields::check(head, limits)?;
     check_method(&head.method, limits)?;
     check_target(head)?;
-    check_fields(&head.headers)?;
-    let authority = authority(head).ok_or(Rejection::BadRequest(Flaw::Host))?;
+    let authority = authority(head, &fields).ok_or(Rejection::BadRequest(Flaw::Host))?;
     let host = host_of(authority.as_bytes()).ok_or(Rejection::BadRequest(Flaw::Host))?;
     if peer.may_ask_for(host) { Ok(authority) } else { Err(Rejection::Misdirected) }
-}
-
-fn check_sizes(head: &Parts, limits: &HeadLimits) -> Result<(), Rejection> {
-    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    let mut bytes = target;
-    for (name, value) in &head.headers {
-        bytes += name.as_str().len() + value.len();
-        if value.len() > limits.value_bytes {
-            return Err(Rejection::HeadersTooLarge);
-        }
-    }
-    let fits = bytes <= limits.total_bytes && head.headers.len() <= limits.fields;
-    if fits { Ok(()) } else { Err(Rejection::HeadersTooLarge) }
 }
 
 fn check_method(method: &Method, limits: &HeadLimits) -> Result<(), Rejection> {
@@ -55,9 +38,10 @@ fn check_method(method: &Method, limits: &HeadLimits) -> Result<(), Rejection> {
 /// Origin form only (RFC 9112, section 3.2.1); over HTTP/2 scheme and authority stand beside it.
 fn check_target(head: &Parts) -> Result<(), Rejection> {
     let uri: &Uri = &head.uri;
-    let alone = uri.authority().is_none() && uri.scheme().is_none();
-    let form =
-        if head.version == Version::HTTP_2 { uri.scheme_str() == Some("https") } else { alone };
+    let form = match head.version {
+        Version::HTTP_2 => uri.scheme_str() == Some("https"),
+        _ => uri.authority().is_none() && uri.scheme().is_none(),
+    };
     let query = uri.query().unwrap_or_default();
     if form && query.bytes().all(|b| b.is_ascii_graphic()) && check_path(uri.path()).is_ok() {
         return Ok(());
@@ -65,52 +49,70 @@ fn check_target(head: &Parts) -> Result<(), Rejection> {
     Err(Rejection::BadRequest(Flaw::Target))
 }
 
-fn check_fields(headers: &HeaderMap) -> Result<(), Rejection> {
-    for (name, value) in headers {
-        if name.as_str().contains('_') {
-            return Err(Rejection::BadRequest(Flaw::FieldName));
-        }
-        check_field(name, value)?;
-    }
-    let single = [CONTENT_TYPE, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING];
-    let repeated = |name: &HeaderName| headers.get_all(name).iter().nth(1).is_some();
-    if single.iter().any(repeated) {
-        return Err(Rejection::BadRequest(Flaw::Repeated));
-    }
-    Ok(())
+/// What one look over all fields found.
+#[derive(Default)]
+struct Fields<'a> {
+    host: Option<&'a HeaderValue>,
+    content_type: bool,
+    content_length: bool,
+    transfer_encoding: bool,
+    expect: bool,
 }
 
-fn check_field(name: &HeaderName, value: &HeaderValue) -> Result<(), Rejection> {
-    let is = |text: &str| value.as_bytes().eq_ignore_ascii_case(text.as_bytes());
-    if *name == TRANSFER_ENCODING && !is("chunked") {
-        return Err(Rejection::BadRequest(Flaw::TransferEncoding));
+impl<'a> Fields<'a> {
+    /// Sizes first: what is too large is not looked at.
+    fn check(head: &'a Parts, limits: &HeadLimits) -> Result<Self, Rejection> {
+        let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        let mut bytes = target;
+        for (name, value) in &head.headers {
+            bytes += name.as_str().len() + value.len();
+            if value.len() > limits.value_bytes {
+                return Err(Rejection::HeadersTooLarge);
+            }
+        }
+        if bytes > limits.total_bytes || head.headers.len() > limits.fields {
+            return Err(Rejection::HeadersTooLarge);
+        }
+        let mut fields = Self::default();
+        for (name, value) in &head.headers {
+            fields.look_at(name, value)?;
+        }
+        Ok(fields)
     }
-    if *name == EXPECT && !is("100-continue") {
-        return Err(Rejection::BadRequest(Flaw::Expect));
+
+    fn look_at(&mut self, name: &HeaderName, value: &'a HeaderValue) -> Result<(), Rejection> {
+        let is = |text: &str| value.as_bytes().eq_ignore_ascii_case(text.as_bytes());
+        let flaw = |flaw| Err(Rejection::BadRequest(flaw));
+        let repeated = match name.as_str() {
+            "host" if self.host.is_some() => return flaw(Flaw::Host),
+            "host" => {
+                self.host = Some(value);
+                false
+            }
+            "content-type" => std::mem::replace(&mut self.content_type, true),
+            "content-length" => std::mem::replace(&mut self.content_length, true),
+            "transfer-encoding" if !is("chunked") => return flaw(Flaw::TransferEncoding),
+            "transfer-encoding" => std::mem::replace(&mut self.transfer_encoding, true),
+            "expect" if !is("100-continue") => return flaw(Flaw::Expect),
+            "expect" => std::mem::replace(&mut self.expect, true),
+            "upgrade" | "http2-settings" => return flaw(Flaw::Upgrade),
+            "content-encoding" if !is("identity") => return Err(Rejection::UnsupportedEncoding),
+            name if name.bytes().any(|b| b == b'_') => return flaw(Flaw::FieldName),
+            _ => false,
+        };
+        if repeated { flaw(Flaw::Repeated) } else { Ok(()) }
     }
-    if *name == UPGRADE || *name == "http2-settings" {
-        return Err(Rejection::BadRequest(Flaw::Upgrade));
-    }
-    if *name == CONTENT_ENCODING && !is("identity") {
-        return Err(Rejection::UnsupportedEncoding);
-    }
-    Ok(())
 }
 
 /// The one Host, or over HTTP/2 `:authority`, which a Host beside it must equal.
-fn authority(head: &Parts) -> Option<HeaderValue> {
-    let mut hosts = head.headers.get_all(HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return None;
-    }
-    if head.version != Version::HTTP_2 {
-        return host.cloned();
-    }
-    match (head.uri.authority(), host) {
-        (Some(authority), Some(host)) if host.as_bytes() != authority.as_str().as_bytes() => None,
-        (Some(authority), _) => HeaderValue::from_str(authority.as_str()).ok(),
-        (None, host) => host.cloned(),
+fn authority(head: &Parts, fields: &Fields<'_>) -> Option<HeaderValue> {
+    match head.uri.authority().filter(|_| head.version == Version::HTTP_2) {
+        None => fields.host.cloned(),
+        Some(authority) => {
+            let same = |host: &&HeaderValue| host.as_bytes() == authority.as_str().as_bytes();
+            let agreed = fields.host.is_none() || fields.host.as_ref().is_some_and(same);
+            agreed.then(|| HeaderValue::from_str(authority.as_str()).ok()).flatten()
+        }
     }
 }
 
