@@ -140,6 +140,11 @@ impl Record {
     pub fn verified(&self, merchant: &Arc<str>, environment: &'static str) {
         self.notes.borrow_mut().owner = Some((Arc::clone(merchant), environment));
     }
+
+    /// Whether its signature was good.
+    pub fn is_verified(&self) -> bool {
+        self.notes.borrow().owner.is_some()
+    }
 }
 
 /// One core's notebook.
