@@ -1,6 +1,6 @@
-//! What the types promise, proved by breaking it: copies of the source, each with one edit that leaves
-//! a step out, moves one, forges a stage or shows a secret. None of them may compile, each must fail
-//! for the reason given, and the copy without an edit must build.
+//! What the types promise, proved by breaking it: copies of the source, each with one edit that
+//! leaves a step out, moves one, forges a stage or shows a secret. None of them may compile, each
+//! must fail for the reason given, and the copy without an edit must build.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,8 +26,7 @@ struct Case {
 const ADMISSION: &str = "src/gateway/admission.rs";
 
 const FRESHNESS: &str = "let fresh = freshness::check(claimed)?;";
-const VERIFIED: &str =
-    "let verified = signature::verify(received, keys, &self.addresses).await?;";
+const VERIFIED: &str = "let verified = signature::verify(received, keys, &self.addresses).await?;";
 const PERMITTED: &str = "let permitted = permission::check(verified)?;";
 const UNSEEN: &str = "let unseen = replay::claim(&self.memory, permitted).await?;";
 const GRANTED: &str = "let granted = quota::spend(unseen)?;";
@@ -111,8 +110,8 @@ const CASES: &[Case] = &[
         file: ADMISSION,
         from: PERMITTED,
         to: "let permitted = permission::check(signature::Verified::clone(&verified))?;",
-        error: "E0599",
-        says: "named `clone` found for struct `Verified`",
+        error: "E0277",
+        says: "the trait bound `Verified: Clone` is not satisfied",
     },
     Case {
         name: "drop what a step returned",

@@ -50,7 +50,8 @@ fn two_hundred_streams_with_bodies_and_secrets_of_their_own_never_mix() {
         signer.sign(Request::post(&format!("/v2/{n}"), &body(n)), gateway.now())
     };
     let check = |n: usize, text: &str| {
-        let expected = format!("pk_many_{} {}", n % signers.len(), String::from_utf8_lossy(&body(n)));
+        let expected =
+            format!("pk_many_{} {}", n % signers.len(), String::from_utf8_lossy(&body(n)));
         assert!(text == expected, "stream {n} got {text:.60}");
     };
     for _ in 0..2 {
@@ -106,13 +107,17 @@ fn good_and_bad_requests_side_by_side_never_mix() {
                     let request = signer.sign(request, gateway.now());
                     if round % 3 == 2 {
                         // Signed by another merchant's secret.
-                        let wrong = Signer { key_id: signer.key_id.clone(), ..signers[(n + 1) % 16].clone() };
+                        let wrong = Signer {
+                            key_id: signer.key_id.clone(),
+                            ..signers[(n + 1) % 16].clone()
+                        };
                         let request = wrong.sign(request, gateway.now());
                         assert_eq!(client.ask(&request).refusal().code, "invalid_signature");
                         continue;
                     }
                     let answer = client.ask(&request);
-                    let expected = format!("{} {}", signer.key_id, String::from_utf8_lossy(&body(n)));
+                    let expected =
+                        format!("{} {}", signer.key_id, String::from_utf8_lossy(&body(n)));
                     assert_eq!((answer.status, answer.text()), (200, expected));
                 }
             });
@@ -124,7 +129,8 @@ fn good_and_bad_requests_side_by_side_never_mix() {
 /// Slow heads, slow bodies and silent connections, a hundred of them, while one good client works.
 #[test]
 fn a_crowd_of_slow_clients_holds_up_nobody() {
-    let setup = Setup::new().deadline("handshake", 1500).deadline("head", 1500).deadline("body", 1500);
+    let setup =
+        Setup::new().deadline("handshake", 1500).deadline("head", 1500).deadline("body", 1500);
     let gateway = Gateway::with(setup);
     let order = || v1().sign(Request::post("/v2/orders", b"{}"), gateway.now());
     let crowd: Vec<Client> = (0..60)
@@ -139,7 +145,8 @@ fn a_crowd_of_slow_clients_holds_up_nobody() {
             client
         })
         .collect();
-    let raw: Vec<_> = (0..40).map(|_| std::net::TcpStream::connect(gateway.address).unwrap()).collect();
+    let raw: Vec<_> =
+        (0..40).map(|_| std::net::TcpStream::connect(gateway.address).unwrap()).collect();
     let client = Http2::connect(gateway.address);
     let mut h1 = gateway.client();
     let started = Instant::now();

@@ -1,4 +1,5 @@
-//! One head, one body, one reading: what two programs could take apart differently never gets through.
+//! One head, one body, one reading: what two programs could take apart differently never gets
+//! through.
 
 use std::time::Duration;
 
@@ -281,7 +282,8 @@ fn a_claim_given_twice_is_malformed() {
         let value = request.value(name);
         gateway.refuses(&request.clone().header(name, &value), "malformed_header");
         gateway.refuses(&request.clone().header(name, "other"), "malformed_header");
-        gateway.refuses(&request.clone().set(name, format!("{value}, {value}")), "malformed_header");
+        gateway
+            .refuses(&request.clone().set(name, format!("{value}, {value}")), "malformed_header");
         gateway.refuses(&request.clone().without(name), "missing_header");
         gateway.refuses(&request.clone().set(name, ""), "malformed_header");
     }
@@ -294,10 +296,8 @@ fn names_in_any_case_and_space_round_values_change_nothing() {
     let gateway = Gateway::start();
     let request = order(&gateway);
     let signature = request.value("X-SIGNATURE");
-    let bytes = request.edited(
-        &format!("X-SIGNATURE: {signature}"),
-        format!("x-SigNature:  \t{signature} \t "),
-    );
+    let bytes = request
+        .edited(&format!("X-SIGNATURE: {signature}"), format!("x-SigNature:  \t{signature} \t "));
     let bytes = String::from_utf8(bytes).unwrap().replace("X-API-KEY: ", "x-api-key:");
     let mut client = gateway.client();
     client.send(bytes);
@@ -374,7 +374,10 @@ fn a_head_beyond_its_limits_is_refused() {
     let value = |bytes: usize| format!("X-Extra: {}\r\n", "x".repeat(bytes));
     gateway.refuses_bytes(&order(&gateway).with_lines(value(8193)), "headers_too_large");
     gateway.drops_quietly(&order(&gateway).with_lines(value(100_000)), &[431]);
-    gateway.drops_quietly(&order(&gateway).with_lines(format!("{}: 1\r\n", "n".repeat(70_000))), &[400, 431]);
+    gateway.drops_quietly(
+        &order(&gateway).with_lines(format!("{}: 1\r\n", "n".repeat(70_000))),
+        &[400, 431],
+    );
     let total = (0..5).map(|n| format!("X-{n}: {}\r\n", "x".repeat(8000))).collect::<String>();
     gateway.refuses_bytes(&order(&gateway).with_lines(total), "headers_too_large");
     let target = |bytes: usize| order(&gateway).target(&format!("/v1/{}", "t".repeat(bytes)));
@@ -469,6 +472,17 @@ fn pipelined_requests_are_answered_once_and_in_order() {
     assert_eq!(client.answer().status, 400);
     assert_ne!(client.end(), Ended::Silent);
     assert_eq!(gateway.upstream.count(), 4, "nothing after the bad one");
+}
+
+/// A refusal of a HEAD has no body that the next answer could be mistaken for.
+#[test]
+fn a_refused_head_request_has_no_body() {
+    let gateway = Gateway::start();
+    let mut client = gateway.client();
+    client.send(Request::new("HEAD", "/nowhere").h1());
+    let answer = client.answer_to("HEAD");
+    assert_eq!((answer.status, answer.body.len()), (404, 0));
+    assert_eq!(client.ask(&order(&gateway)).status, 200);
 }
 
 /// Row 25. A client that writes its whole body before it reads must still get its answer.

@@ -56,8 +56,10 @@ fn outcome(gateway: &Gateway, fields: &Fields) -> Outcome {
 fn is_refused(gateway: &Gateway, fields: &Fields) {
     let outcome = outcome(gateway, fields);
     let bad = outcome.code().as_deref() == Some("bad_request");
-    let shown: Vec<_> =
-        fields.iter().map(|(n, v)| (String::from_utf8_lossy(n), String::from_utf8_lossy(v))).collect();
+    let shown: Vec<_> = fields
+        .iter()
+        .map(|(n, v)| (String::from_utf8_lossy(n), String::from_utf8_lossy(v)))
+        .collect();
     assert!(outcome.is_protocol_refusal() || bad, "{outcome:?} to {shown:?}");
     assert_eq!(gateway.upstream.bytes(), 0, "{shown:?}");
 }
@@ -373,13 +375,13 @@ fn answers_that_nobody_reads_are_given_up() {
 fn a_reset_in_the_middle_never_makes_two_of_one() {
     let gateway = Gateway::start();
     for round in 0..30_u64 {
-        gateway.advance(1);
-        let before = gateway.upstream.count();
-        let request = kwik().sign(Request::post("/v1/orders", BODY), gateway.now());
+        let body = round.to_string();
+        let request = Request::post("/v1/orders", body.as_bytes());
+        let request = kwik().sign(request, gateway.now());
         let mut frames = gateway.frames();
         let parts = [
             frame(HEADERS, END_HEADERS, 1, &encode(&request.h2())),
-            frame(DATA, END_STREAM, 1, BODY),
+            frame(DATA, END_STREAM, 1, body.as_bytes()),
             frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes()),
         ];
         if round % 2 == 0 {
@@ -395,9 +397,14 @@ fn a_reset_in_the_middle_never_makes_two_of_one() {
             409 => assert_eq!(again.refusal().code, "replayed"),
             other => panic!("{other}"),
         }
-        let forwarded = gateway.upstream.count() - before;
-        assert!(forwarded <= 1, "{forwarded} times");
         assert_eq!(gateway.ask_h2(&request).refusal().code, "replayed");
+    }
+    // What was on its way to the service when its stream was reset may arrive late.
+    std::thread::sleep(Duration::from_millis(200));
+    for round in 0..30_u64 {
+        let body = round.to_string().into_bytes();
+        let times = gateway.upstream.count_of(|request| request.body == body);
+        assert!(times <= 1, "round {round}: {times} times");
     }
 }
 

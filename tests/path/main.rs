@@ -1,6 +1,6 @@
 //! The path of a request, driven from outside: a real gate over real TLS, between clients that send
-//! any bytes and a service that answers with any. Each file proves rows of one area; the row numbers
-//! in comments are those of `docs/threats.md`.
+//! any bytes and a service that answers with any. Each file proves one area; "row" in a comment is
+//! the number of a threat in the project's list of threats.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

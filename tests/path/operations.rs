@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
-use crate::support::process::{Site, wall_now};
+use crate::support::process::{Site, countersign, wall_now};
 use crate::support::request::Request;
 use crate::support::setup::{Setup, kwik_test, v1};
 use crate::support::upstream::Step;
@@ -51,9 +51,8 @@ fn outcomes_and_stages_are_counted() {
     gateway.refuses_h1(&request, "replayed");
     gateway.refuses_h1(&post(&gateway).set("X-SIGNATURE", "0".repeat(64)), "invalid_signature");
     gateway.refuses_h1(&Request::get("/nowhere"), "no_route");
-    let count = |code: &str| {
-        gateway.metric("countersign_requests_total", &[&format!("code=\"{code}\"")])
-    };
+    let count =
+        |code: &str| gateway.metric("countersign_requests_total", &[&format!("code=\"{code}\"")]);
     wait_until("the counters", || count("no_route") >= 1.0);
     assert_eq!(count("replayed"), 1.0);
     assert_eq!(count("invalid_signature"), 1.0);
@@ -117,7 +116,8 @@ fn label_sets_are_closed() {
 #[test]
 fn every_request_has_one_line() {
     let gateway = Gateway::start();
-    let secretive = v1().sign(Request::post("/v2/orders?card=4111111111111111", BODY), gateway.now());
+    let secretive =
+        v1().sign(Request::post("/v2/orders?card=4111111111111111", BODY), gateway.now());
     gateway.accepts(&secretive);
     gateway.refuses_h1(&secretive, "replayed");
     gateway.accepts_h2(&kwik_test().sign(Request::post("/v1/orders", BODY), gateway.now()));
@@ -165,7 +165,11 @@ fn nothing_that_a_client_sends_can_begin_a_line() {
             let started = lines.filter(|line: &Value| line["event"] == "started").count();
             assert_eq!(started, 1, "{log}");
         } else {
-            assert_eq!(log.lines().filter(|line| line.contains("event=started ")).count(), 1, "{log}");
+            assert_eq!(
+                log.lines().filter(|line| line.contains("event=started ")).count(),
+                1,
+                "{log}"
+            );
         }
     }
 }
@@ -200,6 +204,26 @@ fn used_up_file_descriptors_end_nothing() {
             .is_ok_and(|mut client| client.ask(&sign()).status == 200)
     });
     assert!(site.upstream.count() >= 2);
+}
+
+/// A port in use is told, and ends the program with a status of its own.
+#[test]
+fn a_port_in_use_is_an_error() {
+    let gateway = Gateway::start();
+    let site = Site::new(Setup::new());
+    for (key, address) in
+        [("listener.address", gateway.address), ("operations.address", gateway.operations)]
+    {
+        let mut setup = Setup::new();
+        setup.set(key, &format!("\"{address}\""));
+        let url = format!("http://localhost:{}", site.upstream.address.port());
+        setup.write(site.folder.path(), &url);
+        let arguments = ["serve", "--config", "countersign.toml"];
+        let (status, said) = countersign(site.folder.path(), &arguments);
+        assert!(!status.success(), "{said}");
+        assert!(said.contains(&address.to_string()), "{said}");
+    }
+    assert_eq!(gateway.ask(&post(&gateway)).status, 200);
 }
 
 /// A slow service is no reason not to be ready; a drain is.

@@ -1,5 +1,5 @@
-//! Limits: no more than the stated burst, counted for whoever proved to be who he is, and no cost to
-//! anybody else.
+//! Limits: no more than the stated burst, counted for whoever proved to be who he is, and no cost
+//! to anybody else.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use crate::support::gateway::Gateway;
 use crate::support::request::Request;
 use crate::support::setup::{Setup, credential, credential_with, merchant, v1, version};
 use crate::support::signer::Signer;
+use crate::support::wait_until;
 
 const BODY: &[u8] = b"{\"amount\":100}";
 const FEW: &str = "rate = { per_second = 1, burst = 5 }";
@@ -79,10 +80,8 @@ fn a_new_secret_and_a_reload_fill_nothing_up() {
     let mut gateway = Gateway::with(Setup::new().partner("few", &few(), FEW));
     spend(&few(), &gateway);
     let rotated = Signer::v1("pk_few", "few-next-5a7c9e1b3d0f2846");
-    let versions = [
-        version("few-next", "active", ""),
-        version("pk_few", "retiring", "2999-01-01T00:00:00Z"),
-    ];
+    let versions =
+        [version("few-next", "active", ""), version("pk_few", "retiring", "2999-01-01T00:00:00Z")];
     let credential = credential_with("few", &few(), "environment = \"live\"", &versions);
     gateway
         .change(|setup| {
@@ -146,13 +145,29 @@ fn quotas_bound_what_enters_the_replay_memory() {
     assert!(entries <= f64::from(passed), "{entries} entries of {passed} accepted");
 }
 
+/// Received bytes that nothing vouches for yet are bounded, and a stranger's part of them is small:
+/// beyond it the gate is busy for him. Who has verified a request of late is no stranger.
+#[test]
+fn a_stranger_cannot_fill_the_memory_for_bodies() {
+    let gateway = Gateway::with(Setup::new().with("listener.limits.unverified", "\"1MiB\""));
+    let large =
+        |bytes: usize| v1().sign(Request::post("/v2/orders", &vec![b'x'; bytes]), gateway.now());
+    gateway.refuses(&large(8 * 1024 + 1), "busy");
+    gateway.refuses(&large(100 * 1024).chunks(1000), "busy");
+    gateway.accepts(&large(8 * 1024));
+    gateway.accepts(&large(1000 * 1024));
+    wait_until("memory given back", || gateway.metric("countersign_body_bytes", &[]) == 0.0);
+}
+
 /// Rates that could fill the memory do not load.
 #[test]
 fn rates_beyond_the_replay_memory_do_not_load() {
     let folder = tempfile::tempdir().unwrap();
-    let setup = Setup::new()
-        .with("replay.memory", r#""1MiB""#)
-        .partner("few", &few(), "rate = { per_second = 1000, burst = 1000 }");
+    let setup = Setup::new().with("replay.memory", r#""1MiB""#).partner(
+        "few",
+        &few(),
+        "rate = { per_second = 1000, burst = 1000 }",
+    );
     Setup::write_certificates(folder.path());
     let file = setup.write(folder.path(), "http://localhost:1");
     let faults = countersign::config::Config::load(&file).expect_err("too much").to_string();
@@ -216,9 +231,11 @@ fn from_elsewhere(gateway: &Gateway, request: &Request) -> String {
 fn allowed_addresses_are_those_of_the_peer() {
     let here = Signer::v1("pk_here", "here-live-6d8f0a2c4e1b3957");
     let there = Signer::v1("pk_there", "there-live-7e9a1b3d5f0c2846");
-    let setup = Setup::new()
-        .partner("here", &here, r#"addresses = ["127.0.0.0/8"]"#)
-        .partner("there", &there, r#"addresses = ["203.0.113.7"]"#);
+    let setup = Setup::new().partner("here", &here, r#"addresses = ["127.0.0.0/8"]"#).partner(
+        "there",
+        &there,
+        r#"addresses = ["203.0.113.7"]"#,
+    );
     let listeners = ["127.0.0.1:0", "[::]:0"];
     for listener in listeners {
         let setup = setup.clone().with("listener.address", &format!("\"{listener}\""));

@@ -98,9 +98,8 @@ fn a_good_file_is_in_force_at_once_and_nothing_is_forgotten() {
     let mut gateway = Gateway::start();
     let seen = post(&gateway);
     gateway.accepts(&seen);
-    let by_newcomer = |gateway: &Gateway| {
-        newcomer.sign(Request::post("/v2/orders", BODY), gateway.now())
-    };
+    let by_newcomer =
+        |gateway: &Gateway| newcomer.sign(Request::post("/v2/orders", BODY), gateway.now());
     gateway.refuses(&by_newcomer(&gateway), "invalid_signature");
     let setup = gateway.setup.clone().partner("new", &newcomer, "").route(
         "more",
@@ -151,9 +150,7 @@ fn reloads_under_load_lose_nothing() {
         let (stop, asked) = (&stop, &asked);
         for h2 in [false, false, true, true] {
             scope.spawn(move || {
-                let sign = |n: usize| {
-                    v1().sign(Request::post(&format!("/v2/{n}"), BODY), now)
-                };
+                let sign = |n: usize| v1().sign(Request::post(&format!("/v2/{n}"), BODY), now);
                 if h2 {
                     let client = crate::support::http2::Http2::connect(address);
                     while !stop.load(Ordering::Relaxed) {

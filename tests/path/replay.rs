@@ -99,8 +99,7 @@ fn a_replay_that_holds_its_body_over_the_edge_is_refused() {
 #[test]
 fn a_replay_by_a_route_with_a_longer_window_is_refused() {
     let longer = "window = \"20m\"";
-    let gateway =
-        Gateway::with(Setup::new().route("longer", "/v1/longer/*", "kwikpaisa", longer));
+    let gateway = Gateway::with(Setup::new().route("longer", "/v1/longer/*", "kwikpaisa", longer));
     // The target is not signed, so that one signature fits both routes.
     let request = kwik().sign(Request::post("/v1/orders", BODY), gateway.now());
     let other_way = request.clone().target("/v1/longer/orders");
@@ -138,8 +137,8 @@ fn a_replay_after_a_reload_that_widened_the_window_is_refused() {
     gateway.accepts(&old_but_unseen);
 }
 
-/// Row 76: a wall clock that runs back makes nothing good again; one that jumps ahead does not count
-/// until it has stood.
+/// Row 76: a wall clock that runs back makes nothing good again; one that jumps ahead does not
+/// count until it has stood.
 #[test]
 fn a_clock_that_steps_makes_no_replay_good() {
     let gateway = Gateway::start();
@@ -360,6 +359,30 @@ fn without_a_known_past_the_gate_is_not_ready() {
     let refusal = gate.ask(&request).refusal();
     assert!(["stale_timestamp", "busy"].contains(&refusal.code.as_str()), "{refusal:?}");
     assert_eq!(site.upstream.count(), 0);
+}
+
+/// Row 92 as far as one node goes: a mark that cannot be written makes the gate busy, not blind.
+#[test]
+fn a_state_folder_that_cannot_be_written_makes_the_gate_busy() {
+    let gateway = Gateway::with_state(Setup::new());
+    let early = post(&gateway);
+    gateway.accepts(&early);
+    let (state, aside) = (gateway.folder.path().join("state"), gateway.folder.path().join("aside"));
+    std::fs::rename(&state, &aside).unwrap();
+    std::fs::write(&state, "in the way").unwrap();
+    wait_until("not ready", || {
+        gateway.advance(1);
+        thread::sleep(Duration::from_millis(300));
+        gateway.operation("/readyz").status == 503
+    });
+    gateway.refuses(&post(&gateway), "busy");
+    gateway.refuses(&v1().sign(Request::get("/v2/x"), gateway.now() + 25), "busy");
+    gateway.refuses(&early, "busy");
+    std::fs::remove_file(&state).unwrap();
+    std::fs::rename(&aside, &state).unwrap();
+    wait_until("ready again", || gateway.operation("/readyz").status == 200);
+    gateway.refuses(&early, "replayed");
+    gateway.accepts(&post(&gateway));
 }
 
 /// Row 105 as far as one node goes: one gate per state folder.

@@ -114,8 +114,19 @@ fn faults_of_configuration_never_show_a_secret() {
         ("a literal under env", table(&format!("[{{ env = \"{MARKER}\" }}]")), ""),
         ("broken TOML", format!("secret = \"{MARKER}\nx = \"\"\" {MARKER}"), ""),
         ("a line without id", table("[{ list = \"secrets.txt\" }]"), MARKER),
-        ("the same twice", table("[{ list = \"secrets.txt\", id = \"a\" }, { list = \"secrets.txt\", id = \"b\", state = \"pending\" }]"), &format!("a {MARKER}\nb {MARKER}\n")),
-        ("an id that is the secret", table("[{ list = \"secrets.txt\", id = \"c\" }]"), &format!("{MARKER} x\n")),
+        (
+            "the same twice",
+            table(
+                "[{ list = \"secrets.txt\", id = \"a\" }, \
+                  { list = \"secrets.txt\", id = \"b\", state = \"pending\" }]",
+            ),
+            &format!("a {MARKER}\nb {MARKER}\n"),
+        ),
+        (
+            "an id that is the secret",
+            table("[{ list = \"secrets.txt\", id = \"c\" }]"),
+            &format!("{MARKER} x\n"),
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let mut setup = Setup::new();

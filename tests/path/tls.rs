@@ -64,7 +64,8 @@ fn only_tls_12_and_13_with_strong_suites_are_spoken() {
         assert!(said.contains("Compression: NONE"), "{said}");
     }
     // An RSA certificate for the other name.
-    let rsa = ["-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384", "-servername", "shop.example.com"];
+    let rsa =
+        ["-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384", "-servername", "shop.example.com"];
     assert!(openssl(gateway.address, &rsa).0);
     assert_eq!(gateway.ask(&order(&gateway)).status, 200);
 }
@@ -238,7 +239,8 @@ fn silent_clients_are_gone_at_their_deadline_while_others_are_served() {
             (ended, started.elapsed(), Vec::new())
         };
         let h1 = scope.spawn(move || wait_tls("http/1.1", b""));
-        let head = scope.spawn(move || wait_tls("http/1.1", b"POST /v2/orders HTTP/1.1\r\nHost: a"));
+        let head =
+            scope.spawn(move || wait_tls("http/1.1", b"POST /v2/orders HTTP/1.1\r\nHost: a"));
         let h2 = scope.spawn(move || wait_tls("h2", b""));
         let preface = scope.spawn(move || wait_tls("h2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
         for _ in 0..10 {
@@ -277,7 +279,9 @@ fn slow_heads_and_bodies_end_at_the_total_deadline() {
         let started = Instant::now();
         client.patience(Duration::from_millis(20));
         for byte in drops {
-            if !client.send([*byte]) || matches!(client.more(), Ok(_) | Err(Ended::Closed | Ended::Cut)) {
+            if !client.send([*byte])
+                || matches!(client.more(), Ok(_) | Err(Ended::Closed | Ended::Cut))
+            {
                 break;
             }
             assert!(started.elapsed() < Duration::from_secs(5), "still taken");
@@ -377,8 +381,10 @@ fn the_total_of_connections_is_bounded() {
         .with("listener.connections.total", "6")
         .with("listener.connections.per_address", "3");
     let gateway = Gateway::with(setup);
-    let held: Vec<TcpStream> =
-        [[127, 0, 0, 2], [127, 0, 0, 3]].iter().flat_map(|a| (0..3).map(|_| from(*a, &gateway))).collect();
+    let held: Vec<TcpStream> = [[127, 0, 0, 2], [127, 0, 0, 3]]
+        .iter()
+        .flat_map(|a| (0..3).map(|_| from(*a, &gateway)))
+        .collect();
     wait_until("all to be accepted", || {
         gateway.metric("countersign_connections_accepted_total", &[]) >= 6.0
     });

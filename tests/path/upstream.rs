@@ -8,7 +8,7 @@ use crate::support::certificates::authority;
 use crate::support::client::Ended;
 use crate::support::frames::Outcome;
 use crate::support::gateway::Gateway;
-use crate::support::request::Request;
+use crate::support::request::{Request, chunked};
 use crate::support::setup::{Setup, kwik, route, upstream, v1};
 use crate::support::upstream::{Step, Upstream, answer, ok, own_target};
 use crate::support::wait_until;
@@ -86,7 +86,8 @@ fn the_service_gets_the_request_and_who_sent_it_and_no_credentials() {
         ] {
             assert!(!seen.has(name), "{name}");
         }
-        let told: Vec<String> = seen.headers.iter().map(|(_, v)| String::from_utf8_lossy(v).into()).collect();
+        let told: Vec<String> =
+            seen.headers.iter().map(|(_, v)| String::from_utf8_lossy(v).into()).collect();
         for spoof in ["203.0.113.7", "evil.example.com", "globex"] {
             assert!(!told.iter().any(|value| value.contains(spoof)), "{spoof} in {told:?}");
         }
@@ -117,9 +118,7 @@ fn answers_pass_with_their_framing_made_anew() {
                    Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nConnection: X-Secret\r\nX-Secret: s\r\n\
                    Keep-Alive: timeout=5\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n";
     let to_close = "HTTP/1.1 200 OK\r\nX-Own: 1\r\n\r\nuntil the end";
-    for (bytes, status, body) in
-        [(chunked, 201, "abcde"), (to_close, 200, "until the end")]
-    {
+    for (bytes, status, body) in [(chunked, 201, "abcde"), (to_close, 200, "until the end")] {
         let bytes = bytes.as_bytes().to_vec();
         let until_close = status == 200;
         gateway.upstream.answer_with(move |_| {
@@ -152,6 +151,52 @@ fn answers_pass_with_their_framing_made_anew() {
     }
 }
 
+/// Answers of any length arrive as they were.
+#[test]
+fn long_answers_arrive_whole() {
+    let gateway = Gateway::start();
+    let body: Vec<u8> = (0..8_000_000_u32).flat_map(|n| n.to_le_bytes()).take(8_000_001).collect();
+    let pieces =
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(), chunked(&body, 70_001)]
+            .concat();
+    for bytes in [ok(&body), pieces] {
+        gateway.upstream.answer(&bytes);
+        assert!(gateway.ask(&post(&gateway)).body == body);
+        assert!(gateway.ask_h2(&post(&gateway)).body == body);
+    }
+}
+
+/// A client of HTTP/1.0 knows no chunks: the end of the connection is the end of the answer.
+#[test]
+fn http_1_0_is_answered_without_chunks() {
+    let gateway = Gateway::start();
+    let chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    for (bytes, body) in [(chunks.to_vec(), "abc"), (ok(b"plain"), "plain")] {
+        gateway.upstream.answer(&bytes);
+        let mut client = gateway.client();
+        client.send(post(&gateway).edited(" HTTP/1.1", " HTTP/1.0"));
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text().as_str()), (200, body));
+        assert_eq!(answer.value("transfer-encoding"), None);
+        assert_ne!(client.end(), Ended::Silent);
+    }
+}
+
+/// HTTP/2 may split a cookie header; towards HTTP/1.1 it is one again (RFC 9113, section 8.2.3).
+#[test]
+fn a_split_cookie_is_one_header_for_the_service() {
+    let gateway = Gateway::start();
+    let mut fields = post(&gateway).h2();
+    for crumb in ["a=1", "b=2", "c=3"] {
+        fields.push((b"cookie".to_vec(), crumb.as_bytes().to_vec()));
+    }
+    let mut frames = gateway.frames();
+    frames.open(1, &fields, false);
+    frames.send(crate::support::frames::DATA, crate::support::frames::END_STREAM, 1, BODY);
+    assert!(matches!(frames.outcome(1), Outcome::Answer { status: 200, .. }));
+    assert_eq!(gateway.upstream.last().value("cookie"), "a=1; b=2; c=3");
+}
+
 /// Row 83: a service that cannot be reached.
 #[test]
 fn an_unreachable_service_is_told_within_the_deadline() {
@@ -179,18 +224,11 @@ fn an_unreachable_service_is_told_within_the_deadline() {
         setup.routes.push(route(name, &path, "countersign-v1", &format!("upstream = \"{name}\"")));
     }
     let gateway = Gateway::with(setup);
-    for (name, statuses) in [
-        ("closed", &[502][..]),
-        ("dns", &[502, 504]),
-        ("mute", &[502, 504]),
-        ("name", &[502]),
-        ("root", &[502]),
-        ("clear", &[502, 504]),
-    ] {
+    for name in ["closed", "dns", "mute", "name", "root", "clear"] {
         let started = Instant::now();
         let request = v1().sign(Request::post(&format!("/v2/{name}/x"), BODY), gateway.now());
         let refusal = gateway.ask(&request).refusal();
-        assert!(statuses.contains(&refusal.status), "{name}: {refusal:?}");
+        assert_eq!(refusal.code, "upstream_unreachable", "{name}");
         assert!(started.elapsed() < Duration::from_secs(5), "{name}: {:?}", started.elapsed());
         assert_eq!(refusal.forwarded, "no", "{name}: not a byte of it has left");
         gateway.refuses_h1(&request, "replayed");
@@ -223,7 +261,8 @@ fn an_answer_that_is_cut_reaches_the_client_cut() {
     let chunk = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".to_vec();
     for bytes in [part, chunk] {
         for last in [Step::Close, Step::Reset, Step::HalfClose, Step::Hold] {
-            let steps = vec![Step::Send(bytes.clone()), Step::Pause(Duration::from_millis(30)), last];
+            let steps =
+                vec![Step::Send(bytes.clone()), Step::Pause(Duration::from_millis(30)), last];
             gateway.upstream.answer_with(move |_| steps.clone());
             let mut client = gateway.client();
             client.send(post(&gateway).h1());
@@ -271,21 +310,39 @@ fn malformed_answers_harm_only_their_own_request() {
         ("garbage", "not HTTP at all\r\n\r\n".to_owned(), &[502][..]),
         ("empty lines", "\r\n\r\n\r\n".into(), &[502, 504]),
         ("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), &[502]),
-        ("101", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".into(), &[502]),
+        (
+            "101",
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".into(),
+            &[502],
+        ),
         ("NUL", format!("{head}X-Nul: a\0b\r\nContent-Length: 2\r\n\r\nok"), &[502]),
         ("a name with space", format!("{head}X Y: 1\r\nContent-Length: 2\r\n\r\nok"), &[502]),
         ("two lengths", format!("{head}Content-Length: 2\r\nContent-Length: 3\r\n\r\nok"), &[502]),
         ("a bad length", format!("{head}Content-Length: +2\r\n\r\nok"), &[502]),
-        ("gzip, chunked", format!("{head}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"), &[502]),
+        (
+            "gzip, chunked",
+            format!("{head}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
+            &[502],
+        ),
         ("huge headers", format!("{head}{huge}Content-Length: 2\r\n\r\nok"), &[502]),
         ("a status of two digits", "HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\nok".into(), &[502]),
         ("a status of 999", "HTTP/1.1 999 X\r\nContent-Length: 2\r\n\r\nok".into(), &[502, 999]),
         ("3000 early hints", format!("{many}{good}"), &[200, 502]),
         ("LF lines", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok".into(), &[200, 502]),
-        ("CL and TE", format!("{head}Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"), &[200, 502]),
+        (
+            "CL and TE",
+            format!(
+                "{head}Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+            ),
+            &[200, 502],
+        ),
         ("two answers", format!("{good}{good}"), &[200]),
         ("stray bytes", format!("{good}stray"), &[200]),
-        ("an answer for somebody else", format!("{good}HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale"), &[200]),
+        (
+            "an answer for somebody else",
+            format!("{good}HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale"),
+            &[200],
+        ),
     ] {
         let bytes = bytes.into_bytes();
         gateway.upstream.answer_with(move |_| vec![Step::Send(bytes.clone())]);
@@ -308,7 +365,8 @@ fn malformed_answers_harm_only_their_own_request() {
     // An answer before anybody asked.
     gateway.upstream.answer_with(|request| {
         let stray = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray".to_vec();
-        [own_target(request), vec![Step::Pause(Duration::from_millis(50)), Step::Send(stray)]].concat()
+        [own_target(request), vec![Step::Pause(Duration::from_millis(50)), Step::Send(stray)]]
+            .concat()
     });
     for n in 0..6 {
         let target = format!("/v2/own/{n}");

@@ -71,8 +71,8 @@ fn gateway(vector: &Vector) -> Gateway {
     };
     let key_id = if scopes.is_empty() { "pk_live_vector_v1" } else { "pk_live_vector" };
     let credential = format!(
-        "[merchants.vector.credentials.{key_id}]\nenvironment = \"live\"\nscheme = \"{}\"\n{scopes}\n\
-         secrets = [{{ list = \"secrets.txt\" }}]\n",
+        "[merchants.vector.credentials.{key_id}]\nenvironment = \"live\"\nscheme = \"{}\"\n\
+         {scopes}\nsecrets = [{{ list = \"secrets.txt\" }}]\n",
         vector.scheme
     );
     setup.merchants.push(merchant("vector", GENEROUS, &[credential]));

@@ -63,7 +63,7 @@ impl Authority {
         Self { issuer, pem: own.pem(), der: own.der().clone(), api, shop }
     }
 
-    /// A certificate of its own for a test; a negative number of days has run out when a test begins.
+    /// A certificate of its own for a test; one of a negative number of days has run out already.
     pub(crate) fn issue(&self, names: &[&str], days: i64) -> Certificate {
         issue(&self.issuer, names, &PKCS_ECDSA_P256_SHA256, days)
     }

@@ -116,7 +116,7 @@ impl Client {
         let text = String::from_utf8_lossy(&head).into_owned();
         let mut lines = text.split("\r\n").take_while(|line| !line.is_empty());
         let first = lines.next().unwrap_or_default();
-        let status = first.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
+        let status = first.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5));
         let status = status.and_then(|digits| digits.parse().ok());
         let status = status.unwrap_or_else(|| panic!("status line {first:?}"));
         let pair = |line: &str| {

@@ -1,5 +1,6 @@
 //! HTTP/2 by hand: frames with any content, and fields that no library would write.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -71,9 +72,18 @@ impl Frames {
         Self::connect_with(address, &[])
     }
 
+    /// The same, to a gate that may have ended.
+    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        Self::dial(address, &[])
+    }
+
     /// Connects, says hello with these settings, and does not wait for the other's.
     pub(crate) fn connect_with(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
-        let client = Client::dial(address, HOST, &["h2"]).expect("handshake");
+        Self::dial(address, settings).expect("handshake")
+    }
+
+    fn dial(address: SocketAddr, settings: &[(u16, u32)]) -> io::Result<Self> {
+        let client = Client::dial(address, HOST, &["h2"])?;
         assert_eq!(client.protocol().as_deref(), Some("h2"));
         let mut own = Self { client, bytes: Vec::new(), seen: Vec::new() };
         // Without a table for headers every status is written out.
@@ -83,7 +93,7 @@ impl Frames {
             payload.extend(value.to_be_bytes());
         }
         own.client.send([PREFACE, &frame(SETTINGS, 0, 0, &payload)].concat());
-        own
+        Ok(own)
     }
 
     pub(crate) fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {

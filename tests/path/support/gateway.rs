@@ -117,8 +117,8 @@ impl Gateway {
         self.http2().ask(request)
     }
 
-    /// The request must come back refused with this code over HTTP/1.1 and HTTP/2, and no byte of it
-    /// may reach the upstream.
+    /// The request must come back refused with this code over HTTP/1.1 and HTTP/2, and no byte of
+    /// it may reach the upstream.
     pub(crate) fn refuses(&self, request: &Request, code: &str) {
         self.refuses_h1(request, code);
         if request.framing != Framing::ByHand {
@@ -147,8 +147,8 @@ impl Gateway {
         assert_eq!(answer.refusal(), expected, "{request:?}");
     }
 
-    /// Sends exact bytes on a new connection; the answer must be a refusal with this code, and nothing
-    /// may reach the upstream. Says whether the gate closed the connection afterwards.
+    /// Sends exact bytes on a new connection; the answer must be a refusal with this code, and
+    /// nothing may reach the upstream.
     pub(crate) fn refuses_bytes(&self, bytes: &[u8], code: &str) -> Client {
         let before = self.upstream.bytes();
         let mut client = self.client();
@@ -162,9 +162,9 @@ impl Gateway {
         client
     }
 
-    /// Sends exact bytes on a new connection, which must be refused with one of these statuses, by a
-    /// problem document or by the bare answer of a head that cannot be parsed. The gate must close the
-    /// connection, and nothing may reach the upstream.
+    /// Sends exact bytes on a new connection, which must be refused with one of these statuses, by
+    /// a problem document or by the bare answer to a head that cannot be parsed. The gate must
+    /// close the connection, and nothing may reach the upstream.
     pub(crate) fn drops(&self, bytes: &[u8], statuses: &[u16]) {
         let (mut client, shown) = self.refused_by(bytes, statuses);
         assert!(client.ends_within(Duration::from_secs(5)), "still open: {shown}");
@@ -309,11 +309,8 @@ impl Drop for Gateway {
 
 fn open(file: &std::path::Path, clock: &Clock, log: &Arc<Mutex<Vec<u8>>>, past: Past) -> Gate {
     let (config, _) = Config::load(file).unwrap_or_else(|faults| panic!("{faults}"));
-    let options = Options {
-        source: Some(file.to_path_buf()),
-        log: LogSink::Memory(Arc::clone(log)),
-        past,
-    };
+    let options =
+        Options { source: Some(file.to_path_buf()), log: LogSink::Memory(Arc::clone(log)), past };
     Gate::start(config, clock.clone(), options).unwrap_or_else(|fault| panic!("{fault}"))
 }
 

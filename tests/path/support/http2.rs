@@ -90,4 +90,3 @@ fn wire(request: &Request) -> http::Request<Full<Bytes>> {
     }
     wire.body(Full::new(Bytes::from(request.body.clone()))).expect("a request")
 }
-

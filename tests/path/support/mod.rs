@@ -1,5 +1,5 @@
-//! The kit of the path tests: a real gate on port 0 with a clock moved by hand, a signer of its own,
-//! an upstream that writes everything down, and clients that send any bytes.
+//! The kit of the path tests: a real gate on port 0 with a clock moved by hand, a signer of its
+//! own, an upstream that writes everything down, and clients that send any bytes.
 
 pub(crate) mod answer;
 pub(crate) mod certificates;

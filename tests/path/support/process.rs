@@ -99,10 +99,8 @@ impl Process {
             panic!("ended with {status}:\n{output}");
         }
         let events = output.lines().filter_map(|line| serde_json::from_str(line).ok());
-        let started = events
-            .filter(|event: &serde_json::Value| event["event"] == "started")
-            .last();
-        let Some(event) = started else { return false };
+        let mut started = events.filter(|event: &serde_json::Value| event["event"] == "started");
+        let Some(event) = started.next() else { return false };
         let address = |name: &str| event[name].as_str().and_then(|text| text.parse().ok());
         self.address = address("address").expect("an address");
         self.operations = address("operations").expect("an address");

@@ -81,7 +81,10 @@ impl Setup {
             ("listener.address", r#""127.0.0.1:0""#),
             (
                 "listener.certificates",
-                r#"[{ chain = "api.pem", key = "api.key" }, { chain = "shop.pem", key = "shop.key" }]"#,
+                concat!(
+                    r#"[{ chain = "api.pem", key = "api.key" }, "#,
+                    r#"{ chain = "shop.pem", key = "shop.key" }]"#
+                ),
             ),
             ("listener.failures", "{ per_second = 100000, burst = 100000 }"),
             ("operations.address", r#""127.0.0.1:0""#),
@@ -124,7 +127,8 @@ impl Setup {
 
     /// Adds a merchant with one live credential, and its secret.
     pub(crate) fn partner(self, name: &str, signer: &Signer, more: &str) -> Self {
-        let more = if more.contains("rate =") { more.into() } else { format!("{GENEROUS}\n{more}") };
+        let more =
+            if more.contains("rate =") { more.into() } else { format!("{GENEROUS}\n{more}") };
         let credentials = [credential(name, signer, "live", scopes(signer))];
         self.merchant(merchant(name, &more, &credentials), &[signer])
     }
@@ -181,7 +185,8 @@ impl Setup {
 pub(crate) fn route(name: &str, path: &str, scheme: &str, more: &str) -> String {
     let upstream = if more.contains("upstream =") { "" } else { "upstream = \"service\"" };
     format!(
-        "[[routes]]\nname = \"{name}\"\npath = \"{path}\"\nscheme = \"{scheme}\"\n{upstream}\n{more}\n"
+        "[[routes]]\nname = \"{name}\"\npath = \"{path}\"\nscheme = \"{scheme}\"\n\
+         {upstream}\n{more}\n"
     )
 }
 
@@ -196,14 +201,14 @@ pub(crate) fn merchant(id: &str, more: &str, credentials: &[String]) -> String {
 }
 
 /// A credential's table with one active secret.
-pub(crate) fn credential(
-    merchant: &str,
-    signer: &Signer,
-    environment: &str,
-    more: &str,
-) -> String {
+pub(crate) fn credential(merchant: &str, signer: &Signer, environment: &str, more: &str) -> String {
     let secret = version(&signer.key_id, "active", "");
-    credential_with(merchant, signer, &format!("environment = \"{environment}\"\n{more}"), &[secret])
+    credential_with(
+        merchant,
+        signer,
+        &format!("environment = \"{environment}\"\n{more}"),
+        &[secret],
+    )
 }
 
 /// A credential's table with secret versions; `more` states the environment.
@@ -218,7 +223,8 @@ pub(crate) fn credential_with(
         Way::V1 => "countersign-v1",
     };
     format!(
-        "[merchants.{merchant}.credentials.\"{}\"]\nscheme = \"{scheme}\"\n{more}\nsecrets = [{}]\n",
+        "[merchants.{merchant}.credentials.\"{}\"]\nscheme = \"{scheme}\"\n{more}\n\
+         secrets = [{}]\n",
         signer.key_id,
         versions.join(", ")
     )

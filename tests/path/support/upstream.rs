@@ -163,6 +163,11 @@ impl Upstream {
         self.shared.seen().requests.len()
     }
 
+    /// Whole requests of some kind.
+    pub(crate) fn count_of(&self, is: impl Fn(&Recorded) -> bool) -> usize {
+        self.shared.seen().requests.iter().filter(|request| is(request)).count()
+    }
+
     /// Heads that came, whatever became of the rest of their requests.
     pub(crate) fn heads(&self) -> usize {
         self.shared.seen().heads
@@ -302,10 +307,10 @@ impl<'a> Connection<'a> {
     fn serve(&mut self) -> io::Result<()> {
         while let Some(mut request) = self.read_head()? {
             let reflex = Arc::clone(&self.shared.at_head.read().expect("reflex"));
-            if let Some(steps) = reflex(&request) {
-                if !self.perform(&steps)? {
-                    return Ok(());
-                }
+            if let Some(steps) = reflex(&request)
+                && !self.perform(&steps)?
+            {
+                return Ok(());
             }
             self.read_body(&mut request)?;
             request.number = {
