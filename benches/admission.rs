@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use countersign::clock::{Clock, Timestamp};
 use countersign::gateway::admission::Admission;
@@ -45,7 +46,7 @@ const SIZES: [(&str, usize); 4] =
 
 /// A gate without sockets.
 struct Bench {
-    admission: Admission,
+    admission: ArcSwap<Admission>,
     lane: Lane,
     peer: Rc<Peer>,
     scheme: Arc<Scheme>,
@@ -102,6 +103,7 @@ impl Bench {
             forwarded_for: HeaderValue::from_static("127.0.0.1"),
         });
         let lane = lane.expect("random bytes");
+        let admission = ArcSwap::from_pointee(admission);
         Self { admission, lane, peer, scheme, count: std::cell::Cell::new(0) }
     }
 
@@ -115,7 +117,7 @@ impl Bench {
         let key = self.scheme.key(&Secret::new(secret).expect("a secret"));
         let outgoing = Outgoing {
             key_id: merchant,
-            timestamp: Timestamp::from_secs(self.admission.clock.now().secs()),
+            timestamp: Timestamp::from_secs(self.admission.load().clock.now().secs()),
             method: &Method::POST,
             authority: "localhost",
             target: "/v1/orders",
@@ -142,8 +144,8 @@ impl Bench {
         let target = case.head.uri.path_and_query();
         let record = self.lane.begin(&case.head.method, target, case.head.version, self.peer.ip);
         let visit = Visit { peer: Rc::clone(&self.peer), record: Rc::clone(&record) };
-        let outcome = self.admission.admit(case.head, &mut case.body, visit).now_or_never();
-        let rejection = outcome.expect("nothing to wait for").err();
+        let outcome = Admission::admit(&self.admission, case.head, &mut case.body, visit);
+        let rejection = outcome.now_or_never().expect("nothing to wait for").err();
         self.lane.finish(&record, Code::Forwarded, 200);
         rejection
     }

@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use prometheus::IntCounter;
 
 use crate::peer::Peer;
-use crate::telemetry::Lane;
+use crate::telemetry::{Code, Lane, Record};
 
 use admission::Admission;
 use admission::intake::Visit;
@@ -45,19 +45,19 @@ impl Gateway {
     pub async fn handle(&self, request: Request<Incoming>, peer: &Rc<Peer>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
         let (visit, asked) = (self.visit(&head, peer), Asked::of(&head));
-        let record = Rc::clone(&visit.record);
+        let open = Open { lane: &self.lane, record: Rc::clone(&visit.record), closed: false };
         let path = AssertUnwindSafe(self.outcome(head, &mut body, visit)).catch_unwind();
         let outcome = path.await.unwrap_or_else(|_| {
             self.panics.inc();
             Outcome::from(Rejection::Internal)
         });
-        let (answer, code) = respond(outcome, &mut body, asked, record.id()).await;
-        self.lane.finish(&record, code, answer.status().as_u16());
+        let (answer, code) = respond(outcome, &mut body, asked, open.record.id()).await;
+        open.close(code, answer.status().as_u16());
         answer
     }
 
     async fn outcome(&self, head: Parts, body: &mut Incoming, visit: Visit) -> Outcome {
-        match self.admission.load_full().admit(head, body, visit).await {
+        match Admission::admit(&self.admission, head, body, visit).await {
             Ok(admitted) => Outcome::from(self.forwarder.forward(admitted).await),
             Err(rejection) => Outcome::from(rejection),
         }
@@ -67,6 +67,33 @@ impl Gateway {
         let target = head.uri.path_and_query();
         let record = self.lane.begin(&head.method, target, head.version, peer.ip);
         Visit { peer: Rc::clone(peer), record }
+    }
+}
+
+/// Status in the log of a request whose client left: nobody was answered. No RFC has it; log
+/// readers know it as nginx's.
+const CLIENT_GONE: u16 = 499;
+
+/// The notes of a request until they are closed. Dropped with the path, because the client left or
+/// its connection was cut, they are closed as such: no request is without a line.
+struct Open<'lane> {
+    lane: &'lane Lane,
+    record: Rc<Record>,
+    closed: bool,
+}
+
+impl Open<'_> {
+    fn close(mut self, code: Code, status: u16) {
+        self.closed = true;
+        self.lane.finish(&self.record, code, status);
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.lane.finish(&self.record, Code::ClientGone, CLIENT_GONE);
+        }
     }
 }
 

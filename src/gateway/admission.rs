@@ -17,6 +17,7 @@ mod signature;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::request::Parts;
 use http_body::Body;
@@ -59,23 +60,28 @@ pub struct Admission {
 impl Admission {
     /// Admits a request or says why not, and notes a failure against the address.
     ///
+    /// The request keeps to the snapshot that it finds, but for its keys: those are of the snapshot
+    /// that is in force when its body is there.
+    ///
     /// # Errors
     /// The rejection of the first step that says no.
     pub async fn admit<B: Body<Data = Bytes> + Unpin>(
-        &self,
+        in_force: &ArcSwap<Self>,
         head: Parts,
         body: &mut B,
         visit: Visit,
     ) -> Result<Admitted, Rejection> {
-        let ip = visit.peer.ip;
-        let outcome = self.steps(head, body, visit).await;
-        self.intake.settle(ip, outcome.as_ref().err().copied());
+        let own = in_force.load_full();
+        let attempt = own.intake.attempt(&visit);
+        let outcome = own.steps(in_force, head, body, visit).await;
+        attempt.settle(outcome.as_ref().err().copied());
         outcome
     }
 
     /// Every request passes these steps, in this order, or is rejected.
     async fn steps<B: Body<Data = Bytes> + Unpin>(
         &self,
+        in_force: &ArcSwap<Self>,
         head: Parts,
         body: &mut B,
         visit: Visit,
@@ -84,10 +90,13 @@ impl Admission {
         let routed = routing::find(&self.routes, entered)?;
         let claimed = claims::read(routed)?;
         let fresh = freshness::check(claimed)?;
-        let keys =
-            self.keyring.verifying_keys(fresh.claims(), &fresh.route().spec.scheme, fresh.now());
         let memory = self.budget.open(fresh.peer.ip, fresh.trusted());
         let received = body::receive(fresh, body, memory, self.body).await?;
+        // After the body, which may take its time: a key that was revoked or ended meanwhile is
+        // none. This never refuses; for a key that is none there are decoys.
+        let newest = in_force.load();
+        let (scheme, now) = (&received.route().spec.scheme, self.clock.now());
+        let keys = newest.keyring.verifying_keys(received.claims(), scheme, now);
         let verified = signature::verify(received, keys, &self.addresses).await?;
         let permitted = permission::check(verified)?;
         let unseen = replay::claim(&self.memory, permitted).await?;

@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use crate::gateway::forward::{UpstreamBody, UpstreamFault};
-use crate::gateway::rejection::Rejection;
+use crate::gateway::rejection::{Rejection, Stale, StaleReason};
 use crate::telemetry::{Code, RequestId};
 
 mod problem;
@@ -144,7 +144,7 @@ async fn drain(unread: &mut Incoming) -> bool {
 
 /// The table.
 fn face(outcome: &Outcome) -> Face {
-    use Forwarded::{Earlier, Maybe, No};
+    use Forwarded::{Maybe, No};
     let (status, code, title, forwarded) = match outcome {
         Outcome::Answered(answer) => (answer.status(), Code::Forwarded, "Forwarded", Maybe),
         Outcome::Failed(fault) => match fault {
@@ -160,10 +160,37 @@ fn face(outcome: &Outcome) -> Face {
         },
         Outcome::Rejected(rejection) => {
             let (status, code, title) = refusal(*rejection);
-            (status, code, title, if code == Code::Replayed { Earlier } else { No })
+            (status, code, title, forwarded(*rejection))
         }
     };
     Face { status, code, title, forwarded }
+}
+
+/// What became of a request that was refused. A defect may strike after a byte has left, and what
+/// may have been accepted before may have been forwarded then.
+fn forwarded(rejection: Rejection) -> Forwarded {
+    match rejection {
+        Rejection::Replayed => Forwarded::Earlier,
+        Rejection::Internal
+        | Rejection::StaleTimestamp(Stale { reason: StaleReason::MayHaveBeenAccepted, .. }) => {
+            Forwarded::Maybe
+        }
+        Rejection::BadRequest(_)
+        | Rejection::HeadersTooLarge
+        | Rejection::UnsupportedEncoding
+        | Rejection::Misdirected
+        | Rejection::NoRoute
+        | Rejection::MissingHeader(_)
+        | Rejection::MalformedHeader(_)
+        | Rejection::StaleTimestamp(_)
+        | Rejection::BodyTooLarge(_)
+        | Rejection::BodyTooSlow
+        | Rejection::InvalidSignature
+        | Rejection::AddressNotAllowed
+        | Rejection::NotInScope
+        | Rejection::RateLimited(_)
+        | Rejection::Busy => Forwarded::No,
+    }
 }
 
 fn refusal(rejection: Rejection) -> (StatusCode, Code, &'static str) {
@@ -243,5 +270,28 @@ impl HttpBody for Body {
             }
             Self::Upstream(body) => body.size_hint(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::limit::Window;
+
+    fn of(rejection: Rejection) -> Forwarded {
+        face(&Outcome::from(rejection)).forwarded
+    }
+
+    #[test]
+    fn what_may_have_been_forwarded_is_never_told_to_be_not() {
+        let (now, window) = (Timestamp::from_secs(1_764_000_000), Window::default());
+        let stale = |reason| Rejection::StaleTimestamp(Stale { reason, now, window });
+        assert_eq!(of(stale(StaleReason::TooOld)), Forwarded::No);
+        assert_eq!(of(stale(StaleReason::TooFarAhead)), Forwarded::No);
+        assert_eq!(of(stale(StaleReason::MayHaveBeenAccepted)), Forwarded::Maybe);
+        assert_eq!(of(Rejection::Internal), Forwarded::Maybe);
+        assert_eq!(of(Rejection::Replayed), Forwarded::Earlier);
+        assert_eq!(of(Rejection::Busy), Forwarded::No);
     }
 }

@@ -65,6 +65,8 @@ codes! {
     UpstreamTimedOut = "upstream_timed_out",
     /// The upstream broke off.
     UpstreamBroke = "upstream_broke",
+    /// The client left before its answer began; nobody was answered.
+    ClientGone = "client_gone",
 }
 
 impl Code {

@@ -174,6 +174,11 @@ impl Record {
             change(notes);
         }
     }
+
+    /// Whether its signature was good.
+    pub fn is_verified(&self) -> bool {
+        self.notes.borrow().owner.is_some()
+    }
 }
 
 /// One core's notebook.

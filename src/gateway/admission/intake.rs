@@ -73,10 +73,43 @@ impl Intake {
         Ok(Entered(Box::new(Guarded { head, authority, now, arrived, trusted, visit })))
     }
 
-    /// Notes how a request from an address ended.
-    pub fn settle(&self, ip: IpAddr, rejection: Option<Rejection>) {
+    /// Begins an attempt to be admitted, which must be settled.
+    pub fn attempt(&self, visit: &Visit) -> Attempt<'_> {
+        let (ip, record) = (visit.peer.ip, Rc::clone(&visit.record));
+        Attempt { intake: self, ip, record, settled: false }
+    }
+}
+
+/// An attempt to be admitted. Dropped unsettled, because the client left in the middle of it, it
+/// counts as failed unless the signature was good: whoever begins requests without ending them must
+/// not do so for nothing.
+#[must_use]
+pub struct Attempt<'intake> {
+    intake: &'intake Intake,
+    ip: IpAddr,
+    record: Rc<Record>,
+    settled: bool,
+}
+
+impl Attempt<'_> {
+    /// Notes how it ended.
+    pub fn settle(mut self, rejection: Option<Rejection>) {
+        self.settled = true;
         if rejection.is_some_and(Rejection::counts_against_address) {
-            self.addresses.failed(ip, self.started.elapsed());
+            self.count();
+        }
+    }
+
+    fn count(&self) {
+        self.intake.addresses.failed(self.ip, self.intake.started.elapsed());
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        // A defect of the gate is not the caller's failure.
+        if !self.settled && !self.record.is_verified() && !std::thread::panicking() {
+            self.count();
         }
     }
 }
@@ -124,5 +157,50 @@ impl Deref for Entered {
 
     fn deref(&self) -> &Visit {
         &self.0.visit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use http::{Method, Version};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::limit::Rate;
+    use crate::peer::CertNames;
+    use crate::telemetry::{GateMetrics, Lane};
+
+    fn visit() -> Visit {
+        let ip = IpAddr::from([203, 0, 113, 7]);
+        let metrics = GateMetrics::new().unwrap();
+        let unrouted = metrics.route(&Arc::from("none"));
+        let lane = Lane::new(Clock::system(), metrics.stage_times(), unrouted, None).unwrap();
+        let peer = Rc::new(Peer {
+            address: (ip, 50_000).into(),
+            ip,
+            server_name: None,
+            names: CertNames::new(Vec::new()),
+            forwarded_for: HeaderValue::from_static("203.0.113.7"),
+        });
+        Visit { peer, record: lane.begin(&Method::POST, None, Version::HTTP_2, ip) }
+    }
+
+    #[test]
+    fn an_attempt_without_an_end_counts_unless_its_signature_was_good() {
+        let rate = Rate { per_second: NonZeroU32::MIN, burst: NonZeroU32::MIN };
+        let addresses = Addresses::new(Addresses::ENTRIES, rate).unwrap();
+        let intake = Intake::new(HeadLimits::default(), Arc::new(addresses), Instant::now());
+        let visit = visit();
+        let slowed = || intake.addresses.slowed(visit.peer.ip, intake.started.elapsed()).is_some();
+        let verified = self::visit();
+        verified.record.verified(&Arc::from("acme"), "live");
+        drop(intake.attempt(&verified));
+        intake.attempt(&visit).settle(None);
+        intake.attempt(&visit).settle(Some(Rejection::Busy));
+        assert!(!slowed());
+        drop(intake.attempt(&visit));
+        assert!(slowed());
     }
 }

@@ -95,7 +95,8 @@ impl Problem<'_> {
             StaleReason::TooOld => "The timestamp is too old.",
             StaleReason::TooFarAhead => "The timestamp is too far ahead.",
             StaleReason::MayHaveBeenAccepted => {
-                "A request with this timestamp may have been accepted already. Sign it anew."
+                "A request with this timestamp may have been accepted already. Ask for its status \
+                 before you sign anything anew."
             }
         });
         self.now = Some(stale.now.secs());
