@@ -94,7 +94,7 @@ impl Admission {
         let received = body::receive(fresh, body, memory, self.body).await?;
         // After the body, which may take its time: a key that was revoked or ended meanwhile is
         // none. This never refuses; for a key that is none there are decoys.
-        let newest = in_force.load();
+        let newest = in_force.load_full();
         let (scheme, now) = (&received.route().spec.scheme, self.clock.now());
         let keys = newest.keyring.verifying_keys(received.claims(), scheme, now);
         let verified = signature::verify(received, keys, &self.addresses).await?;

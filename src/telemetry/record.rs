@@ -177,7 +177,7 @@ impl Record {
 
     /// Whether its signature was good.
     pub fn is_verified(&self) -> bool {
-        self.notes.borrow().owner.is_some()
+        self.notes.borrow().as_ref().is_some_and(|notes| notes.verified)
     }
 }
 
