@@ -195,7 +195,7 @@ mod tests {
         let visit = visit();
         let slowed = || intake.addresses.slowed(visit.peer.ip, intake.started.elapsed()).is_some();
         let verified = self::visit();
-        verified.record.verified(&Arc::from("acme"), "live");
+        verified.record.verified();
         drop(intake.attempt(&verified));
         intake.attempt(&visit).settle(None);
         intake.attempt(&visit).settle(Some(Rejection::Busy));
