@@ -1,7 +1,7 @@
 //! A small HTTPS client for those who call a gate: one request, one connection, one answer.
 //!
-//! It follows no redirect, keeps no connection, sends nothing twice, and believes no certificate that
-//! its trust does not cover. The gate itself uses none of it.
+//! It follows no redirect, keeps no connection, sends nothing twice, and believes no certificate
+//! that its trust does not cover. The gate itself uses none of it.
 
 mod dial;
 

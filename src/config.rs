@@ -37,7 +37,7 @@ use secret_file::{Environment, SecretSources};
 use crate::gateway::route::RouteSpec;
 use crate::gateway::upstream::UpstreamSpec;
 use crate::keyring::MerchantSpec;
-use crate::limit::{BODY_BYTES_MAX, MIB, REPLAY_MEMORY_BYTES};
+use crate::limit::{BODY_BYTES_MAX, MIB, REPLAY_MEMORY_BYTES, UNVERIFIED_BYTES_MAX};
 
 /// Everything that the gate is told.
 #[derive(Debug)]
@@ -193,6 +193,9 @@ fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>) -> Draft {
     let surroundings = route::Surroundings {
         upstreams: table.names("upstreams"),
         body_bytes_max: body_bytes_max.unwrap_or(BODY_BYTES_MAX),
+        unverified_bytes_max: listener
+            .as_ref()
+            .map_or(UNVERIFIED_BYTES_MAX, |listener| listener.unverified_bytes_max),
     };
     let routes = route::routes(table, &surroundings);
     let taken = operations.address;
@@ -248,7 +251,8 @@ impl Draft {
         watched.dedup();
         let merchants: Vec<MerchantSpec> =
             merchants.into_iter().map(|placed| placed.spec).collect();
-        let mut notes = route::notes(&self.routes, &self.upstreams);
+        let unverified = listener.unverified_bytes_max;
+        let mut notes = route::notes(&self.routes, &self.upstreams, unverified);
         notes.extend(review::notes(&self.routes, &merchants));
         notes.extend(upstream::notes(&self.upstreams));
         notes.extend(capacity.notes());

@@ -19,8 +19,6 @@ pub const BODY_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(MIB - 
 pub const UNVERIFIED_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(256 * MIB - 1);
 /// Replay memory, in bytes.
 pub const REPLAY_MEMORY_BYTES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(512 * MIB - 1);
-/// What one remembered request takes of the replay memory, in bytes.
-pub const REPLAY_ENTRY_BYTES: usize = 40;
 /// Connections to one upstream, over all cores.
 pub const UPSTREAM_CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 

@@ -1,7 +1,8 @@
 //! Request targets: which paths the gate takes at all, and patterns over their raw bytes.
 //!
-//! A path is never decoded, merged or normalised here: what is matched is what was signed and what is
-//! sent. So every form that a service might read as another path is refused before anything matches.
+//! A path is never decoded, merged or normalised here: what is matched is what was signed and what
+//! is sent. So every form that a service might read as another path is refused before anything
+//! matches.
 
 use std::fmt;
 use std::str::FromStr;
@@ -103,7 +104,8 @@ impl PathPattern {
         }
     }
 
-    /// Orders patterns so that the more telling one is greater: exact before prefix, long before short.
+    /// Orders patterns so that the more telling one is greater: exact before prefix, long before
+    /// short.
     pub fn precedence(&self) -> (bool, usize) {
         match self {
             Self::Exact(path) => (true, path.len()),

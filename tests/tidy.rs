@@ -67,7 +67,9 @@ fn collect(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for path in entries.map(|entry| entry.unwrap().path()) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() && !["target", ".git"].contains(&name.as_str()) {
+        // Build output, history, and the keys that `certs dev` makes: none of it is in the tree.
+        let outside = ["target", ".git"].contains(&name.as_str()) || path.ends_with("certs/dev");
+        if path.is_dir() && !outside {
             collect(&path, extension, found);
         } else if path.is_file() && (extension.is_empty() || name.ends_with(extension)) {
             found.push(path);

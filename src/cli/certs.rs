@@ -1,7 +1,7 @@
 //! `countersign certs dev`: what a gate needs to start on a developer's machine.
 //!
-//! Never for production: the certificates are for this machine's own names only. The authority's key
-//! is thrown away once it has signed, so that nobody can issue more in its name.
+//! Never for production: the certificates are for this machine's own names only. The authority's
+//! key is thrown away once it has signed, so that nobody can issue more in its name.
 
 mod authority;
 mod folder;
@@ -35,7 +35,7 @@ pub(crate) struct DevArguments {
     #[arg(long, value_name = "DIR", default_value = "certs/dev")]
     dir: PathBuf,
 
-    /// Put new ones in the place of those that exist: what trusts or uses the old ones stops working
+    /// Put new ones in the place of those that exist: what relies on the old ones stops working
     #[arg(long)]
     force: bool,
 }

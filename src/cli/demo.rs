@@ -1,5 +1,5 @@
-//! `countersign demo`: a whole gate on loopback, a tour of what it lets through and what it refuses,
-//! and a command line to go on with.
+//! `countersign demo`: a whole gate on loopback, a tour of what it lets through and refuses, and a
+//! command line to go on with.
 
 mod echo;
 mod scene;

@@ -1,6 +1,7 @@
 //! Where `sign` and `send` take a secret from: a file or the environment.
 //!
-//! Never from an argument, which every user of the machine can read. It goes nowhere but into the MAC.
+//! Never from an argument, which every user of the machine can read. It goes nowhere but into the
+//! MAC.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -13,16 +13,12 @@ use super::merchant::PlacedMerchant;
 use super::value::bytes_text;
 use crate::gateway::route::RouteSpec;
 use crate::keyring::{CredentialSpec, Environment, MerchantSpec};
-use crate::limit::{MIB, REPLAY_ENTRY_BYTES, Rate, Window};
-
-/// One merchant fills at most this part of the memory.
-const MERCHANT_PART: u64 = 4;
-/// All test credentials together fill at most this part.
-const TEST_PART: u64 = 8;
+use crate::limit::{MIB, Rate, Window};
+use crate::replay::{ENTRY_BYTES, HELD_LONGER, MERCHANT_PART, TEST_PART};
 
 /// The replay memory in entries, and how long an entry stays.
 pub(super) struct Capacity {
-    entries: u64,
+    entries: usize,
     span_secs: u64,
 }
 
@@ -32,10 +28,10 @@ impl Capacity {
             let default = part(&Window::default());
             routes.iter().map(|route| part(&route.window)).max().unwrap_or(default).as_secs()
         };
-        let entries = memory_bytes.get() / REPLAY_ENTRY_BYTES;
+        let fresh_secs = longest(|window| window.past) + longest(|window| window.ahead);
         Self {
-            entries: u64::try_from(entries).unwrap_or(u64::MAX),
-            span_secs: longest(|window| window.past) + longest(|window| window.ahead),
+            entries: memory_bytes.get() / ENTRY_BYTES,
+            span_secs: fresh_secs + HELD_LONGER.as_secs(),
         }
     }
 
@@ -46,7 +42,7 @@ impl Capacity {
             let bound = Bound {
                 who: format!("the merchant {} needs", merchant.spec.id),
                 others: 0,
-                entries: self.entries / MERCHANT_PART,
+                entries: wide(self.entries / MERCHANT_PART),
                 part: MERCHANT_PART,
                 of: Of::Everything,
             };
@@ -65,7 +61,7 @@ impl Capacity {
             let bound = Bound {
                 who: who.to_owned(),
                 others: total - need(largest),
-                entries: self.entries / part,
+                entries: wide(self.entries / part),
                 part,
                 of,
             };
@@ -94,9 +90,8 @@ impl Capacity {
             "{} {needed} entries of replay memory ({rate}, over {} s, and bursts), {share} {}",
             bound.who, self.span_secs, bound.entries
         );
-        let memory = needed.saturating_mul(bound.part);
-        let memory =
-            usize::try_from(memory).unwrap_or(usize::MAX).saturating_mul(REPLAY_ENTRY_BYTES);
+        let memory = usize::try_from(needed).unwrap_or(usize::MAX).saturating_mul(bound.part);
+        let memory = memory.saturating_mul(ENTRY_BYTES);
         let memory = bytes_text(memory.div_ceil(MIB).saturating_mul(MIB));
         let fits = largest_that(spec.rate, |rate| need(rate) <= bound.entries);
         let rate = match fits {
@@ -124,10 +119,10 @@ impl Capacity {
 
     /// What the memory holds, for the operator.
     pub(super) fn notes(&self) -> Vec<Note> {
-        let sustained = |entries: u64| entries / self.span_secs.max(1);
+        let sustained = |entries: usize| wide(entries) / self.span_secs;
         let all = sustained(self.entries);
         let text = format!(
-            "{} entries, each kept for {} s, hold {all} requests a second in all, {} of one \
+            "{} entries, each kept for up to {} s, hold {all} requests a second in all, {} of one \
              merchant, {} of all test credentials; half of that where a scheme leaves method and \
              target open and reads may repeat",
             self.entries,
@@ -139,6 +134,10 @@ impl Capacity {
     }
 }
 
+fn wide(entries: usize) -> u64 {
+    u64::try_from(entries).unwrap_or(u64::MAX)
+}
+
 /// What must not need more than some entries.
 struct Bound {
     who: String,
@@ -146,7 +145,7 @@ struct Bound {
     others: u64,
     entries: u64,
     /// The part of the memory that `entries` is: one over this.
-    part: u64,
+    part: usize,
     of: Of,
 }
 

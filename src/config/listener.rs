@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 
 use super::reader::Table;
 use super::value;
+use crate::gateway::admission::budget::strangers_bytes_max;
 use crate::limit::{
     BODY_BYTES_MAX, BodyDeadlines, ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits,
     KIB, MIB, MinimumPace, Rate, UNVERIFIED_BYTES_MAX,
@@ -57,7 +58,7 @@ impl Default for Operations {
     }
 }
 
-/// The listener and the body limit of routes that state none.
+/// The listener, and the body limit of routes that state none.
 pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)> {
     let address = table.required("address", value::socket_address);
     let certificates = certificates(table);
@@ -194,15 +195,27 @@ fn limits(table: &mut Table<'_>) -> Limits {
             .optional("fields", value::count(1000))
             .map_or(default.head.fields, Into::into),
     };
-    if body > unverified {
-        let problem =
-            format!("one body of {body} bytes does not fit into {unverified} unverified bytes");
-        table.refuse("body", problem, Some("raise `unverified` or lower `body`".to_owned()));
+    if let Some((problem, hint)) = too_large(body, unverified) {
+        table.refuse("body", problem, Some(hint));
     }
     if head.value_bytes > head.total_bytes {
         table.refuse("value", "one header value may not be longer than the whole head", None);
     }
     Limits { body, unverified, head }
+}
+
+/// Why a body limit is too large for the memory of unverified bytes, if it is, and what to do: of
+/// that memory half is for addresses that are not known yet.
+pub(super) fn too_large(body: NonZeroUsize, unverified: NonZeroUsize) -> Option<(String, String)> {
+    let half = strangers_bytes_max(unverified.get());
+    (body.get() > half).then(|| {
+        let problem = format!(
+            "one body of {} does not fit into {}, half of the memory for unverified bytes",
+            value::bytes_text(body.get()),
+            value::bytes_text(half)
+        );
+        (problem, "raise `listener.limits.unverified` or lower `body`".to_owned())
+    })
 }
 
 fn http2(table: &mut Table<'_>) -> Http2Limits {

@@ -2,15 +2,17 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 
 use super::fault::{Note, Weight};
-use super::listener::BODY_BYTES_TOP;
+use super::listener::{BODY_BYTES_TOP, too_large};
 use super::merchant::ENVIRONMENTS;
 use super::node::{Mismatch, Node, nearest, one_of};
 use super::reader::Table;
 use super::value;
+use crate::gateway::admission::budget::stranger_bytes_max;
 use crate::gateway::route::RouteSpec;
 use crate::gateway::upstream::UpstreamSpec;
 use crate::limit::Window;
@@ -20,12 +22,19 @@ use crate::target::PathPattern;
 /// The scheme of routes and credentials that name none.
 const SCHEME_DEFAULT: &str = "kwikpaisa";
 
+/// How far ahead a route may let timestamps be. The mark in the state folder follows the newest
+/// accepted one, and a start with a mark over an hour ahead of the clock is refused, as the sign of a
+/// wrong clock: what clients sign must stay far below that. No clock that is kept is so wrong.
+const AHEAD_MAX: Duration = Duration::from_secs(600);
+
 /// What routes refer to.
 pub(super) struct Surroundings<'s> {
     /// Names of the upstreams as written, those at fault included.
     pub(super) upstreams: Vec<&'s str>,
     /// The body limit of routes that state none.
     pub(super) body_bytes_max: NonZeroUsize,
+    /// The memory of unverified bytes that bodies must fit into.
+    pub(super) unverified_bytes_max: NonZeroUsize,
 }
 
 /// Every route.
@@ -52,6 +61,10 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
     let scheme = scheme(table);
     let window = window(table);
     let body = table.optional("body", value::size(1..=BODY_BYTES_TOP));
+    let too_large = body.and_then(|body| too_large(body, surroundings.unverified_bytes_max));
+    if let Some((problem, hint)) = too_large {
+        table.refuse("body", problem, Some(hint));
+    }
     let environment = table.optional("environment", value::choice(&ENVIRONMENTS));
     require(table, scheme.as_deref());
     if table.node("envelope").is_some() {
@@ -79,8 +92,16 @@ fn window(table: &mut Table<'_>) -> Window {
     let default = Window::default();
     Window {
         past: table.optional("window", value::seconds).unwrap_or(default.past),
-        ahead: table.optional("ahead", value::seconds).unwrap_or(default.ahead),
+        ahead: table.optional("ahead", ahead).unwrap_or(default.ahead),
     }
+}
+
+fn ahead(node: &Node<'_>) -> Result<Duration, Mismatch> {
+    let ahead = value::seconds(node)?;
+    if ahead <= AHEAD_MAX {
+        return Ok(ahead);
+    }
+    Err(Mismatch::text("a duration of whole seconds to 10m", node.str("")?))
 }
 
 fn path(node: &Node<'_>) -> Result<PathPattern, Mismatch> {
@@ -188,9 +209,14 @@ fn overlap(a: &RouteSpec, b: &RouteSpec) -> bool {
     a.path == b.path && hosts && methods
 }
 
-/// What each route's scheme leaves open, and upstreams that no route uses.
-pub(super) fn notes(routes: &[RouteSpec], upstreams: &[UpstreamSpec]) -> Vec<Note> {
-    let mut notes = Vec::new();
+/// What each route's scheme leaves open, routes whose longest bodies are for known addresses only,
+/// and upstreams that no route uses.
+pub(super) fn notes(
+    routes: &[RouteSpec],
+    upstreams: &[UpstreamSpec],
+    unverified_bytes_max: NonZeroUsize,
+) -> Vec<Note> {
+    let mut notes = long_bodies(routes, unverified_bytes_max);
     for route in routes {
         let open = route.scheme.coverage().open_parts();
         if !open.is_empty() {
@@ -214,4 +240,22 @@ pub(super) fn notes(routes: &[RouteSpec], upstreams: &[UpstreamSpec]) -> Vec<Not
         });
     }
     notes
+}
+
+fn long_bodies(routes: &[RouteSpec], unverified_bytes_max: NonZeroUsize) -> Vec<Note> {
+    let one = stranger_bytes_max(unverified_bytes_max.get());
+    let long = routes.iter().filter(|route| route.body_bytes_max.get() > one);
+    let note = |route: &RouteSpec| Note {
+        weight: Weight::Warning,
+        key: format!("routes.{}.body", route.name),
+        text: format!(
+            "takes bodies of up to {}, but an address without a good request in the last ten \
+             minutes may hold {} (1/128 of listener.limits.unverified, {}): its longer bodies get \
+             busy",
+            value::bytes_text(route.body_bytes_max.get()),
+            value::bytes_text(one),
+            value::bytes_text(unverified_bytes_max.get())
+        ),
+    };
+    long.map(note).collect()
 }

@@ -237,7 +237,8 @@ pub(super) fn timestamp(node: &Node<'_>) -> Read<Timestamp> {
     secs.map(Timestamp::from_secs).ok_or_else(|| Mismatch::text(expected, &text))
 }
 
-/// A host as it stands in a request, in lower case, without port; an IPv6 address loses its brackets.
+/// A host as it stands in a request, in lower case, without port; an IPv6 address loses its
+/// brackets.
 pub(super) fn host(node: &Node<'_>) -> Read<String> {
     let expected = "a host name or address without port, such as \"api.example.com\"";
     let text = node.str(expected)?;

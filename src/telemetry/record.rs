@@ -169,15 +169,15 @@ impl Record {
         self.note(|notes| notes.verified = true);
     }
 
+    /// Whether its signature was good; false once its line is written.
+    pub fn is_verified(&self) -> bool {
+        self.notes.borrow().as_ref().is_some_and(|notes| notes.verified)
+    }
+
     fn note(&self, change: impl FnOnce(&mut Notes)) {
         if let Some(notes) = self.notes.borrow_mut().as_mut() {
             change(notes);
         }
-    }
-
-    /// Whether its signature was good.
-    pub fn is_verified(&self) -> bool {
-        self.notes.borrow().as_ref().is_some_and(|notes| notes.verified)
     }
 }
 

@@ -1,5 +1,5 @@
-//! A folder into which files are put whole: a reader sees the old one or the new one, and nobody but
-//! its owner ever sees a key.
+//! A folder into which files are put whole: a reader sees the old one or the new one, and nobody
+//! but its owner ever sees a key.
 
 use std::fmt;
 use std::fs::Permissions;
@@ -67,7 +67,7 @@ impl Folder {
     }
 
     fn put(&self, path: &Path, content: &[u8], mode: Mode) -> io::Result<()> {
-        // A temporary file is its owner's alone from the start, so a key is never readable by others.
+        // A temporary file is its owner's alone from the start: a key is never readable by others.
         let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
         file.write_all(content)?;
         let bits = match mode {

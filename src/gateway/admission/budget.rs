@@ -12,8 +12,20 @@ use dashmap::DashMap;
 
 use crate::peer::network_of;
 
-/// A stranger's part of the strangers' half.
+/// The strangers' part of the budget: one in so many.
+const STRANGERS_PART: usize = 2;
+/// A stranger's part of that.
 const STRANGER_PART: usize = 64;
+
+/// What all strangers together may hold of a budget, in bytes.
+pub fn strangers_bytes_max(bytes_max: usize) -> usize {
+    bytes_max / STRANGERS_PART
+}
+
+/// What one stranger may hold of a budget, in bytes: no longer body of one is read.
+pub fn stranger_bytes_max(bytes_max: usize) -> usize {
+    strangers_bytes_max(bytes_max) / STRANGER_PART
+}
 
 /// Memory for request bodies, shared by all cores.
 #[derive(Debug)]
@@ -57,10 +69,10 @@ impl Budget {
             return false;
         }
         let Some(group) = stranger else { return true };
-        let strangers_max = self.bytes_max / 2;
+        let strangers_max = strangers_bytes_max(self.bytes_max);
         if add_below(&self.strangers_held, bytes, strangers_max) {
             let mut own = self.strangers.entry(group).or_insert(0);
-            if *own + bytes <= strangers_max / STRANGER_PART {
+            if *own + bytes <= stranger_bytes_max(self.bytes_max) {
                 *own += bytes;
                 return true;
             }
