@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockState};
 use crate::config::Config;
 use crate::crypto::NoRandom;
 use crate::gateway::upstream::UnusableUpstream;
@@ -101,7 +101,6 @@ pub struct Gate {
     chores: JoinHandle<()>,
     ended: Receiver<usize>,
     operations_drain: Drain,
-    drain_deadline: Duration,
 }
 
 impl Gate {
@@ -112,7 +111,6 @@ impl Gate {
     pub fn start(config: Config, clock: Clock, options: Options) -> Result<Self, StartFault> {
         let (listener, operations) = (config.listener.address, config.operations.address);
         let workers_count = config.workers;
-        let drain_deadline = config.listener.deadlines.drain;
         let listen = |address| move |cause| StartFault::Listen { address, cause };
         // Sockets first: a second gate on the same ports must not touch the state folder.
         let sockets = bind(listener, workers_count).map_err(listen(listener))?;
@@ -150,7 +148,6 @@ impl Gate {
             chores,
             ended,
             operations_drain,
-            drain_deadline,
         })
     }
 
@@ -172,12 +169,25 @@ impl Gate {
         self.parts.reload()
     }
 
+    /// Counts a forward step of the wall clock now, because an operator looked and says that it is
+    /// right. Says how far the step was; nothing when there is none to confirm.
+    pub fn confirm_clock(&self) -> Option<Duration> {
+        let step = match self.parts.clock.state() {
+            ClockState::SteppedAhead { by } => Some(by),
+            ClockState::Good | ClockState::Behind { .. } => None,
+        };
+        self.parts.clock.confirm_step();
+        let seconds = step.map_or(0, |by| by.as_secs());
+        self.parts.log.event(Level::Info, "clock_confirmed", json!({ "step_seconds": seconds }));
+        step
+    }
+
     /// Ends: not ready, nothing new accepted, requests in progress finish, then the replay memory is
     /// saved. Blocks, at most for the drain deadline and a moment.
     pub fn stop(self) -> Stopped {
         self.parts.log.event(Level::Info, "draining", json!({}));
         self.parts.drain.begin();
-        let deadline = Instant::now() + self.drain_deadline;
+        let deadline = Instant::now() + self.parts.settings.load().deadlines.drain;
         let mut cut = 0;
         let mut waiting = self.workers.len();
         while waiting > 0 {

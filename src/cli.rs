@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Try it out: a whole gate on this machine, and a tour of what it lets through and refuses.
     Demo(demo::Arguments),
-    /// Run the gate until SIGTERM; SIGHUP reloads its files.
+    /// Run the gate until SIGTERM; SIGHUP reloads its files, SIGUSR1 confirms its clock.
     Serve(serve::Arguments),
     /// Show every mistake in a configuration, or what it amounts to.
     Check(check::Arguments),

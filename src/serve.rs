@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 pub use cap::Connections;
 pub use drain::Drain;
 pub use socket::bind;
-pub use tls::{CertificateFiles, Tls, TlsFault, TlsFaults};
+pub use tls::{CertificateFiles, Expiry, Tls, TlsFault, TlsFaults};
 
 use accept::Front;
 use drain::{Roster, Stage};

@@ -44,6 +44,8 @@ pub(super) struct Parts {
     pub(super) source: Mutex<Source>,
     pub(super) kept: Kept,
     state: Option<(Arc<StateFolder>, Mutex<Option<Marker>>)>,
+    /// Obstacles that the log was told of and that have not ended.
+    told: Mutex<Vec<Obstacle>>,
     ended: (Mutex<bool>, Condvar),
 }
 
@@ -119,17 +121,42 @@ impl Parts {
             source: Mutex::new(source),
             kept,
             state,
+            told: Mutex::new(Vec::new()),
             ended: (Mutex::new(false), Condvar::new()),
         };
         parts.note_applied();
         Ok(parts)
     }
 
-    /// Once a second: settles the clock, forgets old claims, brings gauges up to date.
+    /// Once a second: settles the clock, forgets old claims, tells of obstacles.
     pub(super) fn do_chores(&self) {
         self.clock.tick();
         let longest = Duration::from_secs(self.kept.longest_window_seconds.load(Ordering::Relaxed));
         self.kept.memory.sweep(self.clock.now(), longest);
+        self.tell_obstacles();
+    }
+
+    /// Logs what is in the way of readiness, once when it begins and once when it ends. A drain has
+    /// an event of its own.
+    fn tell_obstacles(&self) {
+        let mut obstacles = self.readiness.obstacles();
+        obstacles.retain(|obstacle| *obstacle != Obstacle::Draining);
+        let mut told = lock(&self.told);
+        if *told == obstacles {
+            return;
+        }
+        let names: Vec<_> = obstacles.iter().map(|obstacle| obstacle.as_str()).collect();
+        let mut fields = json!({ "obstacles": names });
+        if obstacles.contains(&Obstacle::MarkOverdue)
+            && let Some(fields) = fields.as_object_mut()
+        {
+            fields.insert("cause".into(), json!(self.kept.memory.mark_fault()));
+        }
+        match names.is_empty() {
+            true => self.log.event(Level::Info, "ready", json!({})),
+            false => self.log.event(Level::Warn, "not_ready", fields),
+        }
+        *told = obstacles;
     }
 
     /// Brings the gauges up to date that nobody counts along.
@@ -158,7 +185,9 @@ impl Parts {
         self.metrics.credentials.set(credentials);
         let now = i64::try_from(self.clock.wall_millis() / 1000).unwrap_or(i64::MAX);
         self.metrics.configured_at.set(now);
-        self.connection_metrics.set_certificates(&self.tls.expiries());
+        let own = [self.tls.expiries(), self.operations_tls.expiries()].concat();
+        let expiries = own.iter().map(|expiry| (expiry.name.as_str(), expiry.seconds));
+        self.connection_metrics.set_certificates(expiries);
     }
 
     /// Saves the replay memory, where a folder keeps it, and says whether that was done.

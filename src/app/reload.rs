@@ -44,6 +44,8 @@ pub(super) struct Source {
     fixed: Fixed,
     watched: Vec<PathBuf>,
     seen: Bytes32,
+    /// Why the newest configuration was refused, as the log was told.
+    refused: Option<String>,
 }
 
 /// What cannot change while the gate runs.
@@ -91,7 +93,7 @@ impl Fixed {
 impl Source {
     pub(super) fn new(path: Option<PathBuf>, fixed: Fixed, watched: &[PathBuf]) -> Self {
         let (watched, seen) = (watched.to_vec(), look_of(watched));
-        Self { path, fixed, watched, seen }
+        Self { path, fixed, watched, seen, refused: None }
     }
 }
 
@@ -112,20 +114,33 @@ impl Parts {
     pub(super) fn reload(&self) -> Result<(), ReloadFault> {
         let mut source = lock(&self.source);
         let outcome = self.apply(&mut source);
-        let result = if outcome.is_ok() { "applied" } else { "refused" };
-        self.metrics.reloads.with_label_values(&[result]).inc();
-        match &outcome {
-            Ok(()) => self.log.event(Level::Info, "reload_applied", json!({})),
-            Err(fault) => {
-                let why = json!({ "faults": fault.to_string() });
-                self.log.event(Level::Error, "reload_refused", why);
-            }
-        }
+        self.tell(&mut source, &outcome);
         outcome
     }
 
-    /// Reloads when a watched file looks different from the last time. What was refused is not tried
-    /// again until something changes.
+    fn tell(&self, source: &mut Source, outcome: &Result<(), ReloadFault>) {
+        let result = if outcome.is_ok() { "applied" } else { "refused" };
+        self.metrics.reloads.with_label_values(&[result]).inc();
+        source.refused = outcome.as_ref().err().map(ToString::to_string);
+        match &source.refused {
+            None => self.log.event(Level::Info, "reload_applied", json!({})),
+            Some(why) => self.log.event(Level::Error, "reload_refused", json!({ "faults": why })),
+        }
+    }
+
+    /// Tries again what was refused. A file that only the refused configuration names is not
+    /// watched, and its coming shows in no other way. Nothing is said of a refusal for the same
+    /// reasons.
+    pub(super) fn retry_refused(&self) {
+        let mut source = lock(&self.source);
+        let Some(told) = source.refused.clone() else { return };
+        let outcome = self.apply(&mut source);
+        if !outcome.as_ref().is_err_and(|fault| fault.to_string() == told) {
+            self.tell(&mut source, &outcome);
+        }
+    }
+
+    /// Reloads when a watched file looks different from the last time.
     pub(super) fn reload_if_changed(&self) {
         let changed = {
             let source = lock(&self.source);

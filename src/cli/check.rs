@@ -8,7 +8,7 @@ use countersign::clock::Clock;
 use countersign::config::{Colour, Config, Faults, Note};
 use countersign::gateway::route::RouteSpec;
 use countersign::keyring::{CredentialSpec, Environment};
-use countersign::serve::Tls;
+use countersign::serve::{Expiry, Tls};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -68,10 +68,7 @@ fn refuse(faults: &Faults, json: bool, out: &mut impl Write) -> Result<Failure, 
     Ok(Failure::configuration(faults.render(colour)))
 }
 
-/// The names of a certificate and its last second, in Unix seconds.
-type Certificate = (String, i64);
-
-fn certificates(config: &Config) -> Result<Vec<Certificate>, Vec<String>> {
+fn certificates(config: &Config) -> Result<Vec<Expiry>, Vec<String>> {
     let now = Clock::system().wall_millis();
     let (mut all, mut faults) = (Vec::new(), Vec::new());
     let (own, operations) = (&config.listener.certificates, &config.operations.certificates);
@@ -84,15 +81,16 @@ fn certificates(config: &Config) -> Result<Vec<Certificate>, Vec<String>> {
     if faults.is_empty() { Ok(all) } else { Err(faults) }
 }
 
-fn summary(config: &Config, certificates: &[Certificate]) -> Vec<Vec<Cell>> {
+fn summary(config: &Config, certificates: &[Expiry]) -> Vec<Vec<Cell>> {
     let mut lines = Vec::new();
     let mut add = |what: &str, name: String, more: String| {
         lines.push(vec![Cell::plain(what), Cell::plain(name), Cell::plain(more)]);
     };
     add("listener", config.listener.address.to_string(), format!("{} workers", config.workers));
     add("operations", config.operations.address.to_string(), String::new());
-    for (names, expiry) in certificates {
-        add("certificate", names.clone(), format!("until {}", date(*expiry)));
+    for expiry in certificates {
+        let more = format!("until {}, {}", date(expiry.seconds), expiry.chain.display());
+        add("certificate", expiry.name.clone(), more);
     }
     add("state", config.state.display().to_string(), String::new());
     for upstream in &config.upstreams {
@@ -126,7 +124,7 @@ fn credentials(config: &Config) -> Vec<&CredentialSpec> {
     config.merchants.iter().flat_map(|merchant| &merchant.credentials).collect()
 }
 
-fn to_json(config: &Config, certificates: &[Certificate], notes: &[Note]) -> Value {
+fn to_json(config: &Config, certificates: &[Expiry], notes: &[Note]) -> Value {
     let route = |route: &RouteSpec| {
         json!({
             "name": &*route.name,
@@ -136,7 +134,9 @@ fn to_json(config: &Config, certificates: &[Certificate], notes: &[Note]) -> Val
             "unsigned": route.scheme.coverage().open_parts(),
         })
     };
-    let certificate = |(names, expiry): &Certificate| json!({ "names": names, "expires": expiry });
+    let certificate = |expiry: &Expiry| {
+        json!({ "name": expiry.name, "chain": expiry.chain, "expires": expiry.seconds })
+    };
     json!({
         "good": true,
         "listener": config.listener.address.to_string(),

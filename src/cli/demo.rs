@@ -219,6 +219,7 @@ impl Stage {
                     order = signals.next() => match order {
                         // A closed terminal must not leave the folder behind.
                         Order::Stop | Order::Reload => return Ok(()),
+                        Order::ConfirmClock => {}
                     },
                     () = tokio::time::sleep(LOG_PACE) => {
                         let lines = self.fresh_log();

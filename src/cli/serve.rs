@@ -30,10 +30,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         gate.operations_address()
     );
     runtime.block_on(async {
-        while signals.next().await == Order::Reload {
+        loop {
             // On this thread: a second order waits until the first is carried out. What came of it
             // is in the gate's own log.
-            let _ = gate.reload();
+            match signals.next().await {
+                Order::Reload => drop(gate.reload()),
+                Order::ConfirmClock => drop(gate.confirm_clock()),
+                Order::Stop => return,
+            }
         }
     });
     eprintln!("countersign: draining; a second signal ends at once");
@@ -47,14 +51,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // A drain that was cut short still runs: it ends with the process.
     runtime.shutdown_background();
     match stopped {
-        Some(Ok(stopped)) => {
-            let saved = if stopped.saved { "saved" } else { "not saved" };
+        Some(Ok(stopped)) if stopped.saved => {
             eprintln!(
-                "countersign: stopped, connections cut: {}; replay memory {saved}",
+                "countersign: stopped, connections cut: {}; replay memory saved",
                 stopped.cut
             );
             Ok(())
         }
+        // The next start refuses what may have been accepted: whoever restarts must know.
+        Some(Ok(stopped)) => Err(Failure::failed(format_args!(
+            "stopped, connections cut: {}, but the replay memory could not be saved; the log says \
+             why, and the next start refuses timestamps up to the last mark",
+            stopped.cut
+        ))),
         Some(Err(panic)) => Err(Failure::because("the drain broke off", &panic)),
         None => Err(Failure::failed("ended before the drain was over")),
     }

@@ -9,6 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) enum Order {
     /// SIGHUP.
     Reload,
+    /// SIGUSR1: the wall clock is right.
+    ConfirmClock,
     /// SIGTERM, or SIGINT as by Ctrl-C.
     Stop,
 }
@@ -18,6 +20,7 @@ pub(crate) struct Signals {
     hang_up: Signal,
     interrupt: Signal,
     terminate: Signal,
+    user: Signal,
 }
 
 impl Signals {
@@ -30,6 +33,7 @@ impl Signals {
             hang_up: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            user: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -40,6 +44,7 @@ impl Signals {
             _ = self.interrupt.recv() => Order::Stop,
             _ = self.terminate.recv() => Order::Stop,
             _ = self.hang_up.recv() => Order::Reload,
+            _ = self.user.recv() => Order::ConfirmClock,
         }
     }
 

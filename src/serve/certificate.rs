@@ -50,11 +50,24 @@ impl fmt::Display for TlsFaults {
 
 impl std::error::Error for TlsFaults {}
 
+/// When a certificate ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// Its first name.
+    pub name: String,
+    /// The file of its chain, which tells certificates of one name apart.
+    pub chain: PathBuf,
+    /// The first Unix second at which some certificate of its chain is no longer good.
+    pub seconds: i64,
+}
+
 /// A certificate that is ready for use.
 #[derive(Debug)]
 pub(super) struct Certificate {
     pub(super) key: Arc<CertifiedKey>,
     pub(super) names: CertNames,
+    /// The file that its chain came from.
+    pub(super) chain: PathBuf,
     /// The first second at which some certificate of the chain is no longer good.
     pub(super) expiry: i64,
 }
@@ -87,7 +100,7 @@ impl Certificate {
             };
             return Err(vec![fault(&files.key, what)]);
         }
-        Ok(Self { key: Arc::new(key), names, expiry })
+        Ok(Self { key: Arc::new(key), names, chain: files.chain.clone(), expiry })
     }
 
     /// What the certificate is called in metrics: its first name.

@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SignatureAlgorithm};
 
 use super::certificate::Certificate;
-pub use super::certificate::{CertificateFiles, TlsFault, TlsFaults};
+pub use super::certificate::{CertificateFiles, Expiry, TlsFault, TlsFaults};
 use crate::peer::CertNames;
 
 /// The certificates and TLS settings of a listener, replaceable while it serves.
@@ -91,11 +91,16 @@ impl Tls {
         self.0.store(new.0.into_inner());
     }
 
-    /// First name of each certificate and the Unix second at which its chain expires.
-    pub fn expiries(&self) -> Vec<(String, i64)> {
+    /// When each certificate ends, in the order in which they were given.
+    pub fn expiries(&self) -> Vec<Expiry> {
         let loaded = self.0.load();
         let all = loaded.certificates.all.iter();
-        all.map(|certificate| (certificate.name().to_owned(), certificate.expiry)).collect()
+        let one = |certificate: &Arc<Certificate>| Expiry {
+            name: certificate.name().to_owned(),
+            chain: certificate.chain.clone(),
+            seconds: certificate.expiry,
+        };
+        all.map(one).collect()
     }
 
     /// What a connection that begins now uses.

@@ -2,6 +2,7 @@
 //!
 //! Label sets are closed: an enum here names every label value, so no client can add a series.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -215,10 +216,15 @@ impl ConnectionMetrics {
     }
 
     /// Replaces the certificates shown: each name and the Unix second at which its chain expires.
-    pub fn set_certificates(&self, expiries: &[(String, i64)]) {
-        self.expiry.reset();
+    /// Of several with one name the earliest counts.
+    pub fn set_certificates<'n>(&self, expiries: impl IntoIterator<Item = (&'n str, i64)>) {
+        let mut earliest = BTreeMap::new();
         for (name, second) in expiries {
-            self.expiry.with_label_values(&[name.as_str()]).set(*second);
+            earliest.entry(name).and_modify(|own: &mut i64| *own = second.min(*own)).or_insert(second);
+        }
+        self.expiry.reset();
+        for (name, second) in earliest {
+            self.expiry.with_label_values(&[name]).set(second);
         }
     }
 }
@@ -268,11 +274,12 @@ mod tests {
     fn certificates_that_are_gone_are_no_longer_shown() {
         let registry = Registry::new();
         let metrics = ConnectionMetrics::new(&registry).unwrap();
-        metrics.set_certificates(&[("a.example".into(), 1), ("b.example".into(), 2)]);
-        metrics.set_certificates(&[("b.example".into(), 3)]);
+        metrics.set_certificates([("a.example", 1), ("b.example", 2)]);
+        metrics.set_certificates([("b.example", 4), ("b.example", 3), ("b.example", 5)]);
         let shown = registry.gather();
         let family =
             shown.iter().find(|family| family.name().contains("certificate_expiry")).unwrap();
         assert_eq!(family.get_metric().len(), 1);
+        assert_eq!(metrics.expiry.with_label_values(&["b.example"]).get(), 3, "the earliest");
     }
 }

@@ -46,7 +46,7 @@ pub struct GateMetrics {
     pub replay_capacity: IntGauge,
     /// The newest timestamp that the replay memory has forgotten, in Unix seconds.
     pub replay_forgotten: IntGauge,
-    /// How far the wall clock is from the gate's time, in milliseconds.
+    /// Gate time less wall clock, in milliseconds: positive while the wall clock is behind.
     pub clock_offset: IntGauge,
     /// Why the gate is not ready by `reason`; 1 while it holds.
     pub not_ready: IntGaugeVec,
@@ -140,6 +140,10 @@ impl GateMetrics {
             credentials: all.gauge("credentials", "Credentials in the keyring")?,
             registry: registry.clone(),
         };
+        // A first refusal must show as an increase, not as a new series.
+        for result in ["applied", "refused"] {
+            metrics.reloads.with_label_values(&[result]).reset();
+        }
         Ok(metrics)
     }
 

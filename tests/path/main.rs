@@ -20,6 +20,7 @@ mod gone;
 mod http2;
 mod midway;
 mod operations;
+mod operator;
 mod quota;
 mod reload;
 mod replay;

@@ -205,5 +205,5 @@ fn every_mistake_in_the_files_is_named() {
     assert!(lines[4].contains("names no host"), "{faults}");
     assert!(Tls::load(&[], NOW).is_err());
     let tls = Tls::load(&[good.files], NOW).unwrap();
-    assert_eq!(tls.expiries()[0].0, "a.example");
+    assert_eq!(tls.expiries()[0].name, "a.example");
 }
