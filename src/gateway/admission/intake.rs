@@ -61,7 +61,7 @@ impl Intake {
     ///
     /// # Errors
     /// `rate_limited` for an address that keeps failing; `bad_request`, `headers_too_large`,
-    /// `unsupported_encoding` or `misdirected` for what [`guard`] finds.
+    /// `unsupported_encoding` or `misdirected` for what the guard finds.
     pub fn enter(&self, head: Parts, visit: Visit, now: Timestamp) -> Result<Entered, Rejection> {
         let arrived = visit.record.since(self.started);
         let standing = self.addresses.standing(visit.peer.ip, arrived);
