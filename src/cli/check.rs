@@ -135,7 +135,11 @@ fn to_json(config: &Config, certificates: &[Expiry], notes: &[Note]) -> Value {
         })
     };
     let certificate = |expiry: &Expiry| {
-        json!({ "name": expiry.name, "chain": expiry.chain, "expires": expiry.seconds })
+        json!({
+            "name": expiry.name,
+            "chain": expiry.chain,
+            "expires": expiry.seconds,
+        })
     };
     json!({
         "good": true,

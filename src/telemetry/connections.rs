@@ -220,7 +220,10 @@ impl ConnectionMetrics {
     pub fn set_certificates<'n>(&self, expiries: impl IntoIterator<Item = (&'n str, i64)>) {
         let mut earliest = BTreeMap::new();
         for (name, second) in expiries {
-            earliest.entry(name).and_modify(|own: &mut i64| *own = second.min(*own)).or_insert(second);
+            earliest
+                .entry(name)
+                .and_modify(|own: &mut i64| *own = second.min(*own))
+                .or_insert(second);
         }
         self.expiry.reset();
         for (name, second) in earliest {

@@ -1,5 +1,5 @@
-//! Clients that go away before they are answered: each has a line and a count, and pays at its address
-//! for what it began without a signature.
+//! Clients that go away before they are answered: each has a line and a count, and pays at its
+//! address for what it began without a signature.
 
 use std::time::Duration;
 

@@ -53,8 +53,7 @@ fn a_secret_that_ends_while_its_body_comes_is_refused() {
         version("pk_slow.2", "active", ""),
     ];
     let credential = credential_with("slow", &slow(), "environment = \"live\"", &secrets);
-    let mut setup =
-        Setup::new().merchant(merchant("slow", GENEROUS, &[credential]), &[&slow()]);
+    let mut setup = Setup::new().merchant(merchant("slow", GENEROUS, &[credential]), &[&slow()]);
     setup.named_secret("pk_slow.2", "slow-live-next-77d0e1");
     let gateway = Gateway::with(setup);
     let (mut client, rest) = begin(&gateway, &slow());

@@ -96,7 +96,8 @@ fn notes_say_what_stays_open() {
 #[test]
 fn long_bodies_are_for_known_addresses() {
     let with = |body: &str| {
-        let main = change(MAIN, "path = \"/v1/*\"", &format!("path = \"/v1/*\"\nbody = \"{body}\""));
+        let main =
+            change(MAIN, "path = \"/v1/*\"", &format!("path = \"/v1/*\"\nbody = \"{body}\""));
         let (_, notes) = Folder::with(&main, MERCHANTS).load().unwrap();
         notes.into_iter().find(|note| note.key == "routes.orders.body")
     };
