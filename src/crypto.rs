@@ -124,24 +124,47 @@ pub enum HexCase {
 
 /// 32 bytes from exactly 64 hexadecimal digits.
 pub fn unhex(text: &[u8], case: HexCase) -> Option<Bytes32> {
+    let values = match case {
+        HexCase::Lower => &LOWER_VALUES,
+        HexCase::Any => &ANY_VALUES,
+    };
     let mut bytes = [0; 32];
+    let mut seen = 0;
     if text.len() != 64 {
         return None;
     }
     for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
         let [high, low] = pair else { return None };
-        *byte = (nibble(*high, case)? << 4) | nibble(*low, case)?;
+        let [high, low] = [high, low].map(|digit| value_of(*digit, values));
+        seen |= high | low;
+        *byte = (high << 4) | (low & 15);
     }
-    Some(bytes)
+    (seen < 16).then_some(bytes)
 }
 
-fn nibble(digit: u8, case: HexCase) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' if case == HexCase::Any => Some(digit - b'A' + 10),
-        _ => None,
+/// What stands for a byte that is no digit.
+const NO_DIGIT: u8 = 0xff;
+static LOWER_VALUES: [u8; 256] = values(HexCase::Lower);
+static ANY_VALUES: [u8; 256] = values(HexCase::Any);
+
+/// Looked up and not compared: digits are random, and a wrong guess of the processor costs more.
+fn value_of(digit: u8, values: &[u8; 256]) -> u8 {
+    values.get(usize::from(digit)).copied().unwrap_or(NO_DIGIT)
+}
+
+#[expect(clippy::as_conversions, clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const fn values(case: HexCase) -> [u8; 256] {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0_u8;
+    while value < 16 {
+        let digit = HEX_DIGITS[value as usize];
+        values[digit as usize] = value;
+        if matches!(case, HexCase::Any) {
+            values[digit.to_ascii_uppercase() as usize] = value;
+        }
+        value += 1;
     }
+    values
 }
 
 #[cfg(test)]

@@ -121,7 +121,9 @@ pub async fn respond(
     if let Some(Rejection::RateLimited(wait)) = rejection {
         headers.insert(RETRY_AFTER, HeaderValue::from(problem::whole_seconds(wait)));
     }
-    if asked.http1 && !finished {
+    // After a head with two readings nobody can say where the next request begins.
+    let ambiguous = matches!(rejection, Some(Rejection::BadRequest(_)));
+    if asked.http1 && (ambiguous || !finished) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     (answer, face.code)

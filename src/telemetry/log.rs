@@ -1,5 +1,5 @@
-//! The log: one line a request, and events. Lines leave the path as values; one thread formats and
-//! writes them. When nobody takes them they are dropped and counted, never waited for.
+//! The log: one line a request, and events. One thread writes them. When nobody takes them they are
+//! dropped and counted, never waited for.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +13,14 @@ use serde_json::{Map, Value, json};
 use super::code::Code;
 use super::record::{Notes, RequestId, Stage};
 use crate::clock::Clock;
+use crate::limit::MIB;
 
 mod format;
 
 use format::Times;
 
-/// Lines that one queue holds before it drops.
-const QUEUE_LINES_MAX: usize = 16_384;
+/// Bytes that one queue holds before it drops lines: some 20,000 of them.
+const QUEUE_BYTES_MAX: usize = 8 * MIB;
 /// How often lines are written.
 const INTERVAL: Duration = Duration::from_millis(50);
 
@@ -65,30 +66,55 @@ impl Level {
 }
 
 /// One finished request.
-pub(super) struct Line {
+pub(super) struct Line<'a> {
     pub(super) wall_millis: u64,
-    pub(super) id: RequestId,
+    pub(super) id: &'a RequestId,
     pub(super) code: Code,
     pub(super) status: u16,
-    pub(super) notes: Notes,
+    pub(super) notes: &'a Notes,
     pub(super) spans: [Duration; Stage::ALL.len()],
     pub(super) total: Duration,
 }
 
-/// Lines of one core that wait to be written.
+/// Lines that wait to be written: those of one core, or the events.
+///
+/// A line is formatted where it is made: that costs less than to hand over what it is made of, which
+/// would keep the buffers of a request alive until it is written.
 pub struct Queue {
-    lines: Mutex<Vec<Line>>,
+    format: LogFormat,
+    page: Mutex<Page>,
     dropped: IntCounter,
 }
 
+#[derive(Default)]
+struct Page {
+    text: Vec<u8>,
+    times: Times,
+}
+
 impl Queue {
-    pub(super) fn push(&self, line: Line) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() < QUEUE_LINES_MAX {
-            lines.push(line);
+    fn new(format: LogFormat, dropped: IntCounter) -> Arc<Self> {
+        Arc::new(Self { format, page: Mutex::default(), dropped })
+    }
+
+    /// Adds the line of a request.
+    pub(super) fn push(&self, line: &Line<'_>) {
+        self.add(line.wall_millis, |time, text| format::request(self.format, time, line, text));
+    }
+
+    fn add(&self, wall_millis: u64, write: impl FnOnce(&str, &mut Vec<u8>)) {
+        let mut page = lock(&self.page);
+        let Page { text, times } = &mut *page;
+        if text.len() < QUEUE_BYTES_MAX {
+            write(times.of(wall_millis), text);
         } else {
             self.dropped.inc();
         }
+    }
+
+    /// Exchanges what waits for an empty page.
+    fn take(&self, empty: &mut Vec<u8>) {
+        std::mem::swap(empty, &mut lock(&self.page).text);
     }
 }
 
@@ -97,12 +123,11 @@ impl Queue {
 pub struct Log(Arc<Shared>);
 
 struct Shared {
-    format: LogFormat,
     sink: LogSink,
     clock: Clock,
+    events: Arc<Queue>,
+    /// The events' queue first.
     queues: Mutex<Vec<Arc<Queue>>>,
-    events: Mutex<Vec<(u64, Value)>>,
-    dropped: IntCounter,
     stopped: AtomicBool,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -118,13 +143,12 @@ impl Log {
         clock: Clock,
         dropped: IntCounter,
     ) -> std::io::Result<Self> {
+        let events = Queue::new(format, dropped);
         let shared = Arc::new(Shared {
-            format,
             sink,
             clock,
-            queues: Mutex::new(Vec::new()),
-            events: Mutex::new(Vec::new()),
-            dropped,
+            queues: Mutex::new(vec![Arc::clone(&events)]),
+            events,
             stopped: AtomicBool::new(false),
             writer: Mutex::new(None),
         });
@@ -136,8 +160,7 @@ impl Log {
 
     /// A queue for one core's request lines.
     pub fn queue(&self) -> Arc<Queue> {
-        let queue =
-            Arc::new(Queue { lines: Mutex::new(Vec::new()), dropped: self.0.dropped.clone() });
+        let queue = Queue::new(self.0.events.format, self.0.events.dropped.clone());
         lock(&self.0.queues).push(Arc::clone(&queue));
         queue
     }
@@ -150,12 +173,10 @@ impl Log {
         if let Value::Object(fields) = fields {
             line.extend(fields);
         }
-        let mut events = lock(&self.0.events);
-        if events.len() < QUEUE_LINES_MAX {
-            events.push((self.0.clock.wall_millis(), Value::Object(line)));
-        } else {
-            self.0.dropped.inc();
-        }
+        let events = &self.0.events;
+        events.add(self.0.clock.wall_millis(), |time, text| {
+            format::event(events.format, time, &line, text);
+        });
     }
 
     /// Writes what is left and ends the writer.
@@ -172,23 +193,15 @@ impl Log {
 impl Shared {
     fn run(&self) {
         let mut text = Vec::new();
-        let mut lines = Vec::new();
-        let mut times = Times::default();
         loop {
             let last = self.stopped.load(Ordering::Acquire);
-            for (wall_millis, event) in std::mem::take(&mut *lock(&self.events)) {
-                let time = times.of(wall_millis);
-                format::event(self.format, time, &event, &mut text);
+            // Cloned, so that a reader who is slow to take lines holds up nobody who makes them.
+            let queues = lock(&self.queues).clone();
+            for queue in queues {
+                queue.take(&mut text);
+                self.write(&text);
+                text.clear();
             }
-            for queue in lock(&self.queues).iter() {
-                std::mem::swap(&mut lines, &mut *lock(&queue.lines));
-                for line in lines.drain(..) {
-                    let time = times.of(line.wall_millis);
-                    format::request(self.format, time, &line, &mut text);
-                }
-            }
-            self.write(&text);
-            text.clear();
             if last {
                 return;
             }

@@ -250,7 +250,8 @@ impl Lane {
         if let Some(queue) = &self.queue {
             let wall_millis = self.clock.wall_millis();
             let spans = record.spans.each_ref().map(Cell::get);
-            queue.push(Line { wall_millis, id: record.id, code, status, notes, spans, total });
+            let (id, notes) = (&record.id, &notes);
+            queue.push(&Line { wall_millis, id, code, status, notes, spans, total });
         }
     }
 

@@ -129,7 +129,9 @@ fn every_request_has_one_line() {
     let line = find("forwarded");
     assert_eq!(line["status"], 200);
     assert!(line["time"].is_string() && line["request_id"].is_string());
-    assert!(line["us"]["total"].as_u64().is_some() && line["us"]["upstream"].as_u64().is_some());
+    for stage in ["head_us", "body_us", "verify_us", "decide_us", "upstream_us", "total_us"] {
+        assert!(line[stage].as_u64().is_some(), "{stage} in {line}");
+    }
     assert!(lines.iter().any(|line| line["merchant"] == "acme" && line["environment"] == "test"));
     assert!(lines.iter().any(|line| line["protocol"] == "h2"));
     assert_eq!(find("replayed")["credential"], "pk_live_globex");

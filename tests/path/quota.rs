@@ -149,12 +149,12 @@ fn quotas_bound_what_enters_the_replay_memory() {
 /// beyond it the gate is busy for him. Who has verified a request of late is no stranger.
 #[test]
 fn a_stranger_cannot_fill_the_memory_for_bodies() {
-    let gateway = Gateway::with(Setup::new().with("listener.limits.unverified", "\"1MiB\""));
+    let gateway = Gateway::with(Setup::new().with("listener.limits.unverified", "\"2MiB\""));
     let large =
         |bytes: usize| v1().sign(Request::post("/v2/orders", &vec![b'x'; bytes]), gateway.now());
-    gateway.refuses(&large(8 * 1024 + 1), "busy");
+    gateway.refuses(&large(16 * 1024 + 1), "busy");
     gateway.refuses(&large(100 * 1024).chunks(1000), "busy");
-    gateway.accepts(&large(8 * 1024));
+    gateway.accepts(&large(16 * 1024));
     gateway.accepts(&large(1000 * 1024));
     wait_until("memory given back", || gateway.metric("countersign_body_bytes", &[]) == 0.0);
 }

@@ -422,4 +422,16 @@ fn test_and_live_never_mix() {
     gateway.refuses(&request, "invalid_signature");
     gateway.accepts(&kwik_test().sign(Request::post("/v1/orders", BODY), gateway.now()));
     assert_eq!(gateway.upstream.last().value("x-countersign-credential"), "pk_test_acme");
+    assert_eq!(gateway.upstream.last().value("x-countersign-environment"), "test");
+}
+
+/// A route for one environment takes no credential of the other.
+#[test]
+fn a_route_for_test_takes_no_live_credential() {
+    let setup =
+        Setup::new().route("sandbox", "/v1/sandbox/*", "kwikpaisa", "environment = \"test\"");
+    let gateway = Gateway::with(setup);
+    let request = Request::post("/v1/sandbox/orders", BODY);
+    gateway.refuses(&kwik().sign(request.clone(), gateway.now()), "not_in_scope");
+    gateway.accepts(&kwik_test().sign(request, gateway.now()));
 }

@@ -2,7 +2,7 @@
 //! (RFC 9110, section 7.6.1).
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
 use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -31,6 +31,7 @@ pub(super) fn towards_upstream(outbound: Outbound) -> Request<Pieces> {
     remove(&mut headers, |name| {
         is_hop_by_hop(name) || is_set_here(name) || ends_here.iter().any(|own| own == name)
     });
+    join_cookies(&mut headers);
     if body.present || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.bytes));
     }
@@ -72,6 +73,20 @@ pub(super) fn towards_client(
     head.version = http::Version::HTTP_11;
     head.extensions = http::Extensions::new();
     Ok(Response::from_parts(head, UpstreamBody::new(body, lease)))
+}
+
+/// HTTP/2 may split a cookie over several fields; HTTP/1.1 has one (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut parts = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(_)) = (parts.next(), parts.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for part in headers.get_all(COOKIE).iter().skip(1) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(part.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// Removes every field whose name is told, and every field that `Connection` names.
