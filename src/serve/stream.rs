@@ -29,8 +29,8 @@ thread_local! {
 
 /// A TCP connection that tells its [`Pulse`] what moves.
 ///
-/// The TLS library reads 4 KiB at a time, four times for a full record. A client that once sent that
-/// much at once is read a whole record at a time from then on.
+/// The TLS library reads 4 KiB at a time, four times for a full record. A client that once sent
+/// that much at once is read a whole record at a time from then on.
 #[derive(Debug)]
 pub(super) struct Metered {
     tcp: TcpStream,
