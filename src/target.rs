@@ -48,8 +48,11 @@ fn check_segments(rest: &str) -> Result<(), PathFault> {
     let mut segments = rest.split('/').peekable();
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
-        // Some services cut path parameters off first, so that `..;x` climbs like `..`.
+        // Some services cut path parameters off first, before or after they decode, so that `..;x`
+        // and `..%3bx` climb like `..`.
         let name = segment.split(';').next().unwrap_or_default();
+        let name = name.split("%3b").next().unwrap_or_default();
+        let name = name.split("%3B").next().unwrap_or_default();
         if (name.is_empty() && !(last && segment.is_empty())) || is_dots(name) {
             return Err(PathFault::Segment);
         }
@@ -157,6 +160,8 @@ mod tests {
             "/%2e%2E/a",
             "/.%2e/a",
             "/a/..;x/b",
+            "/a/..%3bx/b",
+            "/a/%2e%3Bx",
             "/;x/a",
             "/a%2fb",
             "/a%5Cb",

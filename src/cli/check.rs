@@ -134,7 +134,13 @@ fn to_json(config: &Config, certificates: &[Expiry], notes: &[Note]) -> Value {
             "unsigned": route.scheme.coverage().open_parts(),
         })
     };
-    let certificate = |expiry: &Expiry| json!({ "name": expiry.name, "chain": expiry.chain, "expires": expiry.seconds });
+    let certificate = |expiry: &Expiry| {
+        json!({
+            "name": expiry.name,
+            "chain": expiry.chain,
+            "expires": expiry.seconds,
+        })
+    };
     json!({
         "good": true,
         "listener": config.listener.address.to_string(),

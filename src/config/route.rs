@@ -23,8 +23,8 @@ use crate::target::PathPattern;
 const SCHEME_DEFAULT: &str = "kwikpaisa";
 
 /// How far ahead a route may let timestamps be. The mark in the state folder follows the newest
-/// accepted one, and a start with a mark over an hour ahead of the clock is refused, as the sign of a
-/// wrong clock: what clients sign must stay far below that. No clock that is kept is so wrong.
+/// accepted one, and a start with a mark over an hour ahead of the clock is refused, as the sign of
+/// a wrong clock: what clients sign must stay far below that. No clock that is kept is so wrong.
 const AHEAD_MAX: Duration = Duration::from_secs(600);
 
 /// What routes refer to.

@@ -14,8 +14,9 @@ use tokio_rustls::server::TlsStream;
 use super::pulse::Pulse;
 use crate::limit::KIB;
 
-/// Bytes that are still read, and thrown away, after the last answer.
-const DISCARDED_BYTES_MAX: usize = 256 * KIB;
+/// Bytes that are still read, and thrown away, after the last answer: twice the longest body by
+/// default, for clients that send all of theirs before they read. The driver bounds the time.
+const DISCARDED_BYTES_MAX: usize = 2048 * KIB;
 
 /// Bytes that are read beyond what TLS asks for: with the 4 KiB that it asks for at a time, a whole
 /// record (RFC 8446, section 5.2) and a little more.
@@ -28,8 +29,8 @@ thread_local! {
 
 /// A TCP connection that tells its [`Pulse`] what moves.
 ///
-/// The TLS library reads 4 KiB at a time, four times for a full record. A client that once sent that
-/// much at once is read a whole record at a time from then on.
+/// The TLS library reads 4 KiB at a time, four times for a full record. A client that once sent
+/// that much at once is read a whole record at a time from then on.
 #[derive(Debug)]
 pub(super) struct Metered {
     tcp: TcpStream,

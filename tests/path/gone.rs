@@ -1,5 +1,5 @@
-//! Clients that go away before they are answered: each has a line and a count, and pays at its address
-//! for what it began without a signature.
+//! Clients that go away before they are answered: each has a line and a count, and pays at its
+//! address for what it began without a signature.
 
 use std::time::Duration;
 
@@ -59,9 +59,13 @@ fn a_client_that_leaves_the_service_waiting_has_a_line_and_no_debt() {
     gateway.upstream.answer_with(crate::support::upstream::own_target);
     assert_eq!(gateway.ask(&post(&gateway)).status, 200);
     wait_until("the lines", || gateway.request_lines().len() == 5);
-    let line = &gateway.request_lines()[0];
-    assert_eq!((&line["code"], &line["status"]), (&"client_gone".into(), &499.into()));
-    assert_eq!((&line["route"], &line["merchant"]), (&"v1".into(), &"globex".into()));
+    let mut lines = gateway.request_lines();
+    lines.retain(|line| line["code"] == "client_gone");
+    assert_eq!(lines.len(), 4);
+    for line in lines {
+        assert_eq!((&line["status"], &line["route"]), (&499.into(), &"v1".into()));
+        assert_eq!(line["merchant"], "globex");
+    }
 }
 
 /// Over HTTP/1.1 a body that breaks off ends in one line, counted against its address.

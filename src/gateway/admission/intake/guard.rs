@@ -136,7 +136,7 @@ pub(super) fn host_of(authority: &[u8]) -> Option<&str> {
         }
     };
     let port = match rest.strip_prefix(':') {
-        Some(port) => (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit()),
+        Some(port) => port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok(),
         None => rest.is_empty(),
     };
     port.then_some(host)
@@ -157,6 +157,8 @@ mod tests {
             b"a:",
             b"a:b",
             b"a:123456",
+            b"a:65536",
+            b"a:+80",
             b"u@a",
             b"a/b",
             b"a,b",
