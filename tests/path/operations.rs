@@ -66,7 +66,6 @@ fn outcomes_and_stages_are_counted() {
         "countersign_reloads_total",
         "countersign_panics_total",
         "countersign_log_lines_dropped_total",
-        "countersign_quota_limits",
     ] {
         let text = gateway.operation("/metrics").text();
         assert!(text.lines().any(|line| line.starts_with(name)), "{name} in\n{text}");
