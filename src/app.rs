@@ -87,7 +87,8 @@ pub enum StartFault {
 pub struct Stopped {
     /// Connections that were cut because the drain deadline was over.
     pub cut: usize,
-    /// Whether the replay memory was saved; without that the next start refuses a few seconds' stamps.
+    /// Whether the replay memory was saved; without that the next start refuses a few seconds'
+    /// stamps.
     pub saved: bool,
 }
 
@@ -182,8 +183,8 @@ impl Gate {
         step
     }
 
-    /// Ends: not ready, nothing new accepted, requests in progress finish, then the replay memory is
-    /// saved. Blocks, at most for the drain deadline and a moment.
+    /// Ends: not ready, nothing new accepted, requests in progress finish, then the replay memory
+    /// is saved. Blocks, at most for the drain deadline and a moment.
     pub fn stop(self) -> Stopped {
         self.parts.log.event(Level::Info, "draining", json!({}));
         self.parts.drain.begin();

@@ -38,7 +38,8 @@ impl MacKey {
     }
 
     fn from_bytes(bytes: &[u8]) -> Self {
-        // HMAC takes keys of any length, so this never fails; the fallback would match nothing either.
+        // HMAC takes keys of any length, so this never fails; the fallback would match nothing
+        // either.
         let mac = Hmac::<Sha256>::new_from_slice(bytes);
         Self(mac.unwrap_or_else(|_| Hmac::new(&Default::default())))
     }

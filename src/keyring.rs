@@ -34,7 +34,8 @@ pub const LIVE_VERSIONS_MAX: usize = 4;
 pub struct Keyring {
     credentials: HashMap<KeyId, Arc<Credential>>,
     decoys: [VerifyingKey; LIVE_VERSIONS_MAX],
-    /// How many MACs every request costs: as many as the credential with the most live versions has.
+    /// How many MACs every request costs: as many as the credential with the most live versions
+    /// has.
     tries: usize,
 }
 
@@ -152,8 +153,8 @@ impl VerifyingKeys<'_> {
         &self.keys
     }
 
-    /// The credential that the key id names, if it is in service. For the log only: what a caller is
-    /// told must not depend on it.
+    /// The credential that the key id names, if it is in service. For the log only: what a caller
+    /// is told must not depend on it.
     pub fn credential(&self) -> Option<&Arc<Credential>> {
         self.credential
     }

@@ -78,8 +78,8 @@ pub(super) struct Line<'a> {
 
 /// Lines that wait to be written: those of one core, or the events.
 ///
-/// A line is formatted where it is made: that costs less than to hand over what it is made of, which
-/// would keep the buffers of a request alive until it is written.
+/// A line is formatted where it is made: that costs less than to hand over what it is made of,
+/// which would keep the buffers of a request alive until it is written.
 pub struct Queue {
     format: LogFormat,
     page: Mutex<Page>,

@@ -192,7 +192,8 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A notebook. `unrouted` counts requests without a route; without a `queue` no line is written.
+    /// A notebook. `unrouted` counts requests without a route; without a `queue` no line is
+    /// written.
     ///
     /// # Errors
     /// When the operating system gives no random bytes.

@@ -1,5 +1,5 @@
-//! Fifth step: the body, never past the limit, the deadline or the memory that is left. [`Received`]
-//! owns the bytes as they came; they are what is verified and what is sent.
+//! Fifth step: the body, never past the limit, the deadline or the memory that is left.
+//! [`Received`] owns the bytes as they came; they are what is verified and what is sent.
 
 use std::ops::Deref;
 use std::rc::Rc;
@@ -33,7 +33,8 @@ pub(super) struct Received {
 /// Reads the body of a request.
 ///
 /// # Errors
-/// `body_too_large`, `body_too_slow`, `busy` when memory is used up, `bad_request` when it breaks off.
+/// `body_too_large`, `body_too_slow`, `busy` when memory is used up, `bad_request` when it breaks
+/// off.
 pub(super) async fn receive<B: Body<Data = Bytes> + Unpin>(
     fresh: Fresh,
     incoming: &mut B,

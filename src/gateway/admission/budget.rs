@@ -1,8 +1,8 @@
 //! One budget for all request bodies in memory, from the first byte received until the body has
 //! left for its upstream.
 //!
-//! Half is kept for addresses that verified a request of late; strangers share the rest, and each of
-//! them gets at most 1/64 of it. What is counted is bytes received, never bytes promised.
+//! Half is kept for addresses that verified a request of late; strangers share the rest, and each
+//! of them gets at most 1/64 of it. What is counted is bytes received, never bytes promised.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Last step: [`Admitted`], the only thing that can be forwarded.
 //!
-//! Bodies travel in clear here: a route that names an envelope does not load, so nothing sealed ever
-//! comes this far.
+//! Bodies travel in clear here: a route that names an envelope does not load, so nothing sealed
+//! ever comes this far.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Ninth step: the limits. [`Granted`] was counted against its credential and its merchant.
 //!
-//! Claim and spend are one decision: over its limit a request gives its claim back, so that the same
-//! bytes may come again while fresh, and a replay never gets here and spends nothing.
+//! Claim and spend are one decision: over its limit a request gives its claim back, so that the
+//! same bytes may come again while fresh, and a replay never gets here and spends nothing.
 
 use std::ops::Deref;
 

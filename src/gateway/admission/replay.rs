@@ -1,7 +1,7 @@
 //! Eighth step: once. [`Unseen`] holds a claim in the replay memory that nobody else can get.
 //!
-//! The claim is provisional until the quota step keeps or withdraws it. Dropped in between, it stays:
-//! better a request refused that never left than one sent twice.
+//! The claim is provisional until the quota step keeps or withdraws it. Dropped in between, it
+//! stays: better a request refused that never left than one sent twice.
 
 use std::ops::Deref;
 
@@ -21,8 +21,8 @@ pub(super) struct Unseen<'memory> {
 /// Claims the request in the replay memory.
 ///
 /// # Errors
-/// `replayed`; `stale_timestamp` for a stamp that the memory has already forgotten; `busy` when it is
-/// full or its durable mark cannot be written.
+/// `replayed`; `stale_timestamp` for a stamp that the memory has already forgotten; `busy` when it
+/// is full or its durable mark cannot be written.
 pub(super) async fn claim(memory: &Memory, permitted: Permitted) -> Result<Unseen<'_>, Rejection> {
     let credential = permitted.credential();
     let stamped = Stamped {

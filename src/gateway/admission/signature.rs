@@ -68,8 +68,8 @@ impl Verified {
         self.peer.ip
     }
 
-    /// What makes this request one of its kind: the signed nonce, or the MAC that the gate computed.
-    /// Never a header's text, for one MAC has many spellings.
+    /// What makes this request one of its kind: the signed nonce, or the MAC that the gate
+    /// computed. Never a header's text, for one MAC has many spellings.
     pub(super) fn proof(&self) -> &[u8] {
         self.claims().nonce().unwrap_or(&self.mac)
     }

@@ -23,7 +23,8 @@ const X_COUNTERSIGN_VERIFIED_AT: HeaderName = HeaderName::from_static("x-counter
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The request as the upstream gets it: credentials and everything hop by hop left out, identity set.
+/// The request as the upstream gets it: credentials and everything hop by hop left out, identity
+/// set.
 pub(super) fn towards_upstream(outbound: Outbound) -> Request<Pieces> {
     let Outbound { head, authority, now, body, route, credential, visit } = outbound;
     let mut headers = head.headers;

@@ -1,7 +1,7 @@
 //! A deadline that is moved seldom: one timer for a connection, not one for every request on it.
 //!
-//! Deadlines only grow, so a timer that is set too early is left alone, and set again if it goes off.
-//! Setting and taking back a timer costs more than a glance at one.
+//! Deadlines only grow, so a timer that is set too early is left alone, and set again if it goes
+//! off. Setting and taking back a timer costs more than a glance at one.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -1,7 +1,8 @@
 //! Connections of one core to one upstream: kept, reused, never used twice at once.
 //!
 //! A request is sent again only when the HTTP library hands it back unsent, or once, on a new
-//! connection, when it is a GET or HEAD without a body. Everything else may have reached the upstream.
+//! connection, when it is a GET or HEAD without a body. Everything else may have reached the
+//! upstream.
 
 use std::cell::{Cell, RefCell};
 use std::io;
