@@ -46,7 +46,9 @@ impl Gateway {
         let (head, mut body) = request.into_parts();
         let (visit, asked) = (self.visit(&head, peer), Asked::of(&head));
         let open = Open { lane: &self.lane, record: Rc::clone(&visit.record), closed: false };
-        let path = AssertUnwindSafe(self.outcome(head, &mut body, visit)).catch_unwind();
+        // Boxed, because the library keeps room for this future in every idle connection.
+        let path = Box::pin(self.outcome(head, &mut body, visit));
+        let path = AssertUnwindSafe(path).catch_unwind();
         let outcome = path.await.unwrap_or_else(|_| {
             self.panics.inc();
             Outcome::from(Rejection::Internal)

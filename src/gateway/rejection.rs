@@ -97,8 +97,8 @@ impl Flaw {
         match self {
             Self::Method => "The method is CONNECT, TRACE or too long.",
             Self::Target => {
-                "The target is not a path in visible ASCII that every program reads alike: no empty \
-                 segments, no dot segments, no escaped slashes, no broken escapes."
+                "The target is not a path in visible ASCII that every program reads alike: no \
+                 empty segments, no dot segments, no escaped slashes, no broken escapes."
             }
             Self::Host => "There must be exactly one valid Host.",
             Self::TransferEncoding => "The only transfer coding is chunked.",

@@ -4,7 +4,7 @@
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 
@@ -27,6 +27,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// set.
 pub(super) fn towards_upstream(outbound: Outbound) -> Request<Pieces> {
     let Outbound { head, authority, now, body, route, credential, visit } = outbound;
+    // Over HTTP/1.1 the authority is the Host that is there.
+    let http2 = head.version == Version::HTTP_2;
     let mut headers = head.headers;
     let ends_here = route.spec.scheme.credential_headers();
     remove(&mut headers, |name| {
@@ -36,7 +38,9 @@ pub(super) fn towards_upstream(outbound: Outbound) -> Request<Pieces> {
     if body.present || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.bytes));
     }
-    headers.insert(HOST, authority);
+    if http2 {
+        headers.insert(HOST, authority);
+    }
     headers.insert(X_FORWARDED_FOR, visit.peer.forwarded_for.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     headers.insert(X_COUNTERSIGN_MERCHANT, credential.merchant.header.clone());
@@ -71,7 +75,7 @@ pub(super) fn towards_client(
     remove(&mut head.headers, |name| {
         is_hop_by_hop(name) || (coded && name == CONTENT_LENGTH) || name == X_COUNTERSIGN_REQUEST_ID
     });
-    head.version = http::Version::HTTP_11;
+    head.version = Version::HTTP_11;
     head.extensions = http::Extensions::new();
     Ok(Response::from_parts(head, UpstreamBody::new(body, lease)))
 }
