@@ -1,0 +1,127 @@
+//! Whether the time of a refusal tells which key ids exist: `admit` for a key id that nobody has,
+//! against a known key id with a wrong signature, both with a body of 256 bytes.
+//!
+//! `cargo bench --bench timing` takes 100,000 samples of each in random order, cuts the slowest
+//! hundredth of all, and compares the means by Welch's t. A difference shows when |t| reaches 4.5
+//! in three of three runs; then the exit status is 1.
+
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up should stop at once")]
+
+mod gate;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use countersign::gateway::rejection::Rejection;
+use http::HeaderValue;
+
+use crate::gate::{Bench, Case};
+
+const SAMPLES: usize = 100_000;
+const WARM_UP: usize = 5_000;
+const RUNS: usize = 3;
+const BODY_BYTES: usize = 256;
+const T_MAX: f64 = 4.5;
+
+/// As long as each other, for whoever asks knows how long what he sends is.
+const KNOWN: &str = "open";
+const UNKNOWN: &str = "nope";
+
+/// An xorshift generator: the order of samples must have no pattern, and need not be secret.
+struct Coin(u64);
+
+impl Coin {
+    fn toss(&mut self) -> bool {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 >> 63 == 1
+    }
+}
+
+/// A request that differs from others of its kind and of the other kind in the key id only.
+fn case(bench: &Bench, key_id: &'static str) -> Case {
+    bench.with(KNOWN, BODY_BYTES, |head| {
+        let wrong = HeaderValue::from_str(&"ab".repeat(32)).expect("hexadecimal");
+        head.headers.insert("x-api-key", HeaderValue::from_static(key_id));
+        head.headers.insert("x-signature", wrong);
+    })
+}
+
+fn sample(bench: &Bench, key_id: &'static str) -> Duration {
+    let case = case(bench, key_id);
+    let started = Instant::now();
+    let rejection = bench.admit(case);
+    let taken = started.elapsed();
+    assert!(rejection == Some(Rejection::InvalidSignature), "{key_id}");
+    taken
+}
+
+/// Samples of the unknown and of the known key id, in pairs of random order.
+fn samples(bench: &Bench, coin: &mut Coin, pairs: usize) -> (Vec<Duration>, Vec<Duration>) {
+    let (mut unknown, mut known) = (Vec::with_capacity(pairs), Vec::with_capacity(pairs));
+    for _ in 0..pairs {
+        if coin.toss() {
+            unknown.push(sample(bench, UNKNOWN));
+            known.push(sample(bench, KNOWN));
+        } else {
+            known.push(sample(bench, KNOWN));
+            unknown.push(sample(bench, UNKNOWN));
+        }
+    }
+    (unknown, known)
+}
+
+/// Sorts samples of both kinds and drops what is slower than 99 in 100 of all.
+fn cut(unknown: &mut Vec<Duration>, known: &mut Vec<Duration>) {
+    let mut all: Vec<_> = unknown.iter().chain(known.iter()).copied().collect();
+    all.sort_unstable();
+    let slowest = *all.get(all.len() / 100 * 99).expect("samples");
+    for kind in [unknown, known] {
+        kind.retain(|one| *one < slowest);
+        kind.sort_unstable();
+    }
+}
+
+fn median_ns(sorted: &[Duration]) -> f64 {
+    sorted.get(sorted.len() / 2).expect("samples").as_secs_f64() * 1e9
+}
+
+/// Mean in nanoseconds, and the square of its standard error.
+fn mean(samples: &[Duration]) -> (f64, f64) {
+    let count: f64 = samples.iter().map(|_| 1.0).sum();
+    let ns = || samples.iter().map(|one| one.as_secs_f64() * 1e9);
+    let mean = ns().sum::<f64>() / count;
+    let squares: f64 = ns().map(|one| (one - mean).powi(2)).sum();
+    (mean, squares / (count - 1.0) / count)
+}
+
+fn welch(one: &[Duration], other: &[Duration]) -> f64 {
+    let ((mean_one, error_one), (mean_other, error_other)) = (mean(one), mean(other));
+    (mean_one - mean_other) / (error_one + error_other).sqrt()
+}
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime");
+    let _within = runtime.enter();
+    let bench = Bench::new();
+    let mut coin = Coin(0x9e37_79b9_7f4a_7c15);
+    samples(&bench, &mut coin, WARM_UP);
+    println!("run  unknown, median ns  known, median ns  difference of means, ns        t");
+    let mut shows = 0;
+    for run in 1..=RUNS {
+        let (mut unknown, mut known) = samples(&bench, &mut coin, SAMPLES);
+        cut(&mut unknown, &mut known);
+        let t = welch(&unknown, &known);
+        let difference = mean(&unknown).0 - mean(&known).0;
+        println!(
+            "{run:3}  {:18.0}  {:16.0}  {difference:23.1}  {t:7.2}",
+            median_ns(&unknown),
+            median_ns(&known),
+        );
+        shows += usize::from(t.abs() >= T_MAX);
+    }
+    println!("|t| of {T_MAX} or more in {shows} of {RUNS} runs");
+    if shows == RUNS { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
