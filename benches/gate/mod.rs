@@ -25,7 +25,7 @@ use countersign::quota::{Addresses, Quotas};
 use countersign::replay::Memory;
 use countersign::scheme::{Outgoing, Scheme};
 use countersign::secret::Secret;
-use countersign::telemetry::{Code, GateMetrics, Lane, Log, LogFormat, LogSink};
+use countersign::telemetry::{Code, GateMetrics, Lane, Log, LogFormat, LogSink, Record};
 use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request};
@@ -131,14 +131,24 @@ impl Bench {
         case
     }
 
-    pub(crate) fn admit(&self, mut case: Case) -> Option<Rejection> {
+    pub(crate) fn admit(&self, case: Case) -> Option<Rejection> {
+        let (rejection, record) = self.decide(case);
+        self.finish(&record);
+        rejection
+    }
+
+    /// The decision without the end of its record, which the gate writes before the answer leaves.
+    pub(crate) fn decide(&self, mut case: Case) -> (Option<Rejection>, Rc<Record>) {
         let target = case.head.uri.path_and_query();
         let record = self.lane.begin(&case.head.method, target, case.head.version, self.peer.ip);
         let visit = Visit { peer: Rc::clone(&self.peer), record: Rc::clone(&record) };
         let outcome = Admission::admit(&self.admission, case.head, &mut case.body, visit);
         let rejection = outcome.now_or_never().expect("nothing to wait for").err();
-        self.lane.finish(&record, Code::Forwarded, 200);
-        rejection
+        (rejection, record)
+    }
+
+    pub(crate) fn finish(&self, record: &Record) {
+        self.lane.finish(record, Code::Forwarded, 200);
     }
 }
 
