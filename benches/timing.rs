@@ -27,6 +27,8 @@ const T_MAX: f64 = 4.5;
 /// As long as each other, for whoever asks knows how long what he sends is.
 const KNOWN: &str = "open";
 const UNKNOWN: &str = "nope";
+/// Compared with the other unknown: shows what the method itself makes up.
+const CONTROL: &str = "none";
 
 /// An xorshift generator: the order of samples must have no pattern, and need not be secret.
 struct Coin(u64);
@@ -70,19 +72,19 @@ impl Samples {
     }
 }
 
-/// Samples of the unknown and of the known key id, in pairs of random order.
-fn samples(bench: &Bench, coin: &mut Coin, pairs: usize) -> (Samples, Samples) {
-    let (mut unknown, mut known) = (Samples::default(), Samples::default());
-    for _ in 0..pairs {
+/// Samples of two key ids, in pairs of random order.
+fn samples(bench: &Bench, coin: &mut Coin, one: &'static str, other: &'static str) -> [Samples; 2] {
+    let [mut first, mut second] = <[Samples; 2]>::default();
+    for _ in 0..SAMPLES {
         if coin.toss() {
-            unknown.take(bench, UNKNOWN);
-            known.take(bench, KNOWN);
+            first.take(bench, one);
+            second.take(bench, other);
         } else {
-            known.take(bench, KNOWN);
-            unknown.take(bench, UNKNOWN);
+            second.take(bench, other);
+            first.take(bench, one);
         }
     }
-    (unknown, known)
+    [first, second]
 }
 
 /// Sorts samples of both kinds and drops what is slower than 99 in 100 of all.
@@ -143,7 +145,9 @@ fn main() -> ExitCode {
     );
     let (mut decided, mut logged) = (0, 0);
     for run in 1..=RUNS {
-        let (unknown, known) = samples(&bench, &mut coin, SAMPLES);
+        let [one, other] = samples(&bench, &mut coin, UNKNOWN, CONTROL);
+        compare(run, "control", one.logged, other.logged);
+        let [unknown, known] = samples(&bench, &mut coin, UNKNOWN, KNOWN);
         decided += usize::from(compare(run, "decided", unknown.decided, known.decided));
         logged += usize::from(compare(run, "logged", unknown.logged, known.logged));
     }
