@@ -1,0 +1,156 @@
+//! Whether the time of a refusal tells which key ids exist: `admit` for a key id that nobody has,
+//! against a known key id with a wrong signature, both with a body of 256 bytes.
+//!
+//! `cargo bench --bench timing` takes 100,000 samples of each in random order, cuts the slowest
+//! hundredth of all, and compares the means by Welch's t: of the decision by itself, and of the
+//! decision with its log line, which is made before the answer leaves. A difference shows when |t|
+//! reaches 4.5 in three of three runs; then the exit status is 1.
+
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up should stop at once")]
+
+mod gate;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use countersign::gateway::rejection::Rejection;
+use http::HeaderValue;
+
+use crate::gate::{Bench, Case};
+
+const SAMPLES: usize = 100_000;
+const WARM_UP: usize = 5_000;
+const RUNS: usize = 3;
+const BODY_BYTES: usize = 256;
+const T_MAX: f64 = 4.5;
+
+/// As long as each other, for whoever asks knows how long what he sends is.
+const KNOWN: &str = "open";
+const UNKNOWN: &str = "nope";
+/// Compared with the other unknown: shows what the method itself makes up.
+const CONTROL: &str = "none";
+
+/// An xorshift generator: the order of samples must have no pattern, and need not be secret.
+struct Coin(u64);
+
+impl Coin {
+    fn toss(&mut self) -> bool {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 >> 63 == 1
+    }
+}
+
+/// A request that differs from others of its kind and of the other kind in the key id only.
+fn case(bench: &Bench, key_id: &'static str) -> Case {
+    bench.with(KNOWN, BODY_BYTES, |head| {
+        let wrong = HeaderValue::from_str(&"ab".repeat(32)).expect("hexadecimal");
+        head.headers.insert("x-api-key", HeaderValue::from_static(key_id));
+        head.headers.insert("x-signature", wrong);
+    })
+}
+
+/// Samples of one kind of request.
+#[derive(Default)]
+struct Samples {
+    decided: Vec<Duration>,
+    logged: Vec<Duration>,
+}
+
+impl Samples {
+    fn take(&mut self, bench: &Bench, key_id: &'static str) {
+        let case = case(bench, key_id);
+        let started = Instant::now();
+        let (rejection, record) = bench.decide(case);
+        let decided = started.elapsed();
+        bench.finish(&record);
+        drop(record);
+        self.logged.push(started.elapsed());
+        self.decided.push(decided);
+        assert!(rejection == Some(Rejection::InvalidSignature), "{key_id}");
+    }
+}
+
+/// Samples of two key ids, in pairs of random order.
+fn samples(bench: &Bench, coin: &mut Coin, one: &'static str, other: &'static str) -> [Samples; 2] {
+    let [mut first, mut second] = <[Samples; 2]>::default();
+    for _ in 0..SAMPLES {
+        if coin.toss() {
+            first.take(bench, one);
+            second.take(bench, other);
+        } else {
+            second.take(bench, other);
+            first.take(bench, one);
+        }
+    }
+    [first, second]
+}
+
+/// Sorts samples of both kinds and drops what is slower than 99 in 100 of all.
+fn cut(unknown: &mut Vec<Duration>, known: &mut Vec<Duration>) {
+    let mut all: Vec<_> = unknown.iter().chain(known.iter()).copied().collect();
+    all.sort_unstable();
+    let slowest = *all.get(all.len() / 100 * 99).expect("samples");
+    for kind in [unknown, known] {
+        kind.retain(|one| *one < slowest);
+        kind.sort_unstable();
+    }
+}
+
+fn median_ns(sorted: &[Duration]) -> f64 {
+    sorted.get(sorted.len() / 2).expect("samples").as_secs_f64() * 1e9
+}
+
+/// Mean in nanoseconds, and the square of its standard error.
+fn mean(samples: &[Duration]) -> (f64, f64) {
+    let count: f64 = samples.iter().map(|_| 1.0).sum();
+    let ns = || samples.iter().map(|one| one.as_secs_f64() * 1e9);
+    let mean = ns().sum::<f64>() / count;
+    let squares: f64 = ns().map(|one| (one - mean).powi(2)).sum();
+    (mean, squares / (count - 1.0) / count)
+}
+
+fn welch(one: &[Duration], other: &[Duration]) -> f64 {
+    let ((mean_one, error_one), (mean_other, error_other)) = (mean(one), mean(other));
+    (mean_one - mean_other) / (error_one + error_other).sqrt()
+}
+
+/// Prints a line and says whether a difference shows.
+fn compare(run: usize, what: &str, mut unknown: Vec<Duration>, mut known: Vec<Duration>) -> bool {
+    cut(&mut unknown, &mut known);
+    let t = welch(&unknown, &known);
+    let difference = mean(&unknown).0 - mean(&known).0;
+    let medians = (median_ns(&unknown), median_ns(&known));
+    println!(
+        "{run:3}  {what:8}  {:18.0}  {:16.0}  {difference:23.1}  {t:7.2}",
+        medians.0, medians.1,
+    );
+    t.abs() >= T_MAX
+}
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime");
+    let _within = runtime.enter();
+    let bench = Bench::new();
+    for _ in 0..WARM_UP {
+        for key_id in [UNKNOWN, KNOWN] {
+            bench.admit(case(&bench, key_id));
+        }
+    }
+    let mut coin = Coin(0x9e37_79b9_7f4a_7c15);
+    println!(
+        "run  what      unknown, median ns  known, median ns  difference of means, ns        t"
+    );
+    let (mut decided, mut logged) = (0, 0);
+    for run in 1..=RUNS {
+        let [one, other] = samples(&bench, &mut coin, UNKNOWN, CONTROL);
+        compare(run, "control", one.logged, other.logged);
+        let [unknown, known] = samples(&bench, &mut coin, UNKNOWN, KNOWN);
+        decided += usize::from(compare(run, "decided", unknown.decided, known.decided));
+        logged += usize::from(compare(run, "logged", unknown.logged, known.logged));
+    }
+    println!("|t| of {T_MAX} or more: decided {decided}, logged {logged} of {RUNS} runs");
+    if decided == RUNS || logged == RUNS { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
