@@ -30,10 +30,16 @@ pub use merchant::{
 /// The most secrets of one credential that can verify at the same time.
 pub const LIVE_VERSIONS_MAX: usize = 4;
 
+/// What the log says of a key id that is nobody's: people put secrets in wrong places. About as long
+/// as a key id is.
+const NOBODY: &str = "(not-in-service)";
+
 /// All credentials by key id.
 pub struct Keyring {
     credentials: HashMap<KeyId, Arc<Credential>>,
     decoys: [VerifyingKey; LIVE_VERSIONS_MAX],
+    /// Whom a key id that is nobody's names in the log, at the cost of one that is somebody's.
+    nobody: Arc<Owner>,
     /// How many MACs every request costs: as many as the credential with the most live versions
     /// has.
     tries: usize,
@@ -106,7 +112,13 @@ impl Keyring {
         let live = credentials.values().map(|one| one.versions_that_can_live());
         let tries = live.max().unwrap_or(1).clamp(1, LIVE_VERSIONS_MAX);
         let decoy = VerifyingKey::decoy;
-        Ok(Self { credentials, decoys: [decoy()?, decoy()?, decoy()?, decoy()?], tries })
+        let nobody = Owner {
+            key_id: NOBODY.into(),
+            merchant: Arc::from(NOBODY),
+            environment: Environment::Test.as_str(),
+        };
+        let decoys = [decoy()?, decoy()?, decoy()?, decoy()?];
+        Ok(Self { credentials, decoys, nobody: Arc::new(nobody), tries })
     }
 
     /// The keys to try for some claims: those of the credential that may verify by this scheme now,
@@ -125,7 +137,8 @@ impl Keyring {
             live.map(|one| &one.key).take(self.tries).collect();
         let real = live.len();
         let keys = live.into_iter().chain(&self.decoys).take(self.tries).collect();
-        VerifyingKeys { credential, keys, real }
+        let owner = credential.map_or(&self.nobody, |one| &one.owner);
+        VerifyingKeys { credential, owner, keys, real }
     }
 
     /// How many credentials there are.
@@ -143,6 +156,7 @@ impl Keyring {
 #[must_use]
 pub struct VerifyingKeys<'keyring> {
     credential: Option<&'keyring Arc<Credential>>,
+    owner: &'keyring Arc<Owner>,
     keys: SmallVec<[&'keyring VerifyingKey; LIVE_VERSIONS_MAX]>,
     real: usize,
 }
@@ -153,10 +167,10 @@ impl VerifyingKeys<'_> {
         &self.keys
     }
 
-    /// The credential that the key id names, if it is in service. For the log only: what a caller
-    /// is told must not depend on it.
-    pub fn credential(&self) -> Option<&Arc<Credential>> {
-        self.credential
+    /// Whom the key id names, for the log: the credential, or a stand-in for all that are not in
+    /// service. What a caller is told must not depend on it, nor how long that takes.
+    pub fn owner(&self) -> &Arc<Owner> {
+        self.owner
     }
 
     /// Whose key it is; nobody's when it is a decoy.

@@ -158,8 +158,7 @@ impl Record {
         self.note(|notes| notes.route = Some(route));
     }
 
-    /// Notes whose key id was given; only one that is configured, for people put secrets in wrong
-    /// places.
+    /// Notes whose key id was given.
     pub fn names(&self, owner: &Arc<Owner>) {
         self.note(|notes| notes.owner = Some(Arc::clone(owner)));
     }

@@ -32,9 +32,7 @@ pub(super) async fn verify(
     keys: VerifyingKeys<'_>,
     addresses: &Addresses,
 ) -> Result<Verified, Rejection> {
-    if let Some(credential) = keys.credential() {
-        received.record.names(&credential.owner);
-    }
+    received.record.names(keys.owner());
     let head = received.head();
     let message = Message {
         claims: received.claims(),
