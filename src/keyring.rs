@@ -30,8 +30,8 @@ pub use merchant::{
 /// The most secrets of one credential that can verify at the same time.
 pub const LIVE_VERSIONS_MAX: usize = 4;
 
-/// What the log says of a key id that is nobody's: people put secrets in wrong places. About as long
-/// as a key id is.
+/// What the log says of a key id that is nobody's, for people put secrets in wrong places. About as
+/// long as a key id is.
 const NOBODY: &str = "(not-in-service)";
 
 /// All credentials by key id.
