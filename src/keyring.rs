@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
 use crate::crypto::NoRandom;
-use crate::quota::{Allowance, Quotas};
+use crate::quota::{self, Allowance, Quotas};
 use crate::replay::{Memory, Share};
 use crate::scheme::{Claims, Scheme, VerifyingKey};
 use crate::telemetry::Owner;
@@ -234,10 +234,10 @@ impl Credential {
     /// # Errors
     /// How long to wait.
     pub fn spend(&self) -> Result<(), Duration> {
-        if let Some(own) = &self.allowance {
-            own.spend()?;
+        match &self.allowance {
+            Some(own) => quota::spend(own, &self.merchant.allowance),
+            None => self.merchant.allowance.spend(),
         }
-        self.merchant.allowance.spend()
     }
 
     fn in_service(&self, now: Timestamp) -> bool {
