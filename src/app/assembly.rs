@@ -67,6 +67,8 @@ impl Parts {
         clock: Clock,
         options: Options,
     ) -> Result<Self, StartFault> {
+        // Looked at as soon after reading as can be, so that no change goes unseen.
+        let source = Source::new(options.source.clone(), Fixed::of(&config), &config.watched);
         let metrics = GateMetrics::new()?;
         let connection_metrics = ConnectionMetrics::new(&metrics.registry)?;
         // The operations listener is not worth series of its own.
@@ -98,8 +100,6 @@ impl Parts {
         };
         let drain = Drain::new();
         let readiness = Readiness::new(clock.clone(), Arc::clone(&kept.memory), drain.clone());
-        let fixed = Fixed::of(&config);
-        let source = Source::new(options.source, fixed, &config.watched);
         let settings = Arc::new(ArcSwap::from_pointee(settings(&config.listener)));
         let connections = Connections::new(config.listener.connections.clone());
         let access_log = config.log.access;

@@ -156,7 +156,13 @@ impl Parts {
         let path: &Path = source.path.as_deref().ok_or(ReloadFault::NoSource)?;
         // Noted before reading: a file that changes in between looks different the next time.
         source.seen = look_of(&source.watched);
-        let (config, _) = Config::load(path)?;
+        let (mut config, _) = Config::load(path)?;
+        if config.watched != source.watched {
+            // New files were read before they were looked at, so everything is read once more.
+            source.watched.clone_from(&config.watched);
+            source.seen = look_of(&source.watched);
+            (config, _) = Config::load(path)?;
+        }
         let changed = source.fixed.changed(&Fixed::of(&config));
         if !changed.is_empty() {
             return Err(ReloadFault::NeedsRestart(changed));
@@ -166,7 +172,6 @@ impl Parts {
         let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
         let (settings, connections) =
             (settings(&config.listener), config.listener.connections.clone());
-        let watched = config.watched.clone();
         let admission = self.kept.admission(config, &self.clock, &self.metrics);
         let admission =
             admission.map_err(|fault: Unusable| ReloadFault::Unusable(fault.to_string()))?;
@@ -176,10 +181,6 @@ impl Parts {
         self.operations_tls.replace_with(operations_tls);
         self.settings.store(Arc::new(settings));
         self.connections.set_limits(connections);
-        if source.watched != watched {
-            source.seen = look_of(&watched);
-            source.watched = watched;
-        }
         self.note_applied();
         Ok(())
     }

@@ -143,7 +143,9 @@ fn a_changed_file_is_noticed() {
 /// Reloads under load lose nothing: every request is answered as if there had been none.
 #[test]
 fn reloads_under_load_lose_nothing() {
-    let mut gateway = Gateway::start();
+    // A connection is told to close after 10,000 requests, which is another matter.
+    let setup = Setup::new().with("listener.connections.requests", "1000000");
+    let mut gateway = Gateway::with(setup);
     let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     let (address, now) = (gateway.address, gateway.now());
     thread::scope(|scope| {
