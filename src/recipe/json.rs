@@ -42,6 +42,14 @@ impl<'a> Json<'a> {
         Err(Fault::not_text())
     }
 
+    /// Elements of an array as texts, written as [`Json::pairs`] writes values.
+    ///
+    /// # Errors
+    /// [`Fault::NotText`] for anything but an array.
+    pub fn list(&self) -> Result<Vec<Cow<'a, str>>, Fault> {
+        Err(Fault::not_text())
+    }
+
     /// Bytes of all names and texts.
     pub fn size(&self) -> usize {
         0
