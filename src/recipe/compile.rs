@@ -17,7 +17,7 @@ use crate::recipe::template::{Piece, Pipeline, Template};
 use crate::recipe::value::Type;
 
 /// The longest template, in bytes.
-pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
+const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
 /// The most functions in one pipeline.
 const CALLS_MAX: usize = 32;
 /// The most memory that a compiled regular expression may take, in bytes.
@@ -165,7 +165,9 @@ impl Compiler<'_> {
             let hint = format!("write '{}:NAME'", word.text);
             return Err(Mistake::new(word.span.clone(), problem).hint(hint));
         }
-        Err(unknown_source(word, source::words().chain(self.scope.names())))
+        let mut known: Vec<&str> = source::words().collect();
+        known.extend(self.scope.names());
+        Err(unknown_source(word, known.into_iter()))
     }
 
     fn calls(
@@ -454,7 +456,8 @@ fn chosen(choices: &'static [&'static str], word: Word<'_>) -> Result<Operand, M
     if choices.contains(&&*word.text) {
         return Ok(Operand::Text(word.text.into()));
     }
-    let mistake = Mistake::new(word.span, format!("one of '{}' belongs here", choices.join("', '")));
+    let mistake =
+        Mistake::new(word.span, format!("one of '{}' belongs here", choices.join("', '")));
     Err(mistake.suggest(&word.text, choices.iter().copied()))
 }
 

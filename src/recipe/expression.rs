@@ -100,6 +100,17 @@ pub(crate) fn same_calls(one: &[Call], two: &[Call]) -> bool {
 }
 
 impl Operand {
+    /// Whether it reads what is secret.
+    pub(crate) fn is_secret(&self) -> bool {
+        match self {
+            Self::Value(expression) => expression.secret,
+            Self::Pattern(parts) => parts
+                .iter()
+                .any(|part| matches!(part, PatternPart::Hole(expression) if expression.secret)),
+            _ => false,
+        }
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(one), Self::Text(two)) => one == two,

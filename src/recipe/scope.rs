@@ -45,6 +45,11 @@ impl<T> ByMethod<T> {
         own.or(self.rest.as_ref())
     }
 
+    /// The one for every method; `None` where some method has its own.
+    pub fn only(&self) -> Option<&T> {
+        self.rest.as_ref().filter(|_| self.methods.is_empty())
+    }
+
     /// All of them, each with its method or `*`.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         let methods = self.methods.iter().map(|(method, one)| (&**method, one));
@@ -121,9 +126,9 @@ impl Scope {
         templates: impl Into<ByMethod<Template>>,
     ) -> Result<(), NameFault> {
         let templates = templates.into();
-        let mut kinds = templates.iter().map(|(_, template)| template.kind());
-        let Some(first) = kinds.next() else { return Err(NameFault::Empty) };
-        let kind = kinds.try_fold(first, join).ok_or(NameFault::Types)?;
+        let kinds: Vec<Type> = templates.iter().map(|(_, template)| template.kind()).collect();
+        let Some((first, others)) = kinds.split_first() else { return Err(NameFault::Empty) };
+        let kind = others.iter().copied().try_fold(*first, join).ok_or(NameFault::Types)?;
         let mut origins = Origins::default();
         templates.iter().for_each(|(_, template)| origins.extend(template.origins()));
         self.add(name, kind, origins, Some(templates)).map(|_| ())

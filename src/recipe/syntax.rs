@@ -404,7 +404,9 @@ mod tests {
 
     #[test]
     fn ends_are_missed() {
-        for text in ["{", "{a", "{a|", "{a|f(", "{a|f('", "{'", "{json:\"", "{url(", "{a|f(1", "{a|f(@"] {
+        for text in
+            ["{", "{a", "{a|", "{a|f(", "{a|f('", "{'", "{json:\"", "{url(", "{a|f(1", "{a|f(@"]
+        {
             assert!(shape(text).is_err(), "{text}");
         }
         assert!(shape("{a|f(99999999999999999999)}").is_err());

@@ -102,6 +102,13 @@ impl Template {
         }
     }
 
+    /// Whether it only joins text and sources, so that handing it on is as cheap as keeping it. A
+    /// name in it may stand for another template, and those could grow without bound.
+    pub(crate) fn only_joins(&self) -> bool {
+        let named = |source: &Source| matches!(source, Source::Named(_) | Source::Member(..));
+        self.holes().all(|hole| hole.calls.is_empty() && !named(&hole.source))
+    }
+
     /// Its hole, if it is one hole.
     pub(crate) fn hole(&self) -> Option<&Expression> {
         match &*self.pieces {
