@@ -14,6 +14,7 @@ pub mod scheme;
 pub mod replay;
 pub mod quota;
 pub mod telemetry;
+pub mod recipe;
 pub mod crypto;
 pub mod peer;
 pub mod target;
