@@ -9,6 +9,7 @@ fn pairs_are_chosen() {
         ("{params.form | pick('sign', 'a', 'none')}", "sign=s/s|a=1|a=3"),
         ("{params.headers | prefix('x-o')}", "x-one=1"),
         ("{params.form | drop_empty | keep('b', 'c')}", "b=2"),
+        ("{'a,,b' | split(',') | drop_empty}", "a|b"),
         ("{' a = ; b=1' | pairs(';', '=') | drop_empty}", "b=1"),
         ("{'a=%20&b=1' | form | drop_blank}", "b=1"),
         ("{params.form | first_of_name}", "b=2|a=1|c=|B=x y|sign=s/s"),
@@ -121,6 +122,7 @@ fn json_forms_and_xml_are_read_and_written() {
         ("{doc | canon}", r#"{"a":true,"n":null,"z":{"y":[1.50,"q"]}}"#),
         ("{params.query | first_of_name | canon}", r#"{"q":"1","r":"2"}"#),
         ("{doc | leaves}", "1.50|\"q\"|true|null"),
+        ("{doc | flat('[', ']')}", "z[y][0]=1.50|z[y][1]=q|a=true|n="),
         ("{doc | flat(':')}", "z:y:0=1.50|z:y:1=q|a=true|n="),
     ]);
     check_faults(&[

@@ -26,6 +26,7 @@ fn text_is_changed() {
         ("{'é' | pad_right(3, '.')}", "é.."),
         ("{'MD5' | map('MD5', 'md5', 'HMAC-SHA256', 'hmac-sha256')}", "md5"),
         ("{'b' | map('a', '1', 'b', '2')}", "2"),
+        ("{'true,x' | split(',') | recode('true', '1', 'false', '')}", "1|x"),
         ("{form:none | default('x')}", "x"),
         ("{form:c | default('x')}", ""),
         ("{form:b | default('x')}", "2"),
