@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::language::Language;
@@ -41,10 +42,12 @@ pub(crate) fn all_of(language: &Language) {
     let [first, second] = [(); 2].map(|()| sealed(language, &file, language.name));
     assert_ne!(first, second, "{}: one iv for two bodies", language.name);
     let short = language.seals(&file, &SECRET[1..]);
+    let said = String::from_utf8_lossy(&short.stderr);
     assert!(!short.status.success() && short.stdout.is_empty(), "{}: 31 bytes", language.name);
+    assert!(said.contains("the secret must have 32 bytes"), "{}: {said}", language.name);
 }
 
-fn sealed(language: &Language, file: &std::path::Path, case: &str) -> Vec<u8> {
+fn sealed(language: &Language, file: &Path, case: &str) -> Vec<u8> {
     let output = language.seals(file, SECRET);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{case}: {said}");

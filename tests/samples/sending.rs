@@ -13,7 +13,7 @@ use crate::support::client::Client;
 use crate::support::process::{Process, Site};
 use crate::support::setup::Setup;
 use crate::support::signer::Signer;
-use crate::support::upstream::{Recorded, Upstream};
+use crate::support::upstream::{Recorded, Step, Upstream, answer};
 
 /// Path and query with letters that are not ASCII, marks that some libraries escape, an escape, and
 /// a value that is empty.
@@ -126,7 +126,8 @@ fn arrives_as_it_is(
     assert_eq!(place.site.upstream.count(), before + 1, "{case}");
     let came = place.site.upstream.last();
     let method = if body.is_some() { "POST" } else { "GET" };
-    assert_eq!((came.method.as_str(), came.target), (method, format!("{prefix}{SENT}")), "{case}");
+    let target = format!("{prefix}{SENT}");
+    assert_eq!((came.method.as_str(), came.target.as_str()), (method, &*target), "{case}");
     assert!(came.body == body.unwrap_or_default(), "{case}: another body");
     let expected: &[&str] = if body.is_some() { &["application/json"] } else { &[] };
     assert_eq!(came.values("content-type"), expected, "{case}");
@@ -150,6 +151,9 @@ fn is_refused_when_changed(language: &Language, place: &Place, scheme: &str, pre
     let key = Key::new(scheme, "changed");
     let file = place.file("changed", b"{\"order_id\":\"A-1\",\"amount\":500}");
     let listener = Upstream::start_tls(&authority().api);
+    // It ends each connection, for PHP reads to the end.
+    let good = answer("200 OK", &[("Connection", "close")], b"{\"ok\":true}");
+    listener.answer_with(move |_| vec![Step::Send(good.clone()), Step::Close]);
     let url = url(listener.address.port(), prefix);
     let case = format!("{} {scheme} changed", language.name);
     is_good(&language.sends(&url, &key.id, Some(&file), scheme, &key.secret), &case);
@@ -188,8 +192,8 @@ fn tells_of_a_refusal(language: &Language, place: &Place, scheme: &str, prefix: 
     let (out, err) = said(&output);
     let case = format!("{} {scheme}: {out} {err}", language.name);
     assert!(!output.status.success(), "{case}");
-    let answer: Value = serde_json::from_str(&out).unwrap_or_else(|fault| panic!("{fault} {case}"));
-    assert_eq!(answer["code"], "invalid_signature", "{case}");
+    let said: Value = serde_json::from_str(&out).unwrap_or_else(|fault| panic!("{fault} {case}"));
+    assert_eq!(said["code"], "invalid_signature", "{case}");
     assert!(err.lines().any(|line| line == "401"), "{case}");
     assert!(!out.contains(&key.secret) && !err.contains(&key.secret), "{case}");
     assert_eq!(place.site.upstream.bytes(), before, "{case}");

@@ -45,9 +45,15 @@ public static class Seal
         return Convert.ToBase64String(Encoding.UTF8.GetBytes(box));
     }
 
-    public static void Main(string[] args)
+    public static int Main(string[] args)
     {
-        var secret = Encoding.UTF8.GetBytes(Environment.GetEnvironmentVariable("COUNTERSIGN_SECRET"));
-        Console.Write(SealBody(secret, File.ReadAllBytes(args[0])));
+        var secret = Environment.GetEnvironmentVariable("COUNTERSIGN_SECRET");
+        if (args.Length != 1 || secret == null)
+        {
+            Console.Error.WriteLine("usage: COUNTERSIGN_SECRET=... dotnet run BODY_FILE");
+            return 2;
+        }
+        Console.Write(SealBody(Encoding.UTF8.GetBytes(secret), File.ReadAllBytes(args[0])));
+        return 0;
     }
 }

@@ -49,7 +49,11 @@ public class Seal {
     }
 
     public static void main(String[] args) throws Exception {
-        byte[] secret = utf8(System.getenv("COUNTERSIGN_SECRET"));
-        System.out.print(seal(secret, Files.readAllBytes(Path.of(args[0]))));
+        String secret = System.getenv("COUNTERSIGN_SECRET");
+        if (args.length != 1 || secret == null) {
+            System.err.println("usage: COUNTERSIGN_SECRET=... java Seal.java BODY_FILE");
+            System.exit(2);
+        }
+        System.out.print(seal(utf8(secret), Files.readAllBytes(Path.of(args[0]))));
     }
 }

@@ -83,7 +83,7 @@ public class Send {
         // The secret is used as it is: no decoding from hexadecimal or Base64, no line break at its
         // end.
         String secret = System.getenv("COUNTERSIGN_SECRET");
-        if (args.length != 4 || secret == null) {
+        if (args.length != 4 || secret == null || secret.isEmpty()) {
             System.err.println(
                     "usage: COUNTERSIGN_SECRET=... java Send.java URL KEY_ID BODY_FILE SCHEME");
             System.exit(2);

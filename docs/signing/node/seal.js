@@ -9,6 +9,7 @@ const { createCipheriv, createHmac, randomBytes } = require('node:crypto');
 const { readFileSync } = require('node:fs');
 
 function seal(secret, body) {
+  if (Buffer.byteLength(secret) !== 32) throw new Error('the secret must have 32 bytes');
   const iv = randomBytes(16); // new for every body
   // The secret's 32 characters are the key, as they are: neither hexadecimal nor base64.
   const cipher = createCipheriv('aes-256-cbc', secret, iv);
@@ -22,4 +23,10 @@ function seal(secret, body) {
   return Buffer.from(JSON.stringify(box)).toString('base64');
 }
 
-process.stdout.write(seal(process.env.COUNTERSIGN_SECRET, readFileSync(process.argv[2])));
+const [bodyFile] = process.argv.slice(2);
+const secret = process.env.COUNTERSIGN_SECRET;
+if (!bodyFile || !secret) {
+  console.error('usage: COUNTERSIGN_SECRET=... node seal.js BODY_FILE');
+  process.exit(2);
+}
+process.stdout.write(seal(secret, readFileSync(bodyFile)));

@@ -9,9 +9,8 @@ declare(strict_types=1);
 function seal(string $secret, string $body): string
 {
     // The secret's 32 characters are the key, as they are: neither hexadecimal nor base64.
-    if (strlen($secret) !== 32) { // PHP would cut it or fill it up, and say nothing
-        throw new InvalidArgumentException('the secret must have 32 bytes');
-    }
+    // PHP would cut another length or fill it up, and say nothing.
+    strlen($secret) === 32 || fail('the secret must have 32 bytes');
     $random = random_bytes(16); // new for every body
     // A PHP string, s:BYTES:"TEXT";. The length is in bytes. The 0 asks for base64.
     $value = openssl_encrypt(serialize($body), 'aes-256-cbc', $secret, 0, $random);
@@ -21,8 +20,11 @@ function seal(string $secret, string $body): string
     return base64_encode(json_encode(['iv' => $iv, 'value' => $value, 'mac' => $mac]));
 }
 
-if ($argc !== 2) {
-    fwrite(STDERR, "usage: COUNTERSIGN_SECRET=... php seal.php BODY_FILE\n");
+function fail(string $why): never
+{
+    fwrite(STDERR, "$why\n");
     exit(2);
 }
+
+$argc === 2 || fail('usage: COUNTERSIGN_SECRET=... php seal.php BODY_FILE');
 echo seal((string) getenv('COUNTERSIGN_SECRET'), file_get_contents($argv[1]));

@@ -50,9 +50,8 @@ function fail(string $why): never
 
 // The secret is used as it is: no decoding from hexadecimal or base64, no line break at its end.
 $secret = (string) getenv('COUNTERSIGN_SECRET');
-if ($argc !== 5 || $secret === '') {
-    fail('usage: COUNTERSIGN_SECRET=... php send.php URL KEY_ID BODY_FILE SCHEME');
-}
+$argc === 5 && $secret !== ''
+    || fail('usage: COUNTERSIGN_SECRET=... php send.php URL KEY_ID BODY_FILE SCHEME');
 [, $url, $keyId, $bodyFile, $scheme] = $argv;
 
 if ($bodyFile === '-') {
