@@ -155,7 +155,7 @@ impl Language {
         command.args(&words[1..]).env("GOCACHE", self.folder.path().join("cache"));
         let output = self.run(&mut command);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{words:?}: {said}");
+        assert!(output.status.success(), "{words:?}, of {}: {said}", self.package);
         String::from_utf8(output.stdout).unwrap()
     }
 

@@ -1,6 +1,6 @@
-//! The programs for merchants in `docs/signing/`: each is compiled once and run as a merchant would,
-//! over real TLS against the real program. A language that is missing is an error that says how to
-//! install it, never a skip.
+//! The programs for merchants in `docs/signing/`: each is compiled once and run as a merchant
+//! would, over real TLS against the real program. A language that is missing is an error that says
+//! how to install it, never a skip.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

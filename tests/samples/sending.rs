@@ -146,18 +146,13 @@ fn said(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
-/// What the program sent to a service that only writes it down is changed, then given to the gate.
+/// What the program sent is changed, then given to the gate.
 fn is_refused_when_changed(language: &Language, place: &Place, scheme: &str, prefix: &str) {
     let key = Key::new(scheme, "changed");
     let file = place.file("changed", b"{\"order_id\":\"A-1\",\"amount\":500}");
-    let listener = Upstream::start_tls(&authority().api);
-    // It ends each connection, for PHP reads to the end.
-    let good = answer("200 OK", &[("Connection", "close")], b"{\"ok\":true}");
-    listener.answer_with(move |_| vec![Step::Send(good.clone()), Step::Close]);
-    let url = url(listener.address.port(), prefix);
     let case = format!("{} {scheme} changed", language.name);
-    is_good(&language.sends(&url, &key.id, Some(&file), scheme, &key.secret), &case);
-    let sent = listener.last();
+    let send = |port| language.sends(&url(port, prefix), &key.id, Some(&file), scheme, &key.secret);
+    let sent = written_down(send, &case);
     let before = place.site.upstream.bytes();
     let mut other_body = sent.clone();
     let digit = other_body.body.iter_mut().find(|byte| **byte == b'5').expect("an amount");
@@ -172,6 +167,16 @@ fn is_refused_when_changed(language: &Language, place: &Place, scheme: &str, pre
     assert_eq!(place.site.upstream.bytes(), before, "{case}: nothing forwarded");
     assert_eq!(given_to(&place.gate, &sent), "", "{case}: as it was");
     assert_eq!(given_to(&place.gate, &sent), "replayed", "{case}: once more");
+}
+
+/// What a program sends to a service on this port that only writes it down.
+fn written_down(send: impl FnOnce(u16) -> Output, case: &str) -> Recorded {
+    let listener = Upstream::start_tls(&authority().api);
+    // It ends each connection, for PHP reads to the end.
+    let good = answer("200 OK", &[("Connection", "close")], b"{\"ok\":true}");
+    listener.answer_with(move |_| vec![Step::Send(good.clone()), Step::Close]);
+    is_good(&send(listener.address.port()), case);
+    listener.last()
 }
 
 /// The code of the gate's refusal; empty when it let the request through.
@@ -211,13 +216,16 @@ fn tells_of_a_missing_secret(language: &Language, place: &Place) {
     assert!(err.contains("no such scheme: md5"), "{} md5: {err}", language.name);
 }
 
-/// A host in capitals, a query without a value, and a fragment, which no client sends.
+/// A host in capitals, a query without a value, and a fragment, which must not be sent.
 fn knows_where_a_url_ends(language: &Language, place: &Place) {
     let key = Key::new("countersign-v1", "plain");
     let file = place.file("plain", b"{}");
-    let port = place.gate.address.port();
-    let url = format!("https://LOCALHOST:{port}/v2/orders?draft#part");
-    let output = language.sends(&url, &key.id, Some(&file), "countersign-v1", &key.secret);
-    is_good(&output, &format!("{} fragment", language.name));
-    assert_eq!(place.site.upstream.last().target, "/v2/orders?draft");
+    let case = format!("{} fragment", language.name);
+    let send = |port| {
+        let url = format!("https://LOCALHOST:{port}/v2/orders?draft#part");
+        language.sends(&url, &key.id, Some(&file), "countersign-v1", &key.secret)
+    };
+    let sent = written_down(send, &case);
+    assert_eq!(sent.target, "/v2/orders?draft", "{case}");
+    assert_eq!(given_to(&place.gate, &sent), "", "{case}");
 }

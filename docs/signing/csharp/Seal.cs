@@ -32,7 +32,8 @@ public static class Seal
             using (var encryptor = aes.CreateEncryptor())
             {
                 var bytes = plain.ToArray();
-                value = Convert.ToBase64String(encryptor.TransformFinalBlock(bytes, 0, bytes.Length));
+                bytes = encryptor.TransformFinalBlock(bytes, 0, bytes.Length);
+                value = Convert.ToBase64String(bytes);
             }
         }
         using (var hmac = new HMACSHA256(secret))

@@ -23,7 +23,9 @@ import (
 )
 
 // sign gives the headers that make a request signed.
-func sign(scheme, secret, keyID, method, host, target, contentType string, body []byte) map[string]string {
+func sign(
+	scheme, secret, keyID, method, host, target, contentType string, body []byte,
+) map[string]string {
 	// Seconds: ten digits. UnixMilli() is refused.
 	timestamp := strconv.FormatInt(time.Now().Unix(), 10)
 	headers := map[string]string{"X-API-KEY": keyID, "X-TIMESTAMP": timestamp}
@@ -104,7 +106,8 @@ func main() {
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
-	answer, err := http.DefaultTransport.RoundTrip(request) // follows no redirect: it is signed for here
+	// Not http.Client, which follows redirects: the request is signed for this address.
+	answer, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -99,7 +99,8 @@ public class Send {
         String[] address = hostAndTarget(args[0]);
         String host = address[0];
         String target = address[1];
-        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create("https://" + host + target));
+        HttpRequest.Builder request =
+                HttpRequest.newBuilder(URI.create("https://" + host + target));
         sign(args[3], utf8(secret), keyId, method, host, target, contentType, body)
                 .forEach(request::header);
         if (get) {

@@ -24,8 +24,7 @@ function sign(
     } else {
         fail("no such scheme: $scheme");
     }
-    // Hexadecimal, 64 digits. With a fourth argument `true` it would be raw bytes, for base64, which
-    // is refused.
+    // Hexadecimal, 64 digits. A fourth argument `true` would give raw bytes; base64 is refused.
     $headers[] = 'X-SIGNATURE: ' . hash_hmac('sha256', $message, $secret);
     return $headers;
 }
