@@ -115,3 +115,27 @@ fn a_counted_byte_of_a_body_takes_at_most_1_25_bytes() {
         wait_until("given back", || counted() == 0);
     }
 }
+
+/// Bodies of which a few bytes came, one by one.
+#[test]
+fn a_few_bytes_of_a_body_do_not_hold_many_buffers() {
+    const CLIENTS: usize = 100;
+    let _alone = alone();
+    let gateway = Gateway::start();
+    let request = v1().sign(Request::post("/v2/orders", &[b'x'; 1000]), gateway.now());
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| gateway.client()).collect();
+    let before = allocated();
+    for client in &mut clients {
+        client.send(request.head());
+    }
+    for came in 1..=15 {
+        for client in &mut clients {
+            client.send([b'x']);
+        }
+        let counted = || gateway.metric("countersign_body_bytes", &[]) as usize;
+        wait_until("all received", || counted() >= CLIENTS * came);
+    }
+    let each = (allocated() - before) / CLIENTS;
+    println!("{each} bytes for a request of which 15 bytes of body came");
+    assert!(each <= 32 * 1024, "{each} bytes");
+}

@@ -21,6 +21,9 @@ use crate::telemetry::Stage;
 const AS_IT_CAME_BYTES: usize = 64 * KIB;
 /// The same for a body in more pieces than this.
 const AS_IT_CAME_PIECES: usize = 16;
+/// A piece smaller than this, in bytes, is copied as well, unless it is the first, which mostly has
+/// its buffer in common with the head.
+const SMALL_PIECE: usize = 4 * KIB;
 /// Room that is made at a time, in bytes: as much as came so far, within these.
 const ROOM_BYTES_MIN: usize = 4 * KIB;
 const ROOM_BYTES_MAX: usize = 64 * KIB;
@@ -123,7 +126,8 @@ impl Reading {
         let few = self.bytes <= AS_IT_CAME_BYTES && self.pieces.len() < AS_IT_CAME_PIECES;
         if few && self.made == 0 {
             self.hold(self.bytes)?;
-            self.pieces.push(piece);
+            let small = piece.len() < SMALL_PIECE && !self.pieces.is_empty();
+            self.pieces.push(if small { Bytes::copy_from_slice(&piece) } else { piece });
             return Ok(());
         }
         if self.made == 0 {
