@@ -24,9 +24,10 @@ const AS_IT_CAME_PIECES: usize = 16;
 /// A piece smaller than this, in bytes, is copied as well, unless it is the first, which mostly has
 /// its buffer in common with the head.
 const SMALL_PIECE: usize = 4 * KIB;
-/// Room that is made at a time, in bytes: as much as came so far, within these.
+/// Room that is made at a time, in bytes: as much as came so far, within these, and in powers of two,
+/// which the allocator gives without a rest.
 const ROOM_BYTES_MIN: usize = 4 * KIB;
-const ROOM_BYTES_MAX: usize = 64 * KIB;
+const ROOM_BYTES_MAX: usize = 256 * KIB;
 
 /// A request with all of its body.
 #[must_use]
@@ -154,7 +155,9 @@ impl Reading {
 
     fn make_room(&mut self, needed: usize) -> Result<(), Rejection> {
         let missing = self.bytes_end.saturating_sub(self.made).max(needed);
-        let bytes = self.bytes.clamp(ROOM_BYTES_MIN, ROOM_BYTES_MAX).min(missing);
+        let wanted = self.bytes.next_power_of_two().clamp(ROOM_BYTES_MIN, ROOM_BYTES_MAX);
+        let most = if missing < ROOM_BYTES_MIN { missing } else { 1 << missing.ilog2() };
+        let bytes = wanted.min(most);
         self.made += bytes;
         self.hold(self.made)?;
         self.end_room();
