@@ -4,7 +4,9 @@
 
 pub mod asymmetric;
 
-use hmac::{Hmac, KeyInit, Mac as _};
+use hmac::block_api::HmacCore;
+use hmac::digest::block_api::CoreProxy as _;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -17,9 +19,10 @@ pub mod mac;
 /// A SHA-256 digest or HMAC-SHA-256 value.
 pub type Bytes32 = [u8; 32];
 
-/// A key that is ready to authenticate messages with HMAC-SHA-256 (RFC 2104, FIPS 180-4).
+/// A key that is ready to authenticate messages with HMAC-SHA-256 (RFC 2104, FIPS 180-4): the two
+/// states that it begins from, without the buffer that only a message needs.
 #[derive(Clone)]
-pub struct MacKey(Hmac<Sha256>);
+pub struct MacKey(HmacCore<Sha256>);
 
 /// An HMAC-SHA-256 in the making.
 #[derive(Clone)]
@@ -46,13 +49,13 @@ impl MacKey {
     fn from_bytes(bytes: &[u8]) -> Self {
         // HMAC takes keys of any length, so this never fails; the fallback would match nothing
         // either.
-        let mac = Hmac::<Sha256>::new_from_slice(bytes);
-        Self(mac.unwrap_or_else(|_| Hmac::new(&Default::default())))
+        let mac = HmacCore::new_from_slice(bytes);
+        Self(mac.unwrap_or_else(|_| HmacCore::new(&Default::default())))
     }
 
     /// Begins a message.
     pub fn begin(&self) -> MacInProgress {
-        MacInProgress(self.0.clone())
+        MacInProgress(Hmac::compose(self.0.clone(), Default::default()))
     }
 }
 

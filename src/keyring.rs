@@ -53,7 +53,7 @@ pub struct Merchant {
     pub id: Arc<str>,
     /// Its id as a header for the upstream.
     pub header: HeaderValue,
-    addresses: Vec<IpNet>,
+    addresses: Box<[IpNet]>,
     allowance: Allowance,
 }
 
@@ -76,8 +76,8 @@ pub struct Credential {
     /// Its parts of the replay memory.
     pub shares: Arc<[Share]>,
     allowance: Option<Allowance>,
-    addresses: Vec<IpNet>,
-    scopes: Vec<Scope>,
+    addresses: Box<[IpNet]>,
+    scopes: Box<[Scope]>,
     expires: Option<Timestamp>,
     suspended: bool,
     versions: SmallVec<[Version; 1]>,
@@ -102,10 +102,12 @@ impl Keyring {
         let mut credentials = HashMap::new();
         let mut decoys: Vec<(Arc<Scheme>, _)> = Vec::new();
         for spec in merchants {
-            let allowance = quotas.merchant(&spec.id, spec.rate);
-            let header = visible(&spec.id);
-            let (id, addresses) = (Arc::from(spec.id.as_str()), spec.addresses);
-            let merchant = Arc::new(Merchant { id, header, addresses, allowance });
+            let merchant = Arc::new(Merchant {
+                header: visible(&spec.id),
+                addresses: spec.addresses.into(),
+                allowance: quotas.merchant(Arc::clone(&spec.id), spec.rate),
+                id: spec.id,
+            });
             for spec in spec.credentials {
                 if decoys.iter().all(|(scheme, _)| *scheme != spec.scheme) {
                     let decoy = || spec.scheme.decoy();
@@ -195,6 +197,7 @@ impl Credential {
         quotas: &Quotas,
     ) -> Self {
         let scheme = spec.scheme;
+        let share = memory.share(Arc::clone(&merchant.id));
         let versions = spec.versions.into_iter().map(|version| Version {
             key: version.key,
             state: version.state,
@@ -203,7 +206,7 @@ impl Credential {
         Self {
             header: visible(spec.key_id.as_str()),
             owner: Arc::new(Owner {
-                key_id: spec.key_id.as_str().into(),
+                key_id: spec.key_id.shared(),
                 merchant: Arc::clone(&merchant.id),
                 environment: spec.environment.as_str(),
             }),
@@ -211,12 +214,12 @@ impl Credential {
             environment: spec.environment,
             repeatable_reads: spec.repeatable_reads,
             shares: match spec.environment {
-                Environment::Test => [memory.share(&merchant.id), memory.test_share()].into(),
-                Environment::Live => [memory.share(&merchant.id)].into(),
+                Environment::Test => [share, memory.test_share()].into(),
+                Environment::Live => [share].into(),
             },
-            allowance: spec.rate.map(|rate| quotas.credential(spec.key_id.as_str(), rate)),
-            addresses: spec.addresses,
-            scopes: spec.scopes,
+            allowance: spec.rate.map(|rate| quotas.credential(spec.key_id.shared(), rate)),
+            addresses: spec.addresses.into(),
+            scopes: spec.scopes.into(),
             expires: spec.expires,
             suspended: spec.suspended,
             versions: versions.collect(),

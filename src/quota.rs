@@ -86,13 +86,13 @@ impl Quotas {
     }
 
     /// The allowance of a credential: the one in use when it has this rate, else a full one.
-    pub fn credential(&self, key_id: &str, rate: Rate) -> Allowance {
-        self.credentials.find_or_new(key_id, rate)
+    pub fn credential(&self, key_id: impl Into<Arc<str>>, rate: Rate) -> Allowance {
+        self.credentials.find_or_new(key_id.into(), rate)
     }
 
     /// The allowance of a merchant: the one in use when it has this rate, else a full one.
-    pub fn merchant(&self, merchant_id: &str, rate: Rate) -> Allowance {
-        self.merchants.find_or_new(merchant_id, rate)
+    pub fn merchant(&self, merchant_id: impl Into<Arc<str>>, rate: Rate) -> Allowance {
+        self.merchants.find_or_new(merchant_id.into(), rate)
     }
 }
 
@@ -109,15 +109,15 @@ struct Names(Mutex<Listed>);
 
 #[derive(Default)]
 struct Listed {
-    by_name: HashMap<Box<str>, Weak<Inner>>,
+    by_name: HashMap<Arc<str>, Weak<Inner>>,
     /// Names after which those without an allowance are looked for.
     tidy_at: usize,
 }
 
 impl Names {
-    fn find_or_new(&self, name: &str, rate: Rate) -> Allowance {
+    fn find_or_new(&self, name: Arc<str>, rate: Rate) -> Allowance {
         let mut listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = listed.by_name.get(name).and_then(Weak::upgrade).map(Allowance);
+        let found = listed.by_name.get(&name).and_then(Weak::upgrade).map(Allowance);
         if let Some(allowance) = found.filter(|found| found.rate() == rate) {
             return allowance;
         }
@@ -126,7 +126,7 @@ impl Names {
             listed.tidy_at = listed.by_name.len().saturating_mul(2).max(64);
         }
         let allowance = Allowance::new(rate);
-        listed.by_name.insert(name.into(), Arc::downgrade(&allowance.0));
+        listed.by_name.insert(name, Arc::downgrade(&allowance.0));
         allowance
     }
 }
@@ -206,7 +206,7 @@ mod tests {
     fn names_that_nobody_uses_do_not_pile_up() {
         let quotas = Quotas::new();
         for n in 0..100_000 {
-            quotas.credential(&n.to_string(), rate(1, 1));
+            quotas.credential(n.to_string(), rate(1, 1));
         }
         assert!(quotas.credentials.0.lock().unwrap().by_name.len() <= 64);
     }

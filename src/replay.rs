@@ -15,6 +15,7 @@ mod share;
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -120,8 +121,8 @@ impl Memory {
 
     /// The share of a merchant: at most a quarter of the memory. The same name gives the same
     /// share, whatever is reloaded in between.
-    pub fn share(&self, merchant_id: &str) -> Share {
-        self.shares.of_merchant(merchant_id)
+    pub fn share(&self, merchant_id: impl Into<Arc<str>>) -> Share {
+        self.shares.of_merchant(merchant_id.into())
     }
 
     /// The share of all test credentials together: at most an eighth of the memory.

@@ -156,7 +156,7 @@ fn merchant(id: &str, scheme: &Arc<Scheme>, rate: u32, networks: &[&str]) -> Mer
     let rate = NonZeroU32::new(rate).expect("not zero");
     let secret = Secret::new([SECRET, id.as_bytes()].concat()).expect("a secret");
     MerchantSpec {
-        id: id.to_owned(),
+        id: id.into(),
         rate: Rate { per_second: rate, burst: rate },
         addresses: networks.iter().map(|net| net.parse().expect("a network")).collect(),
         credentials: vec![CredentialSpec {

@@ -57,7 +57,7 @@ pub(super) fn merchants(table: &mut Table<'_>, register: &mut Register<'_>) -> V
         let addresses = table.list("addresses", value::network);
         let credentials = table
             .named("credentials", |key_id, table| credential(key_id, table, &addresses, register));
-        let spec = MerchantSpec { id: id?.to_owned(), rate: rate??, addresses, credentials };
+        let spec = MerchantSpec { id: id?.into(), rate: rate??, addresses, credentials };
         Some(PlacedMerchant { spec, rate_span: table.span_of("rate") })
     })
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use http::Method;
 use ipnet::IpNet;
@@ -11,7 +12,6 @@ use crate::keyring::lifecycle::State;
 use crate::limit::Rate;
 use crate::scheme::{Scheme, VerifyingKey};
 use crate::target::{PathFault, PathPattern};
-use std::sync::Arc;
 
 /// The public name of a credential: 1 to 128 visible ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +26,11 @@ impl KeyId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id, not copied.
+    pub(super) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 }
 
@@ -114,7 +119,7 @@ impl FromStr for Scope {
 #[derive(Debug)]
 pub struct MerchantSpec {
     /// Its id: 1 to 64 of `A-Z a-z 0-9 . _ -`.
-    pub id: String,
+    pub id: Arc<str>,
     /// What all its credentials may do together.
     pub rate: Rate,
     /// Networks that its credentials may call from; empty: any.

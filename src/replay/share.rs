@@ -111,7 +111,7 @@ impl fmt::Debug for Share {
 
 /// Every share there is.
 pub(super) struct Shares {
-    merchants: Mutex<HashMap<Box<str>, Share>>,
+    merchants: Mutex<HashMap<Arc<str>, Share>>,
     merchant_limit: usize,
     tests: Share,
 }
@@ -125,14 +125,8 @@ impl Shares {
         }
     }
 
-    pub(super) fn of_merchant(&self, id: &str) -> Share {
-        let mut merchants = self.merchants();
-        if let Some(share) = merchants.get(id) {
-            return share.clone();
-        }
-        let share = Share::new(self.merchant_limit);
-        merchants.insert(id.into(), share.clone());
-        share
+    pub(super) fn of_merchant(&self, id: Arc<str>) -> Share {
+        self.merchants().entry(id).or_insert_with(|| Share::new(self.merchant_limit)).clone()
     }
 
     pub(super) fn of_tests(&self) -> Share {
@@ -149,7 +143,7 @@ impl Shares {
     }
 
     /// What is held by whom: a name (none for tests) and its entries by bucket.
-    pub(super) fn to_save(&self) -> Vec<(Option<Box<str>>, ByBucket)> {
+    pub(super) fn to_save(&self) -> Vec<(Option<Arc<str>>, ByBucket)> {
         let mut all = vec![(None, self.tests.held().by_bucket.clone())];
         for (name, share) in self.merchants().iter() {
             all.push((Some(name.clone()), share.held().by_bucket.clone()));
@@ -160,11 +154,11 @@ impl Shares {
 
     /// Counts what was saved, over the limit too.
     pub(super) fn restore(&self, name: Option<&str>, bucket: u32, entries: u32) {
-        let share = name.map_or_else(|| self.of_tests(), |name| self.of_merchant(name));
+        let share = name.map_or_else(|| self.of_tests(), |name| self.of_merchant(name.into()));
         share.held().add(bucket, entries);
     }
 
-    fn merchants(&self) -> MutexGuard<'_, HashMap<Box<str>, Share>> {
+    fn merchants(&self) -> MutexGuard<'_, HashMap<Arc<str>, Share>> {
         self.merchants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -122,7 +122,7 @@ pub(super) struct Notes {
 #[derive(Debug)]
 pub struct Owner {
     /// Its key id.
-    pub key_id: Box<str>,
+    pub key_id: Arc<str>,
     /// Its merchant's id.
     pub merchant: Arc<str>,
     /// `test` or `live`.

@@ -14,6 +14,7 @@
 mod support;
 
 mod concurrency;
+mod defect;
 mod drain;
 mod framing;
 mod gone;

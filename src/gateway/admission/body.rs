@@ -4,7 +4,7 @@
 use std::ops::Deref;
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http_body::Body;
 use http_body_util::BodyExt as _;
@@ -13,14 +13,22 @@ use tokio::time::{Instant, timeout_at};
 use crate::gateway::admission::budget::Reservation;
 use crate::gateway::admission::freshness::Fresh;
 use crate::gateway::rejection::{Flaw, Rejection};
-use crate::limit::BodyDeadlines;
+use crate::limit::{BodyDeadlines, KIB};
 use crate::scheme::Claims;
 use crate::telemetry::Stage;
 
-/// From this many pieces on, small ones are joined: each piece holds on to the buffer it came in.
-const PIECES_APART: usize = 16;
-/// Smaller than this, in bytes, a piece is small.
-const SMALL_PIECE: usize = 1024;
+/// So many bytes stay in the buffers that they came in. Each piece holds on to the whole of its
+/// buffer, which may be many times as large, so a longer body is copied to room of its own.
+const AS_IT_CAME_BYTES: usize = 64 * KIB;
+/// The same for a body in more pieces than this.
+const AS_IT_CAME_PIECES: usize = 16;
+/// A piece smaller than this, in bytes, is copied as well, unless it is the first, which mostly has
+/// its buffer in common with the head.
+const SMALL_PIECE: usize = 4 * KIB;
+/// Room that is made at a time, in bytes: as much as came so far, within these, and in powers of two,
+/// which the allocator gives without a rest.
+const ROOM_BYTES_MIN: usize = 4 * KIB;
+const ROOM_BYTES_MAX: usize = 256 * KIB;
 
 /// A request with all of its body.
 #[must_use]
@@ -43,9 +51,9 @@ pub(super) async fn receive<B: Body<Data = Bytes> + Unpin>(
     deadlines: BodyDeadlines,
 ) -> Result<Received, Rejection> {
     let bytes_max = fresh.route().spec.body_bytes_max.get();
-    let promised = incoming.size_hint().lower();
-    if usize::try_from(promised).is_ok_and(|bytes| bytes <= bytes_max) {
-        let mut reading = Reading::new(fresh, reservation, bytes_max);
+    let promised = incoming.size_hint();
+    if usize::try_from(promised.lower()).is_ok_and(|bytes| bytes <= bytes_max) {
+        let mut reading = Reading::new(fresh, reservation, bytes_max, promised.upper());
         if !incoming.is_end_stream() {
             reading.run(incoming, deadlines).await?;
         }
@@ -60,15 +68,35 @@ struct Reading {
     fresh: Fresh,
     reservation: Reservation,
     bytes_max: usize,
+    /// No more than this will come.
+    bytes_end: usize,
     bytes: usize,
     pieces: Vec<Bytes>,
-    joined: BytesMut,
+    /// Room made for copies, in bytes; none while all stays in the buffers that it came in.
+    made: usize,
+    /// The last of it, not full yet.
+    room: Vec<u8>,
 }
 
 impl Reading {
-    fn new(fresh: Fresh, reservation: Reservation, bytes_max: usize) -> Self {
-        let (pieces, joined) = (Vec::new(), BytesMut::new());
-        Self { fresh, reservation, bytes_max, bytes: 0, pieces, joined }
+    fn new(
+        fresh: Fresh,
+        reservation: Reservation,
+        bytes_max: usize,
+        promised: Option<u64>,
+    ) -> Self {
+        let promised = promised.and_then(|bytes| usize::try_from(bytes).ok());
+        let bytes_end = promised.map_or(bytes_max, |bytes| bytes.min(bytes_max));
+        Self {
+            fresh,
+            reservation,
+            bytes_max,
+            bytes_end,
+            bytes: 0,
+            pieces: Vec::new(),
+            made: 0,
+            room: Vec::new(),
+        }
     }
 
     async fn run<B: Body<Data = Bytes> + Unpin>(
@@ -97,26 +125,60 @@ impl Reading {
         if self.bytes > self.bytes_max {
             return Err(Rejection::BodyTooLarge(self.bytes_max));
         }
-        if !self.reservation.take(piece.len()) {
-            return Err(Rejection::Busy);
+        let few = self.bytes <= AS_IT_CAME_BYTES && self.pieces.len() < AS_IT_CAME_PIECES;
+        if few && self.made == 0 {
+            self.hold(self.bytes)?;
+            let small = piece.len() < SMALL_PIECE && !self.pieces.is_empty();
+            self.pieces.push(if small { Bytes::copy_from_slice(&piece) } else { piece });
+            return Ok(());
         }
-        if self.pieces.len() >= PIECES_APART && piece.len() < SMALL_PIECE {
-            self.joined.extend_from_slice(&piece);
-        } else {
-            self.end_joined();
-            self.pieces.push(piece);
+        if self.made == 0 {
+            for earlier in std::mem::take(&mut self.pieces) {
+                self.copy(&earlier)?;
+            }
+        }
+        self.copy(&piece)
+    }
+
+    fn copy(&mut self, mut piece: &[u8]) -> Result<(), Rejection> {
+        while !piece.is_empty() {
+            let free = self.room.capacity() - self.room.len();
+            if free == 0 {
+                self.make_room(piece.len())?;
+                continue;
+            }
+            let (now, later) = piece.split_at(piece.len().min(free));
+            self.room.extend_from_slice(now);
+            piece = later;
         }
         Ok(())
     }
 
-    fn end_joined(&mut self) {
-        if !self.joined.is_empty() {
-            self.pieces.push(self.joined.split().freeze());
+    fn make_room(&mut self, needed: usize) -> Result<(), Rejection> {
+        let missing = self.bytes_end.saturating_sub(self.made).max(needed);
+        let wanted = self.bytes.next_power_of_two().clamp(ROOM_BYTES_MIN, ROOM_BYTES_MAX);
+        let most = if missing < ROOM_BYTES_MIN { missing } else { 1 << missing.ilog2() };
+        let bytes = wanted.min(most);
+        self.made += bytes;
+        self.hold(self.made)?;
+        self.end_room();
+        self.room = Vec::with_capacity(bytes);
+        Ok(())
+    }
+
+    fn end_room(&mut self) {
+        if !self.room.is_empty() {
+            self.pieces.push(std::mem::take(&mut self.room).into());
         }
     }
 
+    /// Counts so many bytes in all.
+    fn hold(&mut self, bytes: usize) -> Result<(), Rejection> {
+        if self.reservation.hold(bytes) { Ok(()) } else { Err(Rejection::Busy) }
+    }
+
     fn finish(mut self) -> Received {
-        self.end_joined();
+        self.end_room();
         let Self { fresh, reservation, bytes, pieces, .. } = self;
         Received { fresh, body: pieces, bytes, reservation }
     }

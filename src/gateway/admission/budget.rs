@@ -2,7 +2,8 @@
 //! left for its upstream.
 //!
 //! Half is kept for addresses that verified a request of late; strangers share the rest, and each
-//! of them gets at most 1/64 of it. What is counted is bytes received, never bytes promised.
+//! of them gets at most 1/64 of it. What is counted is bytes received, or the room made for them where
+//! they are copied, never bytes promised.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -107,12 +108,13 @@ fn add_below(counter: &AtomicUsize, bytes: usize, bytes_max: usize) -> bool {
 }
 
 impl Reservation {
-    /// Takes more bytes and says whether they are granted.
+    /// Holds so many bytes in all, not fewer than before, and says whether that is granted.
     #[must_use]
-    pub fn take(&mut self, bytes: usize) -> bool {
-        let granted = self.budget.take(self.stranger, bytes);
+    pub fn hold(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let granted = more == 0 || self.budget.take(self.stranger, more);
         if granted {
-            self.bytes += bytes;
+            self.bytes += more;
         }
         granted
     }
@@ -136,12 +138,12 @@ mod tests {
     fn a_stranger_gets_a_small_part_and_gives_it_back() {
         let budget = Budget::new(128 * 1024);
         let mut first = budget.open(IP, false);
-        assert!(first.take(1024));
-        assert!(!first.take(1), "1/64 of half of 128 KiB is 1 KiB");
-        assert!(!budget.open(IP, false).take(1), "the same address under another request");
+        assert!(first.hold(1024));
+        assert!(!first.hold(1025), "1/64 of half of 128 KiB is 1 KiB");
+        assert!(!budget.open(IP, false).hold(1), "the same address under another request");
         drop(first);
         assert_eq!((budget.held(), budget.strangers.len()), (0, 0));
-        assert!(budget.open(IP, false).take(1024));
+        assert!(budget.open(IP, false).hold(1024));
     }
 
     #[test]
@@ -149,10 +151,10 @@ mod tests {
         let budget = Budget::new(128 * 1024);
         let address = |n: u8| IpAddr::from([198, 51, 100, n]);
         let mut strangers: Vec<_> = (0..80).map(|n| budget.open(address(n), false)).collect();
-        let granted = strangers.iter_mut().filter_map(|one| one.take(1024).then_some(())).count();
+        let granted = strangers.iter_mut().filter_map(|one| one.hold(1024).then_some(())).count();
         assert_eq!(granted, 64);
-        assert!(budget.open(IP, true).take(64 * 1024));
+        assert!(budget.open(IP, true).hold(64 * 1024));
         let mut known = budget.open(IP, true);
-        assert!(known.take(64 * 1024) && !known.take(1));
+        assert!(known.hold(64 * 1024) && !known.hold(64 * 1024 + 1));
     }
 }

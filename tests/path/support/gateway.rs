@@ -1,6 +1,6 @@
 //! A gate that a test starts, asks, reloads and stops.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,15 +47,30 @@ impl Gateway {
 
     /// Before a service that is there already, by a scheme of its URL.
     pub(crate) fn before(setup: Setup, upstream: Upstream, scheme: &str) -> Self {
-        Self::make(setup, upstream, scheme, Past::None)
+        Self::make(setup, upstream, scheme, Past::None, |_| {})
+    }
+
+    /// With configuration that is changed after it was loaded.
+    pub(crate) fn altered(
+        setup: Setup,
+        upstream: Upstream,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::make(setup, upstream, "http", Past::None, change)
     }
 
     /// With a state folder, so that it can be started again.
     pub(crate) fn with_state(setup: Setup) -> Self {
-        Self::make(setup, Upstream::start(), "http", Past::FromState)
+        Self::make(setup, Upstream::start(), "http", Past::FromState, |_| {})
     }
 
-    fn make(setup: Setup, upstream: Upstream, scheme: &str, past: Past) -> Self {
+    fn make(
+        setup: Setup,
+        upstream: Upstream,
+        scheme: &str,
+        past: Past,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let (clock, hand) = Clock::by_hand(Timestamp::from_secs(START));
         let log = Arc::default();
@@ -66,7 +81,9 @@ impl Gateway {
             let state = folder.path().join("state");
             StateFolder::init(&state).unwrap_or_else(|fault| panic!("{fault}"));
         }
-        let gate = open(&file, &clock, &log, past);
+        let mut config = load(&file);
+        change(&mut config);
+        let gate = open(config, &file, &clock, &log, past);
         let (address, operations) = (gate.address(), gate.operations_address());
         Self {
             gate: Mutex::new(Some(gate)),
@@ -255,7 +272,8 @@ impl Gateway {
 
     /// Starts again on what the state folder holds.
     pub(crate) fn start_again(&mut self) {
-        let gate = open(&self.file(), &self.clock, &self.log, Past::FromState);
+        let file = self.file();
+        let gate = open(load(&file), &file, &self.clock, &self.log, Past::FromState);
         self.address = gate.address();
         self.operations = gate.operations_address();
         self.gate = Mutex::new(Some(gate));
@@ -307,8 +325,11 @@ impl Drop for Gateway {
     }
 }
 
-fn open(file: &std::path::Path, clock: &Clock, log: &Arc<Mutex<Vec<u8>>>, past: Past) -> Gate {
-    let (config, _) = Config::load(file).unwrap_or_else(|faults| panic!("{faults}"));
+fn load(file: &Path) -> Config {
+    Config::load(file).unwrap_or_else(|faults| panic!("{faults}")).0
+}
+
+fn open(config: Config, file: &Path, clock: &Clock, log: &Arc<Mutex<Vec<u8>>>, past: Past) -> Gate {
     let options =
         Options { source: Some(file.to_path_buf()), log: LogSink::Memory(Arc::clone(log)), past };
     Gate::start(config, clock.clone(), options).unwrap_or_else(|fault| panic!("{fault}"))
