@@ -19,6 +19,11 @@ const STEP_STANDS_MS: i64 = 60_000;
 pub struct Timestamp(u64);
 
 impl Timestamp {
+    /// How far two times are apart, whichever is the later.
+    pub const fn apart(self, other: Self) -> Duration {
+        Duration::from_secs(self.0.abs_diff(other.0))
+    }
+
     /// A time from Unix seconds.
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs)

@@ -8,6 +8,7 @@ mod body;
 mod key;
 mod message;
 mod mistake;
+mod practice;
 mod request;
 mod shape;
 
@@ -21,8 +22,8 @@ use crate::recipe::Subject;
 use crate::scheme::{Claims, Part, Piece, Scheme, VerifyingKey};
 
 pub use mistake::Mistake;
-pub use shape::Form;
-pub(crate) use shape::{signature as signature_shape, staleness, timestamp as timestamp_shape};
+pub use practice::{FINDINGS_MAX, Finding, Practice};
+pub(crate) use shape::{malformed, staleness};
 
 /// The longest body that is looked into, in bytes.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -51,7 +52,7 @@ pub struct Work(usize);
 impl Work {
     /// For a request that waits for its answer: about a millisecond.
     pub const ONE_REQUEST: Self = Self(1024 * 1024);
-    /// For somebody who asks on a command line.
+    /// Without a bound, for somebody who asks on a command line.
     pub const OFFLINE: Self = Self(usize::MAX);
 }
 
@@ -59,7 +60,7 @@ impl Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct UsedUp;
 
-type Finding = Result<Option<Mistake>, UsedUp>;
+type Attempt = Result<Option<Mistake>, UsedUp>;
 
 /// The mistake that explains the signature; none where none is known that does, or where the work
 /// was used up before it was found.
@@ -82,7 +83,7 @@ struct Examination<'a> {
 
 impl<'a> Examination<'a> {
     /// Every kind of mistake with every key, the likely kinds first.
-    fn run(&mut self) -> Finding {
+    fn run(&mut self) -> Attempt {
         let ways = [
             Self::other_versions,
             Self::bodies,
@@ -101,7 +102,7 @@ impl<'a> Examination<'a> {
         Ok(None)
     }
 
-    fn other_versions(&mut self, _: &VerifyingKey) -> Finding {
+    fn other_versions(&mut self, _: &VerifyingKey) -> Attempt {
         for key in self.case.others {
             if self.signs(&self.case.subject.clone(), key)? {
                 return Ok(Some(Mistake::OtherVersion));
@@ -110,7 +111,7 @@ impl<'a> Examination<'a> {
         Ok(None)
     }
 
-    fn bodies(&mut self, key: &VerifyingKey) -> Finding {
+    fn bodies(&mut self, key: &VerifyingKey) -> Attempt {
         for (mistake, variant) in body::VARIANTS {
             let Some(other) = variant(self.body).filter(|other| other != self.body) else {
                 continue;
@@ -124,7 +125,7 @@ impl<'a> Examination<'a> {
         Ok(None)
     }
 
-    fn secrets(&mut self, key: &VerifyingKey) -> Finding {
+    fn secrets(&mut self, key: &VerifyingKey) -> Attempt {
         let key_id = self.case.claims.key_id().unwrap_or_default();
         for (mistake, other) in key::variants(key.secret(), key_id) {
             let Ok(other) = self.case.scheme.key(&other, key.values().clone()) else { continue };
@@ -135,7 +136,7 @@ impl<'a> Examination<'a> {
         Ok(None)
     }
 
-    fn requests(&mut self, key: &VerifyingKey) -> Finding {
+    fn requests(&mut self, key: &VerifyingKey) -> Attempt {
         for (mistake, other) in request::variants(&self.case.subject) {
             if self.signs(&other.subject(&self.case.subject), key)? {
                 return Ok(Some(mistake));
@@ -144,7 +145,7 @@ impl<'a> Examination<'a> {
         Ok(None)
     }
 
-    fn messages(&mut self, key: &VerifyingKey) -> Finding {
+    fn messages(&mut self, key: &VerifyingKey) -> Attempt {
         // What holds the secret is not taken apart.
         let Some(parts) = self.parts(key) else { return Ok(None) };
         let parts: Vec<message::Part<'_>> = parts
@@ -165,7 +166,7 @@ impl<'a> Examination<'a> {
     }
 
     /// Other algorithms over the right message.
-    fn digests(&mut self, key: &VerifyingKey) -> Finding {
+    fn digests(&mut self, key: &VerifyingKey) -> Attempt {
         let Some(parts) = self.parts(key) else { return Ok(None) };
         let message = parts.into_iter().map(|(bytes, _)| bytes).collect::<Vec<_>>().concat();
         let secret = key.secret().expose();

@@ -171,7 +171,7 @@ pub struct VerifyingKeys<'keyring> {
     real: usize,
 }
 
-impl VerifyingKeys<'_> {
+impl<'keyring> VerifyingKeys<'keyring> {
     /// The keys, decoys among them.
     pub fn as_slice(&self) -> &[&VerifyingKey] {
         &self.keys
@@ -181,6 +181,11 @@ impl VerifyingKeys<'_> {
     /// service. What a caller is told must not depend on it, nor how long that takes.
     pub fn owner(&self) -> &Arc<Owner> {
         self.owner
+    }
+
+    /// The credential in service that the key id names, for those who explain failures.
+    pub fn credential(&self) -> Option<&'keyring Arc<Credential>> {
+        self.credential
     }
 
     /// Whose key it is; nobody's when it is a decoy.
@@ -249,6 +254,22 @@ impl Credential {
             Some(own) => quota::spend(own, &self.merchant.allowance),
             None => self.merchant.allowance.spend(),
         }
+    }
+
+    /// The keys that verify now.
+    pub fn live_keys(&self, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
+        let live = self.versions.iter().filter(move |one| one.state.verifies(now, one.until));
+        live.map(|one| &one.key)
+    }
+
+    /// The keys that do not verify yet or any more. Suspended and revoked ones are not among them:
+    /// nobody may learn that a key is one of those.
+    pub fn resting_keys(&self, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
+        let resting = self.versions.iter().filter(move |one| {
+            let may_tell = matches!(one.state, State::Pending | State::Active | State::Retiring);
+            may_tell && !one.state.verifies(now, one.until)
+        });
+        resting.map(|one| &one.key)
     }
 
     fn in_service(&self, now: Timestamp) -> bool {

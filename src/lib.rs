@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod serve;
 pub mod operations;
 pub mod client;
+pub mod doctor;
 pub mod keyring;
 pub mod scheme;
 pub mod replay;

@@ -1,4 +1,4 @@
-//! The operations listener: `/metrics`, `/healthz`, `/readyz`. It reads what others keep and
+//! The operations listener: `/metrics`, `/healthz`, `/readyz`, `/findings`. It reads what others keep and
 //! changes nothing.
 
 use std::rc::Rc;
@@ -13,6 +13,7 @@ use prometheus::Registry;
 use serde_json::json;
 
 use crate::clock::{Clock, ClockState};
+use crate::doctor::{Finding, Mistake, Practice};
 use crate::peer::Peer;
 use crate::replay::{Memory, NotReady};
 use crate::serve::{Drain, Handler};
@@ -22,6 +23,7 @@ use crate::telemetry::encode;
 pub struct Operations {
     registry: Registry,
     readiness: Readiness,
+    practice: Arc<Practice>,
     /// Brings the gauges up to date that nobody counts along.
     refresh: Box<dyn Fn()>,
 }
@@ -98,9 +100,15 @@ impl Readiness {
 }
 
 impl Operations {
-    /// Answers from a registry and a readiness; `refresh` runs before every scrape.
-    pub fn new(registry: Registry, readiness: Readiness, refresh: Box<dyn Fn()>) -> Self {
-        Self { registry, readiness, refresh }
+    /// Answers from a registry, a readiness and the doctor's notes; `refresh` runs before every
+    /// scrape.
+    pub fn new(
+        registry: Registry,
+        readiness: Readiness,
+        practice: Arc<Practice>,
+        refresh: Box<dyn Fn()>,
+    ) -> Self {
+        Self { registry, readiness, practice, refresh }
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
@@ -128,12 +136,32 @@ impl Operations {
                 let text = json!({ "ready": names.is_empty(), "obstacles": names }).to_string();
                 text_answer(status, JSON, text.into())
             }
+            "/findings" => {
+                let findings = self.practice.findings();
+                let findings: Vec<_> = findings.iter().map(finding).collect();
+                let text = json!({ "findings": findings }).to_string();
+                text_answer(StatusCode::OK, JSON, text.into())
+            }
             _ => {
-                let text = json!({ "paths": ["/metrics", "/healthz", "/readyz"] }).to_string();
+                let paths = ["/metrics", "/healthz", "/readyz", "/findings"];
+                let text = json!({ "paths": paths }).to_string();
                 text_answer(StatusCode::NOT_FOUND, JSON, text.into())
             }
         }
     }
+}
+
+/// What the doctor found about one refused request.
+fn finding(finding: &Finding) -> serde_json::Value {
+    json!({
+        "at": finding.at.secs(),
+        "request_id": finding.request_id.as_str(),
+        "key_id": &*finding.owner.key_id,
+        "merchant": &*finding.owner.merchant,
+        "environment": finding.owner.environment,
+        "mistake": finding.mistake.map(Mistake::code),
+        "hint": finding.mistake.map(Mistake::hint),
+    })
 }
 
 impl Handler for Operations {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use countersign::clock::{Clock, Timestamp};
+use countersign::doctor::Practice;
 use countersign::gateway::admission::Admission;
 use countersign::gateway::admission::budget::Budget;
 use countersign::gateway::admission::intake::{Intake, Visit};
@@ -84,6 +85,7 @@ impl Bench {
             memory,
             addresses,
             budget: Budget::new(256 << 20),
+            practice: Arc::new(Practice::new(&metrics.mistakes)),
             body: BodyDeadlines::default(),
         };
         let peer = Rc::new(Peer {

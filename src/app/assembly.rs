@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::clock::Clock;
 use crate::config::{Config, Listener};
 use crate::crypto::NoRandom;
+use crate::doctor::Practice;
 use crate::gateway::admission::Admission;
 use crate::gateway::admission::budget::Budget;
 use crate::gateway::admission::intake::Intake;
@@ -55,6 +56,7 @@ pub(super) struct Kept {
     pub(super) quotas: Quotas,
     pub(super) addresses: Arc<Addresses>,
     pub(super) budget: Arc<Budget>,
+    pub(super) practice: Arc<Practice>,
     upstreams: Mutex<Vec<Arc<Upstream>>>,
     started: Instant,
     longest_window_seconds: AtomicU64,
@@ -85,6 +87,7 @@ impl Parts {
             quotas: Quotas::default(),
             addresses: Arc::new(Addresses::new(Addresses::ENTRIES, config.listener.failures)?),
             budget: Budget::new(config.listener.unverified_bytes_max.get()),
+            practice: Arc::new(Practice::new(&metrics.mistakes)),
             upstreams: Mutex::new(Vec::new()),
             started: Instant::now(),
             longest_window_seconds: AtomicU64::new(0),
@@ -251,6 +254,7 @@ impl Kept {
             memory: Arc::clone(&self.memory),
             addresses: Arc::clone(&self.addresses),
             budget: Arc::clone(&self.budget),
+            practice: Arc::clone(&self.practice),
             body: config.listener.body,
         })
     }

@@ -48,7 +48,8 @@ async fn serve(socket: TcpListener, parts: &Arc<Parts>, drain: Drain) -> std::io
     let own = Arc::clone(parts);
     let refresh = Box::new(move || own.refresh_gauges());
     let registry = parts.metrics.registry.clone();
-    let handler = Operations::new(registry, parts.readiness.clone(), refresh);
+    let practice = Arc::clone(&parts.kept.practice);
+    let handler = Operations::new(registry, parts.readiness.clone(), practice, refresh);
     let limits = ConnectionLimits {
         total: NonZeroUsize::MIN.saturating_add(255),
         per_address: NonZeroUsize::MIN.saturating_add(63),

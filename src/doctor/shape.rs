@@ -3,10 +3,20 @@
 
 use std::time::Duration;
 
+use crate::scheme::{Form, Scheme};
+
 use super::mistake::Mistake;
 
-/// A signature that is not of its scheme's form, which has so many characters.
-pub(crate) fn signature(text: &[u8], expected: Form) -> Option<Mistake> {
+/// What was meant by a claim, named as its fault names it, that is not of its form.
+pub(crate) fn malformed(scheme: &Scheme, name: &str, text: &[u8]) -> Option<Mistake> {
+    match scheme.form(name)? {
+        Form::Seconds => timestamp(text),
+        form => signature(text, form),
+    }
+}
+
+/// A signature that is not of its form.
+fn signature(text: &[u8], expected: Form) -> Option<Mistake> {
     let stripped = text.trim_ascii();
     if stripped.len() != text.len() || text.starts_with(b"\"") || text.starts_with(b"'") {
         return Some(Mistake::Quoted);
@@ -35,24 +45,10 @@ pub(crate) fn signature(text: &[u8], expected: Form) -> Option<Mistake> {
         return Some(match (expected, text.len()) {
             (Form::Hex { .. }, 88) => Mistake::EncodedTwice,
             (Form::Hex { .. }, _) => Mistake::OtherEncoding,
-            (Form::Base64, _) => Mistake::SignatureLength,
+            (_, _) => Mistake::SignatureLength,
         });
     }
     None
-}
-
-/// How a scheme writes its signatures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// So many hexadecimal digits, in lower case or in any.
-    Hex {
-        /// How many.
-        digits: usize,
-        /// Whether lower case is demanded.
-        lower: bool,
-    },
-    /// Base64 of either alphabet.
-    Base64,
 }
 
 fn length(digits: usize) -> Mistake {
@@ -70,7 +66,7 @@ fn is_base64(text: &[u8]) -> bool {
 }
 
 /// A timestamp in seconds that does not look like one.
-pub(crate) fn timestamp(text: &[u8]) -> Option<Mistake> {
+fn timestamp(text: &[u8]) -> Option<Mistake> {
     let stripped = text.trim_ascii();
     if stripped.len() != text.len() || text.starts_with(b"\"") {
         return Some(Mistake::Quoted);

@@ -6,6 +6,7 @@
 mod body;
 pub mod budget;
 mod claims;
+mod consultation;
 mod freshness;
 pub mod intake;
 mod opening;
@@ -24,6 +25,7 @@ use http::request::Parts;
 use http_body::Body;
 
 use crate::clock::Clock;
+use crate::doctor::Practice;
 use crate::gateway::rejection::Rejection;
 use crate::gateway::route::Routes;
 use crate::keyring::Keyring;
@@ -54,6 +56,8 @@ pub struct Admission {
     pub addresses: Arc<Addresses>,
     /// Memory for bodies.
     pub budget: Arc<Budget>,
+    /// What the doctor may do, and has found.
+    pub practice: Arc<Practice>,
     /// How long a body may take.
     pub body: BodyDeadlines,
 }
@@ -100,7 +104,7 @@ impl Admission {
         let keyring = newer.as_ref().map_or(&self.keyring, |newer| &newer.keyring);
         let (scheme, now) = (&stated.route().spec.scheme, self.clock.now());
         let keys = keyring.verifying_keys(stated.key_id(), scheme, now);
-        let verified = signature::verify(stated, keys, &self.addresses).await?;
+        let verified = signature::verify(stated, keys, &self.addresses, &self.practice).await?;
         let permitted = permission::check(verified)?;
         let unseen = replay::claim(&self.memory, permitted).await?;
         let granted = quota::spend(unseen)?;

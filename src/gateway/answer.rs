@@ -183,11 +183,11 @@ fn forwarded(rejection: Rejection) -> Forwarded {
         | Rejection::Misdirected
         | Rejection::NoRoute
         | Rejection::MissingHeader(_)
-        | Rejection::MalformedHeader(_)
+        | Rejection::MalformedHeader(..)
         | Rejection::StaleTimestamp(_)
         | Rejection::BodyTooLarge(_)
         | Rejection::BodyTooSlow
-        | Rejection::InvalidSignature
+        | Rejection::InvalidSignature(_)
         | Rejection::AddressNotAllowed
         | Rejection::NotInScope
         | Rejection::RateLimited(_)
@@ -215,7 +215,7 @@ fn refusal(rejection: Rejection) -> (StatusCode, Code, &'static str) {
         Rejection::MissingHeader(_) => {
             (StatusCode::UNAUTHORIZED, Code::MissingHeader, "Header missing")
         }
-        Rejection::MalformedHeader(_) => {
+        Rejection::MalformedHeader(..) => {
             (StatusCode::UNAUTHORIZED, Code::MalformedHeader, "Header malformed")
         }
         Rejection::StaleTimestamp(_) => {
@@ -225,7 +225,7 @@ fn refusal(rejection: Rejection) -> (StatusCode, Code, &'static str) {
             (StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, "Body too large")
         }
         Rejection::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, Code::BodyTooSlow, "Body too slow"),
-        Rejection::InvalidSignature => {
+        Rejection::InvalidSignature(_) => {
             (StatusCode::UNAUTHORIZED, Code::InvalidSignature, "Invalid signature")
         }
         Rejection::AddressNotAllowed => {
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn what_may_have_been_forwarded_is_never_told_to_be_not() {
         let (now, window) = (Timestamp::from_secs(1_764_000_000), Window::default());
-        let stale = |reason| Rejection::StaleTimestamp(Stale { reason, now, window });
+        let stale = |reason| Rejection::StaleTimestamp(Stale { reason, now, window, mistake: None });
         assert_eq!(of(stale(StaleReason::TooOld)), Forwarded::No);
         assert_eq!(of(stale(StaleReason::TooFarAhead)), Forwarded::No);
         assert_eq!(of(stale(StaleReason::MayHaveBeenAccepted)), Forwarded::Maybe);

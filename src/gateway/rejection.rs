@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::doctor::Mistake;
 use crate::limit::Window;
 
 /// The gate works and says no.
@@ -22,16 +23,17 @@ pub enum Rejection {
     NoRoute,
     /// A claim is absent; the name of its header.
     MissingHeader(&'static str),
-    /// A claim is repeated or not of its form; the name of its header.
-    MalformedHeader(&'static str),
+    /// A claim is repeated or not of its form; the name of its header, and what was meant.
+    MalformedHeader(&'static str, Option<Mistake>),
     /// The timestamp is out of its window, or may have been accepted already.
     StaleTimestamp(Stale),
     /// The body is larger than its route takes, in bytes.
     BodyTooLarge(usize),
     /// The body did not come in time.
     BodyTooSlow,
-    /// Unknown key, key not in use or wrong signature: nobody learns which.
-    InvalidSignature,
+    /// Unknown key, key not in use or wrong signature: nobody learns which, but for the owner of a
+    /// test credential, who is told the mistake.
+    InvalidSignature(Option<Mistake>),
     /// The credential may not be used from this address.
     AddressNotAllowed,
     /// The credential may not call this.
@@ -78,6 +80,8 @@ pub struct Stale {
     pub now: Timestamp,
     /// The window of the route.
     pub window: Window,
+    /// What the timestamp tells of the clock that made it.
+    pub mistake: Option<Mistake>,
 }
 
 /// What is wrong with a timestamp.

@@ -93,6 +93,11 @@ impl Claims {
     pub fn nonce(&self) -> Option<&[u8]> {
         self.nonce.as_ref().map(|nonce| nonce.as_str().as_bytes())
     }
+
+    /// The signatures, decoded; mostly there is one.
+    pub fn signatures(&self) -> impl Iterator<Item = &[u8]> {
+        self.signatures.iter().map(|one| &*one.bytes)
+    }
 }
 
 impl Said {

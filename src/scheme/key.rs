@@ -30,6 +30,16 @@ impl fmt::Debug for VerifyingKey {
 }
 
 impl VerifyingKey {
+    /// The secret that it was made of.
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The credential's other values.
+    pub(crate) fn values(&self) -> &NamedSecrets {
+        &self.values
+    }
+
     /// A message as it is looked at with this key's secret.
     pub(super) fn subject<'a>(&'a self, subject: &Subject<'a>) -> Subject<'a> {
         Subject { secret: Some(self.secret.expose()), values: &self.values, ..*subject }

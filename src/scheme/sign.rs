@@ -1,5 +1,7 @@
 //! Signing a request, as a client does. The gate itself uses none of this on the path of a request.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -137,6 +139,20 @@ impl Scheme {
         let evaluation = Evaluation::new(subject, &plan.scope);
         let mut state = self.begin(plan, key, &evaluation)?;
         evaluation.feed(&plan.message, &mut |bytes| state.update(bytes))?;
+        Ok(state.finish().signature().map(<[u8]>::to_vec))
+    }
+
+    /// The signature under a key of a text that somebody made of a message, for the doctor.
+    pub(crate) fn signature_over(
+        &self,
+        subject: &Subject<'_>,
+        text: &[Cow<'_, [u8]>],
+        key: &VerifyingKey,
+    ) -> Result<Option<Vec<u8>>, Fault> {
+        let plan = self.plan(subject.method).ok_or_else(Fault::absent)?;
+        let evaluation = Evaluation::new(key.subject(subject), &plan.scope);
+        let mut state = self.begin(plan, key, &evaluation)?;
+        text.iter().for_each(|piece| state.update(piece));
         Ok(state.finish().signature().map(<[u8]>::to_vec))
     }
 

@@ -52,6 +52,19 @@ pub struct GateMetrics {
     pub not_ready: IntGaugeVec,
     /// Credentials in service.
     pub credentials: IntGauge,
+    /// Signatures that did not match, by the mistake behind them.
+    pub mistakes: Mistakes,
+}
+
+/// Signatures that did not match, by the mistake behind them.
+#[derive(Clone, Debug)]
+pub struct Mistakes(IntCounterVec);
+
+impl Mistakes {
+    /// The counter of one mistake, from a closed list.
+    pub fn of(&self, mistake: &'static str) -> IntCounter {
+        self.0.with_label_values(&[mistake])
+    }
 }
 
 /// How the requests of one route end.
@@ -138,6 +151,11 @@ impl GateMetrics {
             )?,
             not_ready: all.gauges("not_ready", "Why the gate is not ready", &["reason"])?,
             credentials: all.gauge("credentials", "Credentials in the keyring")?,
+            mistakes: Mistakes(all.counters(
+                "signature_mistakes_total",
+                "Signatures that did not match, by the mistake behind them",
+                &["mistake"],
+            )?),
             registry: registry.clone(),
         };
         // A first refusal must show as an increase, not as a new series.

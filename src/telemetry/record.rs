@@ -66,7 +66,7 @@ impl Stage {
 }
 
 /// A name for one request: 32 hexadecimal digits, unlike any other.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId([u8; 32]);
 
 impl RequestId {

@@ -5,7 +5,9 @@
 use std::ops::Deref;
 
 use bytes::Bytes;
+use http::HeaderValue;
 
+use crate::doctor;
 use crate::gateway::admission::intake::Entered;
 use crate::gateway::admission::routing::Routed;
 use crate::gateway::rejection::Rejection;
@@ -42,7 +44,11 @@ pub(super) fn of(scheme: &Scheme, routed: &Routed, body: &[Bytes]) -> Result<Cla
     let claims = scheme.claims(&subject(routed, body, public_url, &NamedSecrets::default()));
     claims.map_err(|fault| match fault {
         ClaimFault::Missing(name) => Rejection::MissingHeader(name),
-        ClaimFault::Malformed(name) => Rejection::MalformedHeader(name),
+        ClaimFault::Malformed(name) => {
+            let sent = routed.head().headers.get(name).map(HeaderValue::as_bytes);
+            let mistake = sent.and_then(|sent| doctor::malformed(scheme, name, sent));
+            Rejection::MalformedHeader(name, mistake)
+        }
     })
 }
 

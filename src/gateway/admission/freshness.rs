@@ -5,6 +5,7 @@
 
 use std::ops::Deref;
 
+use crate::doctor;
 use crate::gateway::admission::claims::Claimed;
 use crate::gateway::admission::routing::Routed;
 use crate::gateway::rejection::{Rejection, Stale, StaleReason};
@@ -35,7 +36,11 @@ pub(super) fn check(claimed: Claimed) -> Result<Fresh, Rejection> {
 /// `stale_timestamp` when they are too old or too far ahead, or name no time at all.
 pub(super) fn within(routed: &Routed, claims: &Claims) -> Result<(), Rejection> {
     let (now, window) = (routed.now(), routed.route().spec.window);
-    let stale = |reason| Err(Rejection::StaleTimestamp(Stale { reason, now, window }));
+    let stale = |reason| {
+        let off = claims.timestamp().map(|stamp| stamp.apart(now));
+        let mistake = off.and_then(doctor::staleness);
+        Err(Rejection::StaleTimestamp(Stale { reason, now, window, mistake }))
+    };
     let Some(stamp) = claims.timestamp() else { return stale(StaleReason::TooOld) };
     let ended = claims.deadline().is_some_and(|last| last < now);
     if ended || stamp < now.saturating_sub(window.past) {

@@ -59,6 +59,7 @@ pub(super) fn refused(refusal: Refusal, permitted: &Permitted) -> Rejection {
             reason: StaleReason::MayHaveBeenAccepted,
             now,
             window,
+            mistake: None,
         }),
         Refusal::Full | Refusal::Busy => Rejection::Busy,
     }

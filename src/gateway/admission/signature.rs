@@ -8,8 +8,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::crypto::digest::Tag;
+use crate::doctor::Practice;
 use crate::gateway::admission::body::Received;
 use crate::gateway::admission::claims::subject;
+use crate::gateway::admission::consultation;
 use crate::gateway::admission::stated::Stated;
 use crate::gateway::rejection::Rejection;
 use crate::keyring::{Credential, VerifyingKeys};
@@ -33,6 +35,7 @@ pub(super) async fn verify(
     stated: Stated,
     keys: VerifyingKeys<'_>,
     addresses: &Addresses,
+    practice: &Arc<Practice>,
 ) -> Result<Verified, Rejection> {
     stated.record.names(keys.owner());
     let (spec, values) = (&stated.route().spec, NamedSecrets::default());
@@ -43,7 +46,9 @@ pub(super) async fn verify(
     }
     let verdict = verification.finish();
     let credential = verdict.matched.and_then(|index| keys.owner_of(index));
-    let credential = Arc::clone(credential.ok_or(Rejection::InvalidSignature)?);
+    let Some(credential) = credential.map(Arc::clone) else {
+        return Err(Rejection::InvalidSignature(consultation::ask(practice, &stated, &keys)));
+    };
     addresses.verified(stated.peer.ip, stated.arrived());
     stated.record.verified();
     stated.record.passed(Stage::Verify);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::doctor::Mistake;
 use crate::gateway::rejection::{Rejection, Stale, StaleReason};
 use crate::telemetry::RequestId;
 
@@ -22,6 +23,11 @@ struct Problem<'a> {
     detail: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     header: Option<&'static str>,
+    /// The mistake that the doctor recognised, and a sentence about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mistake: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body_bytes_max: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +61,8 @@ pub(super) fn text(face: &Face, rejection: Option<Rejection>, id: &RequestId) ->
         },
         detail: None,
         header: None,
+        mistake: None,
+        hint: None,
         body_bytes_max: None,
         retry_after_seconds: None,
         now: None,
@@ -72,7 +80,11 @@ impl Problem<'_> {
         match rejection {
             Rejection::BadRequest(flaw) => self.detail = Some(flaw.explanation()),
             Rejection::MissingHeader(name) => self.header = Some(name),
-            Rejection::MalformedHeader(name) => self.header = Some(name),
+            Rejection::MalformedHeader(name, mistake) => {
+                self.header = Some(name);
+                self.hint(mistake);
+            }
+            Rejection::InvalidSignature(mistake) => self.hint(mistake),
             Rejection::StaleTimestamp(stale) => self.stale(stale),
             Rejection::BodyTooLarge(bytes) => self.body_bytes_max = Some(bytes),
             Rejection::RateLimited(wait) => self.retry_after_seconds = Some(whole_seconds(wait)),
@@ -81,13 +93,17 @@ impl Problem<'_> {
             | Rejection::Misdirected
             | Rejection::NoRoute
             | Rejection::BodyTooSlow
-            | Rejection::InvalidSignature
             | Rejection::AddressNotAllowed
             | Rejection::NotInScope
             | Rejection::Replayed
             | Rejection::Busy
             | Rejection::Internal => {}
         }
+    }
+
+    fn hint(&mut self, mistake: Option<Mistake>) {
+        self.mistake = mistake.map(Mistake::code);
+        self.hint = mistake.map(Mistake::hint);
     }
 
     fn stale(&mut self, stale: Stale) {
@@ -99,6 +115,7 @@ impl Problem<'_> {
                  before you sign anything anew."
             }
         });
+        self.hint(stale.mistake);
         self.now = Some(stale.now.secs());
         self.window = Some(ShownWindow {
             past_seconds: stale.window.past.as_secs(),
