@@ -25,8 +25,8 @@ const AS_IT_CAME_PIECES: usize = 16;
 /// A piece smaller than this, in bytes, is copied as well, unless it is the first, which mostly has
 /// its buffer in common with the head.
 const SMALL_PIECE: usize = 4 * KIB;
-/// Room that is made at a time, in bytes: as much as came so far, within these, and in powers of two,
-/// which the allocator gives without a rest.
+/// Room that is made at a time, in bytes: as much as came so far, within these, and in powers of
+/// two, which the allocator gives without a rest.
 const ROOM_BYTES_MIN: usize = 4 * KIB;
 const ROOM_BYTES_MAX: usize = 256 * KIB;
 

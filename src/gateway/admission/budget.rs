@@ -2,8 +2,8 @@
 //! left for its upstream.
 //!
 //! Half is kept for addresses that verified a request of late; strangers share the rest, and each
-//! of them gets at most 1/64 of it. What is counted is bytes received, or the room made for them where
-//! they are copied, never bytes promised.
+//! of them gets at most 1/64 of it. What is counted is bytes received, or the room made for them
+//! where they are copied, never bytes promised.
 
 use std::net::IpAddr;
 use std::sync::Arc;
