@@ -5,6 +5,7 @@
 //! What a scheme reads and signs stays in here, so that recipes can take the presets' place.
 
 mod claims;
+pub mod http_signatures;
 mod sign;
 mod verification;
 
