@@ -119,8 +119,8 @@ impl HttpSignatures {
         Claims::read(headers, &self.choice, self.algorithm)
     }
 
-    /// Checks that a signature covers what it must. Of a response that is the status, the body where
-    /// there is one, and of the request what the requirement says of method and target.
+    /// Checks that a signature covers what it must. Of a response that is the status, the body
+    /// where there is one, and of the request what the requirement says of method and target.
     ///
     /// # Errors
     /// The first thing that it does not cover.

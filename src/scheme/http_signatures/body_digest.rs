@@ -152,8 +152,8 @@ mod tests {
     /// RFC 9530 section 2 and appendix B: the digests of `{"hello": "world"}` and a line feed.
     const BODY: &str = "{\"hello\": \"world\"}\n";
     const SHA_256: &str = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
-    const SHA_512: &str = "sha-512=:YMAam51Jz/jOATT6/zvHrLVgOYTGFy1d6GJiOHTohq4yP+pgk4vf2aCsyRZOtw8M\
-                           jkM7iw7yZ/WkppmM44T3qg==:";
+    const SHA_512: &str = "sha-512=:YMAam51Jz/jOATT6/zvHrLVgOYTGFy1d6GJiOHTohq4yP+pgk4vf2aCs\
+                           yRZOtw8MjkM7iw7yZ/WkppmM44T3qg==:";
 
     #[test]
     fn examples_of_rfc_9530() {

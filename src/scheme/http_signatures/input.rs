@@ -1,5 +1,5 @@
-//! One signature out of `Signature-Input` and `Signature` (RFC 9421 section 4): what it covers, what
-//! it says of itself, and its value. Nothing here is proved yet.
+//! One signature out of `Signature-Input` and `Signature` (RFC 9421 section 4): what it covers,
+//! what it says of itself, and its value. Nothing here is proved yet.
 
 use http::header::{HeaderMap, HeaderName};
 use sfv::{BareItem, InnerList, ListEntry};

@@ -30,8 +30,8 @@ impl Default for Requirement {
 }
 
 impl Requirement {
-    /// A requirement in words: `method`, `target`, `body`, `nonce`, or the identifier of a component
-    /// such as `date` or `"priority";key="u"`.
+    /// A requirement in words: `method`, `target`, `body`, `nonce`, or the identifier of a
+    /// component such as `date` or `"priority";key="u"`.
     ///
     /// # Errors
     /// The first word that is none of these.
