@@ -41,6 +41,11 @@ impl Secret {
         Ok(Self(bytes))
     }
 
+    /// Takes bytes as they are: what partners hand out may be short, and so are published examples.
+    pub fn of_any_length(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
     /// The bytes, for the cryptography that needs them.
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -55,6 +60,35 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("‹secret›")
+    }
+}
+
+/// Values of a credential by name, beside its secret: a passphrase, a second key, a partner's number.
+/// They may be short, and are kept as closely as secrets.
+#[derive(Clone, Default)]
+pub struct NamedSecrets(Vec<(Box<str>, Zeroizing<Vec<u8>>)>);
+
+impl NamedSecrets {
+    /// Adds a value; one of the same name is replaced.
+    pub fn insert(&mut self, name: &str, bytes: Vec<u8>) {
+        self.0.retain(|(own, _)| **own != *name);
+        self.0.push((name.into(), Zeroizing::new(bytes)));
+    }
+
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(own, _)| **own == *name).map(|(_, bytes)| &***bytes)
+    }
+
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+}
+
+impl fmt::Debug for NamedSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
     }
 }
 

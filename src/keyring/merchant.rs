@@ -9,8 +9,7 @@ use ipnet::IpNet;
 use crate::clock::Timestamp;
 use crate::keyring::lifecycle::State;
 use crate::limit::Rate;
-use crate::scheme::Scheme;
-use crate::secret::Secret;
+use crate::scheme::{Scheme, VerifyingKey};
 use crate::target::{PathFault, PathPattern};
 use std::sync::Arc;
 
@@ -112,7 +111,6 @@ impl FromStr for Scope {
 }
 
 /// One merchant as configuration states it.
-#[derive(Debug)]
 pub struct MerchantSpec {
     /// Its id: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     pub id: String,
@@ -125,7 +123,6 @@ pub struct MerchantSpec {
 }
 
 /// One credential as configuration states it.
-#[derive(Debug)]
 pub struct CredentialSpec {
     /// Its public key id.
     pub key_id: KeyId,
@@ -151,10 +148,9 @@ pub struct CredentialSpec {
 }
 
 /// One secret version as configuration states it.
-#[derive(Debug)]
 pub struct VersionSpec {
-    /// The bytes.
-    pub secret: Secret,
+    /// The secret, ready for the credential's scheme.
+    pub key: VerifyingKey,
     /// Its state.
     pub state: State,
     /// The last second in which it verifies; always given for a retiring version.

@@ -98,6 +98,15 @@ impl<'a> Json<'a> {
         Ok(members.iter().map(|(name, value)| (name.clone(), value.flat_text())).collect())
     }
 
+    /// Elements of an array as texts, which are those of [`Json::flat_text`].
+    ///
+    /// # Errors
+    /// [`Fault::NotText`] for anything but an array.
+    pub fn list(&self) -> Result<Vec<Cow<'a, str>>, Fault> {
+        let Self::Array(items) = self else { return Err(Fault::not_text()) };
+        Ok(items.iter().map(Self::flat_text).collect())
+    }
+
     /// An object of texts.
     ///
     /// # Errors

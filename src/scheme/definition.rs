@@ -153,6 +153,15 @@ impl Formula {
         }
     }
 
+    /// All its templates.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let (one, several) = match self {
+            Self::Always(text) => (Some(text.as_str()), &[][..]),
+            Self::ByMethod(texts) => (None, texts.as_slice()),
+        };
+        one.into_iter().chain(several.iter().map(|(_, text)| text.as_str()))
+    }
+
     /// The methods that it names.
     pub(super) fn methods(&self) -> impl Iterator<Item = &str> {
         let texts = match self {
