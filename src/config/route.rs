@@ -102,7 +102,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
 /// Refuses a scheme that cannot guard a route, and keys that its scheme does not go with.
 fn fits(table: &mut Table<'_>, scheme: &Scheme) {
     for unfit in scheme.unfit_for_routes() {
-        table.refuse("scheme", format!("{} {}", scheme.name(), unfit.problem), Some(unfit.hint));
+        table.refuse("scheme", format!("{} {}", scheme.name(), unfit.problem), Some(unfit.hint.clone()));
     }
     let named = table.node("credential").is_some();
     if !scheme.names_key() && !named {

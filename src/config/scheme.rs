@@ -36,8 +36,9 @@ impl Schemes {
         }
         let found = self.own.get(text).cloned().or_else(|| builtin(text));
         found.map(Some).ok_or_else(|| {
-            let own = self.own.keys().chain(&self.broken).map(String::as_str);
-            let names: Vec<&str> = own.chain(builtin_names()).collect();
+            let own = self.own.keys().map(String::as_str);
+            let mut names: Vec<&str> = builtin_names().collect();
+            names.extend(own);
             Mismatch::text(expected, text).hint(match nearest(text, &names) {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None => "`countersign scheme list` shows the built-in ones; name files with your \

@@ -111,6 +111,7 @@ impl FromStr for Scope {
 }
 
 /// One merchant as configuration states it.
+#[derive(Debug)]
 pub struct MerchantSpec {
     /// Its id: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     pub id: String,
@@ -123,6 +124,7 @@ pub struct MerchantSpec {
 }
 
 /// One credential as configuration states it.
+#[derive(Debug)]
 pub struct CredentialSpec {
     /// Its public key id.
     pub key_id: KeyId,
@@ -148,6 +150,7 @@ pub struct CredentialSpec {
 }
 
 /// One secret version as configuration states it.
+#[derive(Debug)]
 pub struct VersionSpec {
     /// The secret, ready for the credential's scheme.
     pub key: VerifyingKey,

@@ -6,7 +6,9 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
-use crate::recipe::{Evaluation, Fault, Subject, Template, Value};
+use crate::recipe::expression::{Expression, Operand};
+use crate::recipe::source::Source;
+use crate::recipe::{Evaluation, Fault, Piece, Subject, Template, Value};
 
 use super::Scheme;
 use super::encoding::SignatureBytes;
@@ -243,8 +245,10 @@ impl Reader<'_> {
 
 impl Claim {
     pub(super) fn new(template: Template, shown: &'static str) -> Self {
-        let header = match template.whole() {
-            Some(Source::Header(name)) => Some(name.clone()),
+        let header = match template.pieces() {
+            [Piece::Hole(Expression { source: Source::Header(name), calls, .. })] => {
+                calls.is_empty().then(|| name.clone())
+            }
             _ => None,
         };
         Self { template, header, shown }

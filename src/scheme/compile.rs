@@ -12,7 +12,7 @@ use super::definition::{Definition, Formula, SchemeMistake};
 use super::encoding::{self, Encoding};
 use super::plan::{Place, Plan};
 use super::time_unit::{self, TimeUnit};
-use super::{Scheme, place_name};
+use super::{Scheme, place_name, walk};
 
 impl Scheme {
     /// Checks and compiles a definition, and tries its vector.
@@ -269,10 +269,10 @@ impl Compiler<'_> {
             return None;
         }
         let template = self.compiled(text, "mac", scope)?;
-        match coverage::choices(&template) {
+        match walk::choices(&template) {
             Some(names) => {
                 for name in names {
-                    match Method::named(&name) {
+                    match Method::named(name) {
                         Some(Method::Mac(_)) => {}
                         _ => {
                             let problem = format!("'{name}' is no HMAC and no digest");

@@ -118,19 +118,21 @@ pub(super) struct Facts {
 
 /// The coverage of a scheme: what the signatures of all methods bind.
 pub(super) fn of(plans: &[&Plan]) -> Found {
-    let all = |test: &dyn Fn(&Bound<'_>) -> bool| plans.iter().all(|plan| test(&Bound::new(plan)));
-    let (path, query) = (all(&Bound::path), all(&Bound::query));
+    let bounds: Vec<Bound<'_>> = plans.iter().map(|plan| Bound::new(plan)).collect();
+    let (path, query) = (bounds.iter().all(Bound::path), bounds.iter().all(Bound::query));
     let claimed = |claim: fn(&Plan) -> Option<&Claim>| {
-        plans.iter().all(|plan| claim(plan).is_some_and(|claim| Bound::new(plan).claim(plan, claim)))
+        let mut both = plans.iter().zip(&bounds);
+        both.all(|(plan, bound)| claim(plan).is_some_and(|claim| bound.claim(plan, claim)))
     };
     let coverage = Coverage {
-        method: all(&Bound::method),
+        method: bounds.iter().all(Bound::method),
         target: path && query,
-        body: all(&Bound::body),
+        body: bounds.iter().all(Bound::body),
         time: claimed(|plan| plan.time.as_ref()),
         nonce: claimed(|plan| plan.nonce.as_ref()),
     };
-    let says_something = plans.iter().all(|plan| Bound::new(plan).says_something(plan));
+    let says_something =
+        plans.iter().zip(&bounds).all(|(plan, bound)| bound.says_something(plan));
     let strength = match (coverage.body, says_something) {
         (true, _) => Strength::Full,
         (false, true) => Strength::Partial,

@@ -1,5 +1,6 @@
 //! A secret made ready for one scheme.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -22,6 +23,12 @@ pub struct VerifyingKey {
     pub(super) ready: SmallVec<[Key; 1]>,
 }
 
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("‹key›")
+    }
+}
+
 impl VerifyingKey {
     /// A message as it is looked at with this key's secret.
     pub(super) fn subject<'a>(&'a self, subject: &Subject<'a>) -> Subject<'a> {
@@ -41,21 +48,17 @@ impl Scheme {
                 return Err(KeyFault::Value(name.to_owned()));
             }
         }
-        let mut key = VerifyingKey {
-            secret: secret.clone(),
-            values: Arc::new(values),
-            ready: SmallVec::new(),
-        };
+        let values = Arc::new(values);
+        let mut key =
+            VerifyingKey { secret: secret.clone(), values: Arc::clone(&values), ready: SmallVec::new() };
         let headers = HeaderMap::new();
+        let nothing = nothing(&headers, &values);
         for plan in self.plans() {
             let Algorithm::Fixed(method) = &plan.algorithm else { continue };
             for place in plan.places.iter().filter(|place| place.slot.is_some()) {
-                let subject = key.subject(&nothing(&headers, &key.values));
-                let evaluation = Evaluation::new(subject, &plan.scope);
-                let bytes = evaluation.secret_bytes(&place.key)?;
-                let ready = Key::new(*method, &bytes)?;
-                drop(bytes);
-                key.ready.push(ready);
+                let subject = Subject { secret: Some(secret.expose()), ..nothing };
+                let bytes = Evaluation::new(subject, &plan.scope).secret_bytes(&place.key)?;
+                key.ready.push(Key::new(*method, &bytes)?);
             }
         }
         Ok(key)
@@ -65,7 +68,7 @@ impl Scheme {
     ///
     /// # Errors
     /// When the operating system gives no random bytes.
-    pub(super) fn decoy(&self) -> Result<VerifyingKey, NoRandom> {
+    pub fn decoy(&self) -> Result<VerifyingKey, NoRandom> {
         // Hexadecimal text of this length is good base64 as well, whatever the scheme decodes.
         let text = || random::<32>().map(|bytes| hex(&bytes).to_vec());
         let mut values = NamedSecrets::default();

@@ -66,3 +66,34 @@ impl Scheme {
         evaluation.secret_bytes(&plan.message)
     }
 }
+
+/// What is signed for one method, or for all others (`*`): each piece as written, and what it
+/// stands for.
+pub type Written = (String, Vec<(String, String)>);
+
+impl Scheme {
+    /// What is signed, as the scheme is written.
+    pub fn pieces(&self) -> Vec<Written> {
+        let own = self.plans.iter().map(|(method, plan)| (&**method, plan));
+        let all = own.chain(self.rest.iter().map(|plan| ("*", plan)));
+        let message = self.definition.message.as_ref();
+        let written = |(method, plan): (&str, &super::Plan)| {
+            let (text, _) = message.and_then(|one| one.text("", method)).unwrap_or_default();
+            let pieces = plan.message.pieces().iter().map(|piece| {
+                let source = text.get(piece.span()).unwrap_or_default().escape_debug().to_string();
+                (source, about(piece))
+            });
+            (method.to_owned(), pieces.collect())
+        };
+        all.map(written).collect()
+    }
+}
+
+fn about(piece: &crate::recipe::Piece) -> String {
+    let crate::recipe::Piece::Hole(expression) = piece else { return "this text".to_owned() };
+    let names: Vec<String> = expression.origins().iter().map(ToString::to_string).collect();
+    match (names.join(", "), expression.is_secret()) {
+        (names, true) => format!("made of {names}: holds the secret"),
+        (names, false) => format!("made of {names}"),
+    }
+}

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::crypto::digest::Tag;
 use crate::crypto::{DigestInProgress, equal_bytes};
-use crate::recipe::{DigestSteps, Evaluation, Fault, FeedSteps, Subject, Template};
+use crate::recipe::{DigestSteps, Evaluation, Fault, FeedSteps, Subject, Template, Value};
 
 use super::algorithm::{Algorithm, InProgress, Key, Method};
 use super::plan::{Place, Plan};
@@ -171,7 +171,11 @@ impl<'a> Verification<'a> {
             holds &= equal_bytes(&left, &right);
         }
         for (list, names) in &plan.must_list {
-            let items = message.list(list)?;
+            let items = match message.value(list)? {
+                Value::List(items) => items,
+                Value::Json(json) => json.list()?,
+                _ => return Ok(false),
+            };
             holds &= names.iter().all(|name| items.iter().any(|item| **item == **name));
         }
         Ok(holds)

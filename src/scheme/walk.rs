@@ -56,6 +56,19 @@ pub(super) fn readings<'p>(
     walk.found
 }
 
+/// What a template can give, where it ends in a `map`.
+pub(super) fn choices(template: &Template) -> Option<Vec<&str>> {
+    let [Piece::Hole(expression)] = template.pieces() else { return None };
+    let last = expression.calls.last().filter(|call| call.function.name == "map")?;
+    let texts = last.operands.iter().map(|operand| match operand {
+        Operand::Text(text) => Some(&**text),
+        Operand::Value(Expression { source: Source::Literal(text), .. }) => Some(&**text),
+        _ => None,
+    });
+    let texts: Vec<&str> = texts.collect::<Option<_>>()?;
+    Some(texts.chunks(2).filter_map(|pair| pair.get(1).copied()).collect())
+}
+
 struct Walk<'p, 'o> {
     scope: &'p Scope,
     own: &'o [String],
