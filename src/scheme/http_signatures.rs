@@ -27,6 +27,9 @@ pub use message::{Message, Request, Response};
 pub use requirement::Requirement;
 pub use sign::{NotSigned, Signer, Statement};
 
+/// The identifier of the last line of every signature base.
+const SIGNATURE_PARAMETERS: &str = "\"@signature-params\"";
+
 /// How the messages of some credentials are signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSignatures {
@@ -86,20 +89,6 @@ impl Algorithm {
 }
 
 impl HttpSignatures {
-    /// The built-in schemes of this kind by name, one for each algorithm.
-    pub const PRESETS: [(&str, Algorithm); 4] = [
-        ("rfc9421", Algorithm::HmacSha256),
-        ("rfc9421-ed25519", Algorithm::Ed25519),
-        ("rfc9421-ecdsa-p256-sha256", Algorithm::EcdsaP256),
-        ("rfc9421-rsa-pss-sha512", Algorithm::RsaPss),
-    ];
-
-    /// A built-in scheme: one signature, over method, target and body.
-    pub fn preset(name: &str) -> Option<Self> {
-        let (_, algorithm) = Self::PRESETS.into_iter().find(|(known, _)| *known == name)?;
-        Some(Self::new(algorithm))
-    }
-
     /// The only signature of a message, over method, target and body.
     pub fn new(algorithm: Algorithm) -> Self {
         Self { algorithm, choice: Choice::default(), requirement: Requirement::default() }
@@ -144,6 +133,21 @@ impl Claims {
         base(&self.components, &self.parameters, message, sink)
     }
 
+    /// The lines of the signature base: an identifier and its value each.
+    ///
+    /// # Errors
+    /// As [`Claims::feed`].
+    pub fn lines(&self, message: &Message<'_>) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+        let mut lines = Vec::with_capacity(self.components.len() + 1);
+        for component in &self.components {
+            let mut value = Vec::new();
+            message.value(component, &mut |bytes| value.extend_from_slice(bytes))?;
+            lines.push((component.to_string(), value));
+        }
+        lines.push((SIGNATURE_PARAMETERS.to_owned(), self.parameters.as_bytes().to_vec()));
+        Ok(lines)
+    }
+
     /// The digests that the body must have: those in the fields that are covered.
     ///
     /// # Errors
@@ -166,7 +170,8 @@ fn base(
         message.value(component, sink)?;
         sink(b"\n");
     }
-    sink(b"\"@signature-params\": ");
+    sink(SIGNATURE_PARAMETERS.as_bytes());
+    sink(b": ");
     sink(parameters.as_bytes());
     Ok(())
 }

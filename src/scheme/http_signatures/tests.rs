@@ -152,11 +152,10 @@ fn verified(scheme: &HttpSignatures, request: &Owned) -> Result<bool, Fault> {
 
 #[test]
 fn what_is_signed_verifies_and_says_what_it_claims() {
-    for (name, algorithm) in HttpSignatures::PRESETS {
-        let scheme = HttpSignatures::preset(name).unwrap();
-        assert_eq!(scheme.algorithm, algorithm);
+    for algorithm in Algorithm::ALL {
+        let scheme = HttpSignatures::new(algorithm);
         let request = Owned::new().signed(&scheme);
-        assert_eq!(verified(&scheme, &request), Ok(true), "{name}");
+        assert_eq!(verified(&scheme, &request), Ok(true), "{algorithm:?}");
         let claims = scheme.claims(&request.headers).unwrap();
         assert_eq!(claims.key_id(), "pk_test_1");
         assert_eq!(claims.created().secs(), 1_700_000_000);
@@ -166,7 +165,6 @@ fn what_is_signed_verifies_and_says_what_it_claims() {
         let parts = ["\"@method\"", "\"@target-uri\"", "\"content-type\"", "\"content-digest\""];
         assert_eq!(covered, parts);
     }
-    assert_eq!(HttpSignatures::preset("rfc9421-none"), None);
 }
 
 #[test]
