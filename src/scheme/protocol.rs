@@ -1,5 +1,5 @@
-//! Schemes that are a protocol and no recipe: HTTP Message Signatures (RFC 9421), with the face that
-//! other schemes have.
+//! Schemes that are a protocol and no recipe: HTTP Message Signatures (RFC 9421), with the face
+//! that other schemes have.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -297,7 +297,7 @@ impl ProtocolVerification<'_> {
         !self.pieces.as_slice().is_empty()
     }
 
-    /// Ends the message: whether one of the keys signed it, and the body is the one that was signed.
+    /// Ends the message: which of the keys signed it, where the body is the one that was signed.
     pub(super) fn finish(mut self) -> Verdict {
         while self.step() {}
         let body = self.digests.is_some_and(BodyDigests::finish);
