@@ -13,9 +13,11 @@ mod decoy;
 mod definition;
 mod encoding;
 mod form;
+pub mod http_signatures;
 mod key;
 mod parts;
 mod plan;
+mod protocol;
 mod sign;
 mod time_unit;
 mod vector;
@@ -44,6 +46,7 @@ pub use verification::{Verdict, Verification};
 use coverage::Facts;
 use encoding::Encoding;
 use plan::Plan;
+use protocol::Protocol;
 use time_unit::TimeUnit;
 
 /// A way of signing messages.
@@ -61,6 +64,8 @@ pub struct Scheme {
     plans: Vec<(Box<str>, Plan)>,
     /// For the methods that have no plan of their own.
     rest: Option<Plan>,
+    /// In place of plans, where it is a protocol and no recipe.
+    protocol: Option<Protocol>,
 }
 
 impl Scheme {
@@ -72,6 +77,11 @@ impl Scheme {
     /// What it is written down as.
     pub fn definition(&self) -> &Definition {
         &self.definition
+    }
+
+    /// The protocol, where it is HTTP Message Signatures and no recipe.
+    pub fn http_signatures(&self) -> Option<&http_signatures::HttpSignatures> {
+        self.protocol.as_ref().map(Protocol::signatures)
     }
 
     /// What its signature binds.
@@ -142,8 +152,7 @@ impl Scheme {
 /// Schemes are the same if they are written alike under one name.
 impl PartialEq for Scheme {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other)
-            || self.name == other.name && self.definition == other.definition
+        std::ptr::eq(self, other) || self.name == other.name && self.definition == other.definition
     }
 }
 

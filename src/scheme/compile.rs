@@ -11,6 +11,7 @@ use super::coverage::{self, Strength};
 use super::definition::{Definition, Formula, SchemeMistake};
 use super::encoding::{self, Encoding};
 use super::plan::{Place, Plan};
+use super::protocol::Protocol;
 use super::time_unit::{self, TimeUnit};
 use super::{Scheme, place_name, walk};
 
@@ -48,6 +49,25 @@ impl Scheme {
     }
 }
 
+/// A scheme that is a protocol.
+fn protocol_scheme(name: &str, definition: &Definition, protocol: Protocol) -> Scheme {
+    Scheme {
+        name: name.into(),
+        definition: definition.clone(),
+        time_unit: TimeUnit::Seconds,
+        encoding: Encoding::Base64,
+        nonce_length: None,
+        coverage: protocol.coverage(),
+        strength: protocol.strength(),
+        open: protocol.open(),
+        unfit: Vec::new(),
+        facts: Protocol::facts(),
+        plans: Vec::new(),
+        rest: None,
+        protocol: Some(protocol),
+    }
+}
+
 struct Compiler<'d> {
     definition: &'d Definition,
     mistakes: Vec<SchemeMistake>,
@@ -57,6 +77,14 @@ struct Compiler<'d> {
 impl Compiler<'_> {
     fn scheme(&mut self, name: &str) -> Option<Scheme> {
         let definition = self.definition;
+        match Protocol::of(definition) {
+            Ok(Some(protocol)) => return Some(protocol_scheme(name, definition, protocol)),
+            Ok(None) => {}
+            Err(mistakes) => {
+                self.mistakes.extend(mistakes);
+                return None;
+            }
+        }
         let time_unit = self.time_unit();
         let encoding = self.encoding();
         let declared = self.strength();
@@ -64,7 +92,10 @@ impl Compiler<'_> {
             self.missing("message", "what is signed: message = \"{body}\"");
         }
         if definition.signature.is_none() && definition.any.is_empty() {
-            self.missing("signature", "where the signature is: signature = \"{header:X-SIGNATURE}\"");
+            self.missing(
+                "signature",
+                "where the signature is: signature = \"{header:X-SIGNATURE}\"",
+            );
         }
         if definition.mac.is_none() {
             self.missing("mac", "the algorithm: mac = \"hmac-sha256\"");
@@ -74,10 +105,8 @@ impl Compiler<'_> {
             plans.push((method.clone(), self.plan(&method)));
         }
         let rest = self.plan("*");
-        let plans: Vec<(String, Plan)> = plans
-            .into_iter()
-            .filter_map(|(method, plan)| Some((method, plan?)))
-            .collect();
+        let plans: Vec<(String, Plan)> =
+            plans.into_iter().filter_map(|(method, plan)| Some((method, plan?))).collect();
         if rest.is_none() && plans.is_empty() || !self.mistakes.is_empty() {
             return None;
         }
@@ -104,6 +133,7 @@ impl Compiler<'_> {
             facts: coverage::facts(&all),
             plans: plans.into_iter().map(|(method, plan)| (method.into(), plan)).collect(),
             rest,
+            protocol: None,
         })
     }
 
@@ -125,7 +155,8 @@ impl Compiler<'_> {
             &definition.signature,
         ];
         let lets = definition.lets.iter().map(|(_, formula)| formula);
-        let any = definition.any.iter().flat_map(|place| [Some(&place.signature), place.key.as_ref()]);
+        let any =
+            definition.any.iter().flat_map(|place| [Some(&place.signature), place.key.as_ref()]);
         let formulas = single.into_iter().flatten().chain(lets).chain(any.flatten());
         let mut methods: Vec<String> = formulas
             .flat_map(Formula::methods)
@@ -163,7 +194,8 @@ impl Compiler<'_> {
         let must_list = self.must_list(&scope);
         let message = message?;
         if !message.kind().is_scalar() && message.kind() != Type::Json {
-            let problem = format!("what is signed is text or bytes, and this is {}", message.kind());
+            let problem =
+                format!("what is signed is text or bytes, and this is {}", message.kind());
             let hint = "make it text with 'join'";
             self.mistakes.push(SchemeMistake::of("message", problem).hint(hint));
             return None;
