@@ -49,7 +49,9 @@ pub(super) async fn verify(
     let verdict = verification.finish();
     let credential = verdict.matched.and_then(|index| keys.owner_of(index));
     let credential = Arc::clone(credential.ok_or(Rejection::InvalidSignature)?);
-    addresses.verified(received.peer.ip, received.arrived());
+    if !received.standing().noted {
+        addresses.verified(received.peer.ip, received.arrived());
+    }
     received.record.verified();
     received.record.passed(Stage::Verify);
     Ok(Verified { received, credential, mac: verdict.mac })
