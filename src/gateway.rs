@@ -67,7 +67,7 @@ impl Gateway {
 
     fn visit(&self, head: &Parts, peer: &Rc<Peer>) -> Visit {
         let target = head.uri.path_and_query();
-        let record = self.lane.begin(&head.method, target, head.version, peer.ip);
+        let record = self.lane.begin(&head.method, target, head.version, peer);
         Visit { peer: Rc::clone(peer), record }
     }
 }

@@ -142,7 +142,7 @@ impl Bench {
     /// The decision without the end of its record, which the gate writes before the answer leaves.
     pub(crate) fn decide(&self, mut case: Case) -> (Option<Rejection>, Rc<Record>) {
         let target = case.head.uri.path_and_query();
-        let record = self.lane.begin(&case.head.method, target, case.head.version, self.peer.ip);
+        let record = self.lane.begin(&case.head.method, target, case.head.version, &self.peer);
         let visit = Visit { peer: Rc::clone(&self.peer), record: Rc::clone(&record) };
         let outcome = Admission::admit(&self.admission, case.head, &mut case.body, visit);
         let rejection = outcome.now_or_never().expect("nothing to wait for").err();

@@ -95,7 +95,7 @@ impl Admission {
         let routed = routing::find(&self.routes, entered)?;
         let claimed = claims::read(routed)?;
         let fresh = freshness::check(claimed)?;
-        let memory = self.budget.open(fresh.peer.ip, fresh.trusted());
+        let memory = self.budget.open(fresh.peer.ip, fresh.standing().trusted);
         let received = body::receive(fresh, body, memory, self.body).await?;
         let stated = stated::read(received)?;
         // After the body, which may take its time: a key that was revoked or ended meanwhile is

@@ -27,6 +27,8 @@ pub struct Standing {
     pub slowed: Option<Duration>,
     /// It verified a request in the last ten minutes.
     pub trusted: bool,
+    /// That was in this very second, so that noting another changes nothing.
+    pub noted: bool,
 }
 
 /// Failed admissions by address (IPv6: by /64) as leaky buckets, in a table of fixed size. All
@@ -96,19 +98,20 @@ impl Addresses {
 
     /// Notes that a request of this address verified.
     pub fn verified(&self, ip: IpAddr, now: Duration) {
-        self.change(ip, now, |entry| entry.verified_at = seconds(now).saturating_add(1));
+        self.change(ip, now, |entry| entry.verified_at = note(seconds(now)));
     }
 
     /// What is known of an address, in one look.
     pub fn standing(&self, ip: IpAddr, now: Duration) -> Standing {
         let (address, set) = self.set(ip);
         let Some(entry) = set.iter().find(|entry| entry.address == address) else {
-            return Standing { slowed: None, trusted: false };
+            return Standing { slowed: None, trusted: false, noted: false };
         };
         let may_owe_ns = self.burst_ns.saturating_sub(self.failure_ns);
         let wait_ns = entry.owed_ns(nanoseconds(now)).saturating_sub(may_owe_ns);
         let slowed = (wait_ns > 0).then(|| Duration::from_nanos(wait_ns));
-        Standing { slowed, trusted: entry.is_trusted(seconds(now)) }
+        let now = seconds(now);
+        Standing { slowed, trusted: entry.is_trusted(now), noted: entry.is_noted(now) }
     }
 
     /// The time after which an address that failed too often may try again.
@@ -164,6 +167,10 @@ impl Entry {
             .is_some_and(|at| now_secs.saturating_sub(at) <= TRUSTED_SECS)
     }
 
+    fn is_noted(&self, now_secs: u32) -> bool {
+        self.verified_at == note(now_secs)
+    }
+
     fn worth(&self, now_ns: u64, now_secs: u32) -> Worth {
         match self.owed_ns(now_ns) {
             _ if self.address == 0 => Worth::Empty,
@@ -190,6 +197,11 @@ fn network(ip: IpAddr) -> [u8; 9] {
         }
     };
     [kind, a, b, c, d, e, f, g, h]
+}
+
+/// A second as an entry holds it, where 0 is never.
+fn note(second: u32) -> u32 {
+    second.saturating_add(1)
 }
 
 fn nanoseconds(time: Duration) -> u64 {

@@ -3,7 +3,6 @@
 //! A core notes for itself ([`Lane`]); nothing is shared or formatted on the path of a request.
 
 use std::cell::{Cell, RefCell};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use super::log::{Line, Queue};
 use super::metrics::{RouteMetrics, StageTimes};
 use crate::clock::Clock;
 use crate::crypto::{NoRandom, random};
+use crate::peer::Peer;
 
 /// A part of the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ pub(super) struct Notes {
     pub(super) method: Method,
     pub(super) target: Option<PathAndQuery>,
     pub(super) version: Version,
-    pub(super) ip: IpAddr,
+    pub(super) peer: Rc<Peer>,
     pub(super) route: Option<RouteMetrics>,
     pub(super) owner: Option<Arc<Owner>>,
     pub(super) verified: bool,
@@ -212,7 +212,7 @@ impl Lane {
         method: &Method,
         target: Option<&PathAndQuery>,
         version: Version,
-        ip: IpAddr,
+        peer: &Rc<Peer>,
     ) -> Rc<Record> {
         // An odd step and a mixing bijection: ids of one core never repeat and tell no count.
         let count = self.count.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -228,7 +228,7 @@ impl Lane {
                 method: method.clone(),
                 target: target.cloned(),
                 version,
-                ip,
+                peer: Rc::clone(peer),
                 route: None,
                 owner: None,
                 verified: false,

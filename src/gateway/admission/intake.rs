@@ -16,8 +16,10 @@ use crate::clock::Timestamp;
 use crate::gateway::rejection::Rejection;
 use crate::limit::HeadLimits;
 use crate::peer::Peer;
-use crate::quota::Addresses;
+use crate::quota::{Addresses, Standing};
 use crate::telemetry::Record;
+
+use guard::Authority;
 
 /// The door's own rules, the same for every route.
 #[derive(Clone)]
@@ -35,10 +37,10 @@ pub struct Entered(Box<Guarded>);
 /// In one place from here to the upstream, so that a step passes on a pointer and copies nothing.
 struct Guarded {
     head: Parts,
-    authority: HeaderValue,
+    authority: Authority,
     now: Timestamp,
     arrived: Duration,
-    trusted: bool,
+    standing: Standing,
     visit: Visit,
 }
 
@@ -69,8 +71,7 @@ impl Intake {
             return Err(Rejection::RateLimited(wait));
         }
         let authority = guard::check(&head, &self.head, &visit.peer)?;
-        let trusted = standing.trusted;
-        Ok(Entered(Box::new(Guarded { head, authority, now, arrived, trusted, visit })))
+        Ok(Entered(Box::new(Guarded { head, authority, now, arrived, standing, visit })))
     }
 
     /// Begins an attempt to be admitted, which must be settled.
@@ -122,12 +123,12 @@ impl Entered {
 
     /// Host or `:authority` as sent.
     pub fn authority(&self) -> &HeaderValue {
-        &self.0.authority
+        &self.0.authority.value
     }
 
     /// The host of the authority, without port.
     pub fn host(&self) -> &str {
-        guard::host_of(self.0.authority.as_bytes()).unwrap_or_default()
+        self.0.authority.host()
     }
 
     /// The gate's time at which the request came; it serves every step.
@@ -140,15 +141,15 @@ impl Entered {
         self.0.arrived
     }
 
-    /// Whether its address verified a request of late.
-    pub fn trusted(&self) -> bool {
-        self.0.trusted
+    /// What was known of its address when it came.
+    pub fn standing(&self) -> Standing {
+        self.0.standing
     }
 
     /// Takes the request apart; what was checked is not checked any more.
     pub(super) fn into_parts(self) -> (Parts, HeaderValue, Timestamp, Visit) {
         let Guarded { head, authority, now, visit, .. } = *self.0;
-        (head, authority, now, visit)
+        (head, authority.value, now, visit)
     }
 }
 
@@ -184,7 +185,8 @@ mod tests {
             names: CertNames::new(Vec::new()),
             forwarded_for: HeaderValue::from_static("203.0.113.7"),
         });
-        Visit { peer, record: lane.begin(&Method::POST, None, Version::HTTP_2, ip) }
+        let record = lane.begin(&Method::POST, None, Version::HTTP_2, &peer);
+        Visit { peer, record }
     }
 
     #[test]

@@ -49,7 +49,9 @@ pub(super) async fn verify(
     let Some(credential) = credential.map(Arc::clone) else {
         return Err(Rejection::InvalidSignature(consultation::ask(practice, &stated, &keys)));
     };
-    addresses.verified(stated.peer.ip, stated.arrived());
+    if !stated.standing().noted {
+        addresses.verified(stated.peer.ip, stated.arrived());
+    }
     stated.record.verified();
     stated.record.passed(Stage::Verify);
     Ok(Verified { stated, credential, proof: verdict.proof })

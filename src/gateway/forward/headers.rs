@@ -30,13 +30,17 @@ pub(super) fn towards_upstream(outbound: Outbound) -> Request<Pieces> {
     // Over HTTP/1.1 the authority is the Host that is there.
     let http2 = head.version == Version::HTTP_2;
     let mut headers = head.headers;
-    let ends_here = route.spec.scheme.credential_headers();
-    remove(&mut headers, |name| {
-        is_hop_by_hop(name) || is_set_here(name) || ends_here.iter().any(|own| own == name)
-    });
+    for name in route.spec.scheme.credential_headers() {
+        headers.remove(name);
+    }
+    remove(&mut headers, |name| is_hop_by_hop(name) || is_set_here(name));
     join_cookies(&mut headers);
     if body.present || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.bytes));
+        let mut digits = itoa::Buffer::new();
+        let bytes = digits.format(body.bytes).as_bytes();
+        if headers.get(CONTENT_LENGTH).is_none_or(|told| told.as_bytes() != bytes) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.bytes));
+        }
     }
     if http2 {
         headers.insert(HOST, authority);
@@ -96,17 +100,14 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 /// Removes every field whose name is told, and every field that `Connection` names.
 fn remove(headers: &mut HeaderMap, ends: impl Fn(&HeaderName) -> bool) {
-    let named = named_by_connection(headers);
-    let gone: SmallVec<[HeaderName; 8]> =
-        headers.keys().filter(|name| ends(name) || named.contains(name)).cloned().collect();
+    let mut gone: SmallVec<[HeaderName; 4]> =
+        headers.keys().filter(|name| ends(name)).cloned().collect();
+    let lists = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named = lists.flat_map(|list| list.split(',')).filter_map(|name| name.trim().parse().ok());
+    gone.extend(named);
     for name in &gone {
         headers.remove(name);
     }
-}
-
-fn named_by_connection(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
-    let lists = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {

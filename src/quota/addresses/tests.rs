@@ -51,7 +51,8 @@ fn good_requests_cost_their_address_nothing() {
     for second in 0..10_000 {
         table.verified(v4(1), at(second));
         let standing = table.standing(v4(1), at(second));
-        assert_eq!(standing, Standing { slowed: None, trusted: true });
+        assert_eq!(standing, Standing { slowed: None, trusted: true, noted: true });
+        assert!(!table.standing(v4(1), at(second + 1)).noted);
     }
 }
 

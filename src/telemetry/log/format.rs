@@ -2,7 +2,6 @@
 //! lines too, so that no value can begin a line of its own.
 
 use std::io::Write as _;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use http::Version;
@@ -69,10 +68,11 @@ pub(super) fn request(format: LogFormat, time: &str, line: &Line<'_>, out: &mut 
     fields.plain("event", "request");
     fields.plain("code", line.code.as_str());
     fields.number("status", u64::from(line.status));
-    fields.text("method", notes.method.as_str());
+    // A token (RFC 9110, section 5.6.2) has nothing that needs escapes.
+    fields.plain("method", notes.method.as_str());
     fields.text("path", notes.target.as_ref().map_or("", |target| target.path()));
     fields.plain("protocol", if notes.version == Version::HTTP_2 { "h2" } else { "h1" });
-    fields.address("peer", notes.ip);
+    fields.plain("peer", notes.peer.forwarded_for.to_str().unwrap_or_default());
     if let Some(route) = &notes.route {
         fields.text("route", route.name());
     }
@@ -133,13 +133,19 @@ impl Fields<'_> {
     }
 
     fn key(&mut self, key: &str) {
-        let (before, after): (&[u8], &[u8]) = match self.format {
-            LogFormat::Json => (b",\"", b"\":"),
-            LogFormat::Text => (b" ", b"="),
-        };
-        self.out.extend_from_slice(before);
-        self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(after);
+        let key = key.as_bytes();
+        match self.format {
+            LogFormat::Json => {
+                self.out.extend_from_slice(b",\"");
+                self.out.extend_from_slice(key);
+                self.out.extend_from_slice(b"\":");
+            }
+            LogFormat::Text => {
+                self.out.push(b' ');
+                self.out.extend_from_slice(key);
+                self.out.push(b'=');
+            }
+        }
     }
 
     /// Text of our own that needs no escapes.
@@ -149,10 +155,15 @@ impl Fields<'_> {
     }
 
     fn quoted(&mut self, text: &str) {
-        let quotes = self.format == LogFormat::Json;
-        self.out.extend(quotes.then_some(b'"'));
-        self.out.extend_from_slice(text.as_bytes());
-        self.out.extend(quotes.then_some(b'"'));
+        let text = text.as_bytes();
+        match self.format {
+            LogFormat::Json => {
+                self.out.push(b'"');
+                self.out.extend_from_slice(text);
+                self.out.push(b'"');
+            }
+            LogFormat::Text => self.out.extend_from_slice(text),
+        }
     }
 
     /// Text that may come from outside.
@@ -188,15 +199,6 @@ impl Fields<'_> {
 
     fn micros(&mut self, key: &str, span: Duration) {
         self.number(key, u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
-    }
-
-    fn address(&mut self, key: &str, ip: IpAddr) {
-        self.key(key);
-        let quotes = self.format == LogFormat::Json;
-        self.out.extend(quotes.then_some(b'"'));
-        // Writing to memory cannot fail.
-        drop(write!(self.out, "{ip}"));
-        self.out.extend(quotes.then_some(b'"'));
     }
 }
 

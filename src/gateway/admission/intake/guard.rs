@@ -4,6 +4,8 @@
 //! Transfer-Encoding (the latter wins, the connection closes) and bare line feeds in a head. Both
 //! are harmless because framing is always made anew towards the upstream.
 
+use std::ops::Range;
+
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Uri, Version};
@@ -18,13 +20,33 @@ pub(super) fn check(
     head: &Parts,
     limits: &HeadLimits,
     peer: &Peer,
-) -> Result<HeaderValue, Rejection> {
+) -> Result<Authority, Rejection> {
     let fields = Fields::check(head, limits)?;
     check_method(&head.method, limits)?;
     check_target(head)?;
-    let authority = authority(head, &fields).ok_or(Rejection::BadRequest(Flaw::Host))?;
-    let host = host_of(authority.as_bytes()).ok_or(Rejection::BadRequest(Flaw::Host))?;
-    if peer.may_ask_for(host) { Ok(authority) } else { Err(Rejection::Misdirected) }
+    let authority = authority(head, &fields).and_then(Authority::read);
+    let authority = authority.ok_or(Rejection::BadRequest(Flaw::Host))?;
+    if peer.may_ask_for(authority.host()) { Ok(authority) } else { Err(Rejection::Misdirected) }
+}
+
+/// Host or `:authority` as sent, and where its host stands, so that it is read only once.
+pub(super) struct Authority {
+    pub(super) value: HeaderValue,
+    host: Range<usize>,
+}
+
+impl Authority {
+    fn read(value: HeaderValue) -> Option<Self> {
+        let bytes = host_of(value.as_bytes())?.len();
+        let start = usize::from(value.as_bytes().starts_with(b"["));
+        Some(Self { value, host: start..start + bytes })
+    }
+
+    /// The host, without port and without the brackets of an IPv6 address.
+    pub(super) fn host(&self) -> &str {
+        let host = self.value.as_bytes().get(self.host.clone()).unwrap_or_default();
+        std::str::from_utf8(host).unwrap_or_default()
+    }
 }
 
 fn check_method(method: &Method, limits: &HeadLimits) -> Result<(), Rejection> {
@@ -117,7 +139,7 @@ fn authority(head: &Parts, fields: &Fields<'_>) -> Option<HeaderValue> {
 }
 
 /// The host of `host` or `host:port`, brackets of an IPv6 address left out.
-pub(super) fn host_of(authority: &[u8]) -> Option<&str> {
+fn host_of(authority: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(authority).ok()?;
     let (host, rest) = match text.strip_prefix('[') {
         Some(inner) => {
@@ -144,7 +166,7 @@ pub(super) fn host_of(authority: &[u8]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::host_of;
+    use super::{Authority, host_of};
 
     #[test]
     fn hosts_are_strict() {
@@ -170,6 +192,14 @@ mod tests {
             b"a_b",
         ] {
             assert_eq!(host_of(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_authority_knows_its_host() {
+        for (authority, host) in [("a.example:8443", "a.example"), ("[::1]:8443", "::1")] {
+            let value = authority.parse().unwrap();
+            assert_eq!(Authority::read(value).unwrap().host(), host);
         }
     }
 }
