@@ -11,6 +11,7 @@ pub mod operations;
 pub mod client;
 pub mod keyring;
 pub mod scheme;
+pub mod envelope;
 pub mod replay;
 pub mod quota;
 pub mod telemetry;
