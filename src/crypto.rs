@@ -8,6 +8,10 @@ use subtle::ConstantTimeEq;
 
 use crate::secret::Secret;
 
+pub mod derivation;
+pub mod digest;
+pub mod mac;
+
 /// A SHA-256 digest or HMAC-SHA-256 value.
 pub type Bytes32 = [u8; 32];
 
@@ -81,6 +85,11 @@ pub fn sha256(bytes: &[u8]) -> Bytes32 {
 
 /// Whether two values are equal, in constant time.
 pub fn equal(a: &Bytes32, b: &Bytes32) -> bool {
+    a.ct_eq(b).into()
+}
+
+/// Whether two values of any length are equal, in constant time for equal lengths.
+pub fn equal_bytes(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
