@@ -15,6 +15,7 @@ pub mod envelope;
 pub mod replay;
 pub mod quota;
 pub mod telemetry;
+pub mod recipe;
 pub mod crypto;
 pub mod peer;
 pub mod target;
