@@ -58,6 +58,35 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Values of a credential by name, beside its secret: a passphrase, a second key, a partner's number.
+/// They may be short, and are kept as closely as secrets.
+#[derive(Clone, Default)]
+pub struct NamedSecrets(Vec<(Box<str>, Zeroizing<Vec<u8>>)>);
+
+impl NamedSecrets {
+    /// Adds a value; one of the same name is replaced.
+    pub fn insert(&mut self, name: &str, bytes: Vec<u8>) {
+        self.0.retain(|(own, _)| **own != *name);
+        self.0.push((name.into(), Zeroizing::new(bytes)));
+    }
+
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(own, _)| **own == *name).map(|(_, bytes)| &***bytes)
+    }
+
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+}
+
+impl fmt::Debug for NamedSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

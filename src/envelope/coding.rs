@@ -1,10 +1,10 @@
 //! The content coding `aes128gcm` (RFC 8188): salt, record size and key id in front, then records,
 //! each sealed by itself.
 
-use hkdf::Hkdf;
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::crypto::derivation::hkdf;
+use crate::crypto::digest::Algorithm::Sha256;
 use super::cipher::{Cipher, Feed, TAG_BYTES};
 use super::padding::Padding;
 use crate::envelope::CannotOpen;
@@ -105,18 +105,22 @@ pub fn seal(key: &[u8], head: &Head<'_>, text: &[u8]) -> Result<Vec<u8>, CannotO
 /// Key and base of the nonces (sections 2.2 and 2.3).
 struct Keys {
     cipher: Cipher,
-    key: Zeroizing<[u8; 16]>,
+    key: Zeroizing<Vec<u8>>,
     base: [u8; 12],
 }
 
 impl Keys {
     fn derive(key: &[u8], salt: &[u8; 16]) -> Result<Self, CannotOpen> {
         let cipher = Cipher::named("aes-128-gcm").ok_or(CannotOpen)?;
-        let hkdf = Hkdf::<Sha256>::new(Some(salt), key);
-        let mut keys = Self { cipher, key: Zeroizing::new([0; 16]), base: [0; 12] };
-        hkdf.expand(b"Content-Encoding: aes128gcm\0", &mut *keys.key).map_err(|_| CannotOpen)?;
-        hkdf.expand(b"Content-Encoding: nonce\0", &mut keys.base).map_err(|_| CannotOpen)?;
-        Ok(keys)
+        let derive = |info: &[u8], length| {
+            hkdf(Sha256, key, salt, info, length).map_err(|_| CannotOpen)
+        };
+        let base = derive(b"Content-Encoding: nonce\0", 12)?;
+        Ok(Self {
+            cipher,
+            key: derive(b"Content-Encoding: aes128gcm\0", 16)?,
+            base: base.as_slice().try_into().map_err(|_| CannotOpen)?,
+        })
     }
 
     /// The base with the number of the record folded in.
@@ -128,7 +132,7 @@ impl Keys {
     }
 
     fn feed<'f>(&'f self, iv: &'f [u8; 12]) -> Feed<'f> {
-        Feed { key: &*self.key, iv, aad: &[], padding: Padding::None }
+        Feed { key: &self.key, iv, aad: &[], padding: Padding::None }
     }
 }
 
