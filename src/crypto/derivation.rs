@@ -26,12 +26,30 @@ pub enum DerivationFault {
 macro_rules! with_digest {
     ($algorithm:expr, $D:ident => $body:expr) => {
         match $algorithm {
-            Algorithm::Md5 => { type $D = md5::Md5; $body }
-            Algorithm::Sha1 => { type $D = sha1::Sha1; $body }
-            Algorithm::Sha224 => { type $D = sha2::Sha224; $body }
-            Algorithm::Sha256 => { type $D = sha2::Sha256; $body }
-            Algorithm::Sha384 => { type $D = sha2::Sha384; $body }
-            Algorithm::Sha512 => { type $D = sha2::Sha512; $body }
+            Algorithm::Md5 => {
+                type $D = md5::Md5;
+                $body
+            }
+            Algorithm::Sha1 => {
+                type $D = sha1::Sha1;
+                $body
+            }
+            Algorithm::Sha224 => {
+                type $D = sha2::Sha224;
+                $body
+            }
+            Algorithm::Sha256 => {
+                type $D = sha2::Sha256;
+                $body
+            }
+            Algorithm::Sha384 => {
+                type $D = sha2::Sha384;
+                $body
+            }
+            Algorithm::Sha512 => {
+                type $D = sha2::Sha512;
+                $body
+            }
             _ => return Err(DerivationFault::Digest),
         }
     };
@@ -130,7 +148,8 @@ mod tests {
         assert_eq!(value, "4b007901b765489abead49d926f721d065a429c1");
         let salt = "saltSALTsaltSALTsaltSALTsaltSALTsalt";
         let value = derive(Algorithm::Sha512, "passwordPASSWORDpassword", salt, 4096, 40);
-        let expected = "8c0511f4c6e597c6ac6315d8f0362e225f3c501495ba23b868c005174dc4ee71115b59f9e60cd953";
+        let expected =
+            "8c0511f4c6e597c6ac6315d8f0362e225f3c501495ba23b868c005174dc4ee71115b59f9e60cd953";
         assert_eq!(value, expected);
         let value = derive(Algorithm::Md5, "password", "salt", 1000, 24);
         assert_eq!(value, "8d189946a32d883622a16ae18af0632f5791d5e7b1abb0ab");
@@ -142,7 +161,8 @@ mod tests {
         let salt: Vec<u8> = (0..=0x0c).collect();
         let info: Vec<u8> = (0xf0..=0xf9).collect();
         let key = hkdf(Algorithm::Sha256, &[0x0b; 22], &salt, &info, 42).unwrap();
-        let expected = "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865";
+        let expected =
+            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865";
         assert_eq!(hex(&key), expected);
     }
 

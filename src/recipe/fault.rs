@@ -82,14 +82,14 @@ impl Fault {
     }
 
     /// Puts the place in, where none is known yet.
-    pub(crate) fn at(mut self, origin: &Origin, function: Option<&'static str>) -> Self {
+    pub(crate) fn at(mut self, origin: Option<&Origin>, function: Option<&'static str>) -> Self {
         let (Self::Absent(place)
         | Self::Repeated(place)
         | Self::Malformed(place)
         | Self::NotText(place)
         | Self::TooLong(place)) = &mut self;
         if *place == Place::default() {
-            *place = Place { origin: Some(origin.clone()), function };
+            *place = Place { origin: origin.cloned(), function };
         }
         self
     }
@@ -101,9 +101,9 @@ mod tests {
 
     #[test]
     fn faults_name_places() {
-        let fault = Fault::absent().at(&Origin::Form("a".into()), Some("after"));
+        let fault = Fault::absent().at(Some(&Origin::Form("a".into())), Some("after"));
         assert_eq!(fault.to_string(), "form:a | after is absent");
-        let again = fault.clone().at(&Origin::Body, None);
+        let again = fault.clone().at(Some(&Origin::Body), None);
         assert_eq!(again, fault);
     }
 }

@@ -1,12 +1,118 @@
-//! `application/x-www-form-urlencoded` text, read as the WHATWG URL standard says.
+//! `application/x-www-form-urlencoded` text, read as the WHATWG URL standard says, but for text
+//! that is no UTF-8: a stand-in for bad bytes would make different messages the same.
+
+use std::borrow::Cow;
 
 use crate::recipe::fault::Fault;
-use crate::recipe::value::Pairs;
+use crate::recipe::value::{ITEMS_MAX, Pairs};
 
 /// The fields in their order, names and values decoded.
 ///
 /// # Errors
 /// [`Fault::NotText`] where a decoded part is no UTF-8, [`Fault::TooLong`] for too many fields.
-pub fn parse(_text: &[u8]) -> Result<Pairs<'_>, Fault> {
-    Ok(Vec::new())
+pub fn parse(text: &[u8]) -> Result<Pairs<'_>, Fault> {
+    let mut pairs = Vec::new();
+    for field in text.split(|byte| *byte == b'&').filter(|field| !field.is_empty()) {
+        if pairs.len() == ITEMS_MAX {
+            return Err(Fault::too_long());
+        }
+        let mut parts = field.splitn(2, |byte| *byte == b'=');
+        let [name, value] = [parts.next(), parts.next()].map(Option::unwrap_or_default);
+        pairs.push((decode(name, Plus::Space)?, decode(value, Plus::Space)?));
+    }
+    Ok(pairs)
+}
+
+/// What a plus sign stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plus {
+    /// Itself, as in paths.
+    Itself,
+    /// A space, as in forms.
+    Space,
+}
+
+/// Percent-decoded text. A percent sign without two digits stands for itself.
+///
+/// # Errors
+/// [`Fault::NotText`] for what is no UTF-8 then.
+pub fn decode(text: &[u8], plus: Plus) -> Result<Cow<'_, str>, Fault> {
+    let is_plain = |byte: &u8| *byte != b'%' && (*byte != b'+' || plus == Plus::Itself);
+    if text.iter().all(is_plain) {
+        return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| Fault::not_text());
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let (byte, after) = match (first, after) {
+            (b'%', [high, low, after @ ..]) => match (value_of(*high), value_of(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, after),
+                _ => (b'%', rest.get(1..).unwrap_or_default()),
+            },
+            (b'+', after) if plus == Plus::Space => (b' ', after),
+            (byte, after) => (*byte, after),
+        };
+        decoded.push(byte);
+        rest = after;
+    }
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| Fault::not_text())
+}
+
+fn value_of(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(text: &str) -> Vec<(String, String)> {
+        let pairs = parse(text.as_bytes()).unwrap();
+        pairs.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+    }
+
+    fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// The cases of the standard's own tests for its parser, as far as they are UTF-8.
+    #[test]
+    fn fields_are_read_as_the_standard_says() {
+        let cases: [(&str, &[(&str, &str)]); 12] = [
+            ("test", &[("test", "")]),
+            ("\u{feff}test=\u{feff}", &[("\u{feff}test", "\u{feff}")]),
+            ("%EF%BB%BFtest=%EF%BB%BF", &[("\u{feff}test", "\u{feff}")]),
+            ("", &[]),
+            ("a", &[("a", "")]),
+            ("a=b&c=d&", &[("a", "b"), ("c", "d")]),
+            ("&&&a=b&&&&c=d&", &[("a", "b"), ("c", "d")]),
+            ("a=a&a=b&a=c", &[("a", "a"), ("a", "b"), ("a", "c")]),
+            ("a==a", &[("a", "=a")]),
+            ("a=a+b+c+d", &[("a", "a b c d")]),
+            ("%=a&%a=a&%a_=a", &[("%", "a"), ("%a", "a"), ("%a_", "a")]),
+            ("%61=a&%61+%4d%4D=", &[("a", "a"), ("a MM", "")]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(pairs(text), owned(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_refused() {
+        assert_eq!(parse(b"a=%ff"), Err(Fault::not_text()));
+        assert_eq!(parse(b"\xff=a"), Err(Fault::not_text()));
+    }
+
+    #[test]
+    fn fields_are_bounded() {
+        assert_eq!(parse("a&".repeat(ITEMS_MAX).as_bytes()).unwrap().len(), ITEMS_MAX);
+        assert_eq!(parse("a&".repeat(ITEMS_MAX + 1).as_bytes()), Err(Fault::too_long()));
+    }
+
+    #[test]
+    fn plain_text_stays_borrowed() {
+        let pairs = parse(b"a=b").unwrap();
+        assert!(matches!(pairs[..], [(Cow::Borrowed("a"), Cow::Borrowed("b"))]));
+        assert_eq!(decode(b"a+b%20c", Plus::Itself).unwrap(), "a+b c");
+    }
 }

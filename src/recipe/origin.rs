@@ -20,8 +20,12 @@ pub enum Origin {
     Path,
     /// Path and query as sent.
     Target,
-    /// The whole query, raw or parsed.
+    /// Scheme, authority, path and query.
+    Url,
+    /// The query as sent, empty where there is none.
     Query,
+    /// All query parameters, decoded.
+    QueryFields,
     /// One query parameter.
     QueryField(Arc<str>),
     /// All headers.
@@ -30,8 +34,14 @@ pub enum Origin {
     Header(Name),
     /// One cookie.
     Cookie(Arc<str>),
-    /// The whole body, raw or parsed.
+    /// The body as sent.
     Body,
+    /// All form fields of the body.
+    FormFields,
+    /// The JSON document that the body is.
+    JsonDocument,
+    /// All elements of the XML document that the body is.
+    XmlElements,
     /// One form field of the body.
     Form(Arc<str>),
     /// One JSON member of the body.
@@ -67,14 +77,15 @@ impl Ord for Name {
 }
 
 impl Origin {
-    /// Whether nobody may see it.
+    /// Whether nobody may see it. What is handed in may be a plaintext.
     pub fn is_secret(&self) -> bool {
-        matches!(self, Self::Secret | Self::Credential(_))
+        matches!(self, Self::Secret | Self::Credential(_) | Self::Given(_))
     }
 
     /// Whether it is read from the body.
     pub fn is_body(&self) -> bool {
-        matches!(self, Self::Body | Self::Form(_) | Self::Json(_) | Self::Xml(_))
+        let whole = matches!(self, Self::Body | Self::FormFields | Self::JsonDocument);
+        whole || matches!(self, Self::XmlElements | Self::Form(_) | Self::Json(_) | Self::Xml(_))
     }
 }
 
@@ -87,12 +98,17 @@ impl fmt::Display for Origin {
             Self::Authority => f.write_str("authority"),
             Self::Path => f.write_str("path"),
             Self::Target => f.write_str("target"),
+            Self::Url => f.write_str("url"),
             Self::Query => f.write_str("query"),
+            Self::QueryFields => f.write_str("params.query"),
             Self::QueryField(name) => write!(f, "query:{name}"),
             Self::Headers => f.write_str("params.headers"),
             Self::Header(name) => write!(f, "header:{}", name.0),
             Self::Cookie(name) => write!(f, "cookie:{name}"),
             Self::Body => f.write_str("body"),
+            Self::FormFields => f.write_str("params.form"),
+            Self::JsonDocument => f.write_str("params.json"),
+            Self::XmlElements => f.write_str("params.xml"),
             Self::Form(name) => write!(f, "form:{name}"),
             Self::Json(path) => write!(f, "json:{path}"),
             Self::Xml(name) => write!(f, "xml:{name}"),

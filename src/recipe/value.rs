@@ -133,6 +133,36 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// As [`Value::text`], copying nothing that it owns.
+    ///
+    /// # Errors
+    /// As [`Value::text`].
+    pub fn into_text(self) -> Result<Cow<'a, str>, Fault> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Bytes(Cow::Owned(bytes)) => match String::from_utf8(bytes) {
+                Ok(text) => Ok(Cow::Owned(text)),
+                Err(error) => {
+                    error.into_bytes().zeroize();
+                    Err(Fault::not_text())
+                }
+            },
+            other => other.text(),
+        }
+    }
+
+    /// As [`Value::bytes`], copying nothing that it owns.
+    ///
+    /// # Errors
+    /// As [`Value::bytes`].
+    pub fn into_bytes(self) -> Result<Cow<'a, [u8]>, Fault> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Text(Cow::Owned(text)) => Ok(Cow::Owned(text.into_bytes())),
+            other => other.bytes(),
+        }
+    }
+
     /// Its bytes in one piece: those of a text are its UTF-8.
     ///
     /// # Errors

@@ -1,0 +1,393 @@
+//! Templates evaluated over one message. What is parsed or named is worked out when it is first
+//! used, once; what holds a secret is wiped.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use zeroize::Zeroizing;
+
+use crate::recipe::expression::{Call, Expression};
+use crate::recipe::fault::Fault;
+use crate::recipe::json::Json;
+use crate::recipe::memo::{self, Memo};
+use crate::recipe::origin::Origin;
+use crate::recipe::path::Path;
+use crate::recipe::scope::{Given, Scope};
+use crate::recipe::source::Source;
+use crate::recipe::stepping::BodyDigest;
+use crate::recipe::subject::Subject;
+use crate::recipe::template::{Piece, Pipeline, Template};
+use crate::recipe::value::{Pairs, Type, VALUE_BYTES_MAX, Value};
+
+/// One message, and what is known of it so far.
+pub struct Evaluation<'s> {
+    pub(super) subject: Subject<'s>,
+    pub(super) scope: &'s Scope,
+    pub(super) digests: Vec<BodyDigest<'s>>,
+    memo: Memo<'s>,
+    /// The values of the scope's names.
+    names: Vec<OnceCell<Result<Value<'s>, Fault>>>,
+}
+
+/// A piece of a template with what it gives: for people who ask how a message comes about.
+pub struct Part<'e> {
+    /// The piece: its place, and what it reads.
+    pub piece: &'e Piece,
+    /// Its value. Whether it may be shown, [`Part::is_secret`] says.
+    pub value: Result<Value<'e>, Fault>,
+}
+
+impl Part<'_> {
+    /// Whether it reads what nobody may see.
+    pub fn is_secret(&self) -> bool {
+        matches!(self.piece, Piece::Hole(expression) if expression.is_secret())
+    }
+}
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        if self.is_secret() {
+            self.value.iter_mut().for_each(Value::wipe);
+        }
+    }
+}
+
+impl Drop for Evaluation<'_> {
+    fn drop(&mut self) {
+        self.wipe_names();
+    }
+}
+
+impl<'s> Evaluation<'s> {
+    /// Begins with a message and the names that its templates were compiled with.
+    pub fn new(subject: Subject<'s>, scope: &'s Scope) -> Self {
+        let names = std::iter::repeat_with(OnceCell::new).take(scope.len()).collect();
+        Self { subject, scope, digests: Vec::new(), memo: Memo::default(), names }
+    }
+
+    /// The message.
+    pub fn subject(&self) -> &Subject<'s> {
+        &self.subject
+    }
+
+    /// Hands a value in that the scope expects. What was worked out from an earlier one stays.
+    pub fn give(&mut self, given: Given, value: Value<'s>) {
+        if let Some(cell) = self.names.get_mut(given.0) {
+            *cell = OnceCell::from(Ok(value));
+        }
+    }
+
+    /// Goes on with another secret. What depends on the old one is wiped; what was parsed stays.
+    pub fn set_secret(
+        &mut self,
+        secret: Option<&'s [u8]>,
+        values: &'s crate::secret::NamedSecrets,
+    ) {
+        self.wipe_names();
+        self.digests.retain(|digest| !digest.is_secret());
+        self.subject.secret = secret;
+        self.subject.values = values;
+    }
+
+    fn wipe_names(&mut self) {
+        for (index, cell) in self.names.iter_mut().enumerate() {
+            let Some(definition) = self.scope.definition(index) else { continue };
+            if definition.templates.is_some() && definition.origins.hold_secret() {
+                cell.take().iter_mut().flatten().for_each(Value::wipe);
+            }
+        }
+    }
+
+    /// The value of a template. What [`Template::is_secret`] gives, the caller wipes.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub fn value<'e>(&'e self, template: &'e Template) -> Result<Value<'e>, Fault> {
+        match &*template.pieces {
+            [] => Ok(Value::from("")),
+            [Piece::Literal(text, _)] => Ok(Value::from(&**text)),
+            [Piece::Hole(expression)] => self.expression(expression),
+            pieces => self.joined(template, pieces),
+        }
+    }
+
+    /// The text of a template.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub fn text<'e>(&'e self, template: &'e Template) -> Result<Cow<'e, str>, Fault> {
+        self.value(template)?.into_text()
+    }
+
+    /// The bytes of a template.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    pub fn bytes<'e>(&'e self, template: &'e Template) -> Result<Cow<'e, [u8]>, Fault> {
+        self.value(template)?.into_bytes()
+    }
+
+    /// The bytes of a template that reads a secret: wiped when they are dropped.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    pub fn secret_bytes(&self, template: &Template) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        self.bytes(template).map(|bytes| Zeroizing::new(bytes.into_owned()))
+    }
+
+    /// Hands the bytes of a template on as they come. Text, headers and the body are not copied.
+    ///
+    /// # Errors
+    /// Why they cannot be had; some may have been handed on by then.
+    pub fn feed(&self, template: &Template, sink: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
+        template.pieces.iter().try_for_each(|piece| self.feed_piece(piece, sink))
+    }
+
+    /// The pieces of a template, each with its value.
+    pub fn parts<'e>(&'e self, template: &'e Template) -> Vec<Part<'e>> {
+        let part = |piece: &'e Piece| Part {
+            piece,
+            value: match piece {
+                Piece::Literal(text, _) => Ok(Value::from(&**text)),
+                Piece::Hole(expression) => self.expression(expression),
+            },
+        };
+        template.pieces.iter().map(part).collect()
+    }
+
+    /// Calls functions on a value.
+    ///
+    /// # Errors
+    /// Why the result cannot be had.
+    pub fn apply<'e>(
+        &'e self,
+        pipeline: &'e Pipeline,
+        value: Value<'e>,
+    ) -> Result<Value<'e>, Fault> {
+        let secret = pipeline.origins.hold_secret();
+        let call = |value, call| self.call(call, value, secret, None);
+        pipeline.calls.iter().fold(Ok(value), call)
+    }
+
+    pub(super) fn feed_piece(
+        &self,
+        piece: &Piece,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Fault> {
+        match piece {
+            Piece::Literal(text, _) => sink(text.as_bytes()),
+            Piece::Hole(expression) => self.feed_expression(expression, sink)?,
+        }
+        Ok(())
+    }
+
+    fn feed_expression(
+        &self,
+        expression: &Expression,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Fault> {
+        if let (Source::Named(index), []) = (&expression.source, &*expression.calls) {
+            return self.feed_name(*index, sink);
+        }
+        let mut value = self.expression(expression)?;
+        let fed = value.feed(sink);
+        if expression.secret {
+            value.wipe();
+        }
+        fed
+    }
+
+    /// Hands the bytes of a name on: without keeping them, where it only joins what is there.
+    fn feed_name(&self, index: usize, sink: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
+        let known = self.names.get(index).and_then(OnceCell::get);
+        match self.template(index).filter(|template| known.is_none() && template.only_joins()) {
+            Some(template) => self.feed(template, sink),
+            None => self.name(index)?.feed(sink),
+        }
+    }
+
+    /// What a name stands for, for this method; `None` where its value is handed in.
+    pub(super) fn template(&self, index: usize) -> Option<&'s Template> {
+        let templates = self.scope.definition(index)?.templates.as_ref()?;
+        templates.get(self.subject.method)
+    }
+
+    /// The value of a name, worked out once. A name stands for earlier ones only, so this ends.
+    fn name(&self, index: usize) -> Result<&Value<'s>, Fault> {
+        let cell = self.names.get(index).ok_or_else(Fault::absent)?;
+        let value = cell.get_or_init(|| match self.template(index) {
+            Some(template) => self.value(template).map(Value::into_owned),
+            None => Err(self.absent_name(index)),
+        });
+        value.as_ref().map_err(Clone::clone)
+    }
+
+    fn absent_name(&self, index: usize) -> Fault {
+        let Some(definition) = self.scope.definition(index) else { return Fault::absent() };
+        Fault::absent().at(Some(&Origin::Given(definition.name.clone())), None)
+    }
+
+    /// The value of several pieces. All are worked out before they are joined, so that what they
+    /// are joined in has its size from the start and leaves no copy behind.
+    fn joined<'e>(&'e self, template: &Template, pieces: &'e [Piece]) -> Result<Value<'e>, Fault> {
+        let mut parts =
+            Joining { parts: Vec::with_capacity(pieces.len()), secret: template.is_secret() };
+        let mut size = 0;
+        for piece in pieces {
+            let part = match piece {
+                Piece::Literal(text, _) => Value::from(&**text),
+                Piece::Hole(expression) => self.expression(expression)?,
+            };
+            size += part.size();
+            parts.parts.push(part);
+            if size > VALUE_BYTES_MAX {
+                return Err(Fault::too_long());
+            }
+        }
+        let mut bytes = Vec::with_capacity(size);
+        for part in &parts.parts {
+            part.feed(&mut |bytes_of_part| bytes.extend_from_slice(bytes_of_part))?;
+        }
+        match template.kind {
+            Type::Bytes => Ok(Value::from(bytes)),
+            _ => Value::from(bytes).into_text().map(Value::Text),
+        }
+    }
+
+    pub(super) fn expression<'e>(&'e self, expression: &'e Expression) -> Result<Value<'e>, Fault> {
+        let first = expression.calls.first().filter(|_| expression.streams());
+        let absorbed = first.and_then(|first| self.absorbed(expression, first));
+        let done = usize::from(absorbed.is_some());
+        let origin = expression.source.origin();
+        let value = absorbed.unwrap_or_else(|| self.source(expression));
+        let value = value.map_err(|fault| fault.at(origin.as_ref(), None));
+        let secret = expression.secret;
+        let call = |value, call| self.call(call, value, secret, origin.as_ref());
+        expression.calls.iter().skip(done).fold(value, call)
+    }
+
+    /// What the first function of an expression makes of its source without joining that.
+    fn absorbed<'e>(
+        &'e self,
+        expression: &'e Expression,
+        first: &'e Call,
+    ) -> Option<Result<Value<'e>, Fault>> {
+        match expression.source {
+            Source::Body => Some(self.body_digest(first)),
+            Source::Named(index) if expression_is_scalar(self.scope, index) => {
+                Some(self.absorb(first, |sink| self.feed_name(index, sink)))
+            }
+            _ => None,
+        }
+    }
+
+    fn source<'e>(&'e self, expression: &'e Expression) -> Result<Value<'e>, Fault> {
+        let subject = &self.subject;
+        let memo = &self.memo;
+        Ok(match &expression.source {
+            Source::Literal(text) => Value::from(&**text),
+            Source::Method => Value::from(subject.method),
+            Source::Scheme => Value::from(subject.scheme),
+            Source::Authority => Value::from(subject.authority),
+            Source::Host => Value::from(subject.host()),
+            Source::Port => Value::from(subject.port().ok_or_else(Fault::absent)?),
+            Source::Path => Value::from(subject.path()),
+            Source::Segment(index) => Value::from(
+                subject.path().split('/').skip(1).nth(*index).ok_or_else(Fault::absent)?,
+            ),
+            Source::Target => Value::from(subject.target),
+            Source::Query => Value::from(subject.query()),
+            Source::Url => {
+                Value::from([subject.scheme, "://", subject.authority, subject.target].concat())
+            }
+            Source::PublicUrl => Value::from(subject.public_url.ok_or_else(Fault::absent)?),
+            Source::Status => Value::from(subject.status.ok_or_else(Fault::absent)?),
+            Source::Body => Value::Body(subject.body),
+            Source::Header(name) => Value::from(memo::header(subject, name)?),
+            Source::HeaderAll(name) => {
+                let values =
+                    memo::header_values(subject, name).map(|value| value.map(Cow::Borrowed));
+                Value::List(values.collect::<Result<_, _>>()?)
+            }
+            Source::Cookie(name) => Value::from(memo::cookie(subject, name)?),
+            Source::QueryField(name) => Value::from(memo::first(memo.query(subject)?, name)?),
+            Source::QueryAll(name) => Value::List(memo::all(memo.query(subject)?, name)),
+            Source::Form(name) => Value::from(memo::first(memo.form(subject)?, name)?),
+            Source::FormAll(name) => Value::List(memo::all(memo.form(subject)?, name)),
+            Source::Json(path, _) => member(memo.json(subject)?, path, expression)?,
+            Source::Xml(name) => Value::from(memo::once(memo.xml(subject)?, name)?),
+            Source::XmlAll(name) => Value::List(memo::all(memo.xml(subject)?, name)),
+            Source::QueryFields => Value::Pairs(lend_pairs(memo.query(subject)?)),
+            Source::FormFields => Value::Pairs(lend_pairs(memo.form(subject)?)),
+            Source::JsonDocument => Value::Json(memo.json(subject)?.lend()),
+            Source::XmlElements => {
+                let children = memo.xml(subject)?.iter().filter(|(path, _)| !path.contains('/'));
+                Value::Pairs(children.map(|(name, value)| (lent(name), lent(value))).collect())
+            }
+            Source::Headers => Value::Pairs(memo::headers(subject)?),
+            Source::Secret => Value::from(subject.secret.ok_or_else(Fault::absent)?),
+            Source::Credential(name) => {
+                Value::from(subject.values.get(name).ok_or_else(Fault::absent)?)
+            }
+            Source::Named(index) => self.lend_name(*index)?,
+            Source::Member(index, path, _) => match self.name(*index)? {
+                Value::Json(json) => member(json, path, expression)?,
+                Value::Pairs(pairs) => {
+                    let name = path.steps().first().map(|step| &*step.name).unwrap_or_default();
+                    Value::from(memo::first(pairs, name)?)
+                }
+                _ => return Err(Fault::not_text()),
+            },
+        })
+    }
+
+    /// The value of a name; one that is another name for a source is read from there.
+    fn lend_name(&self, index: usize) -> Result<Value<'_>, Fault> {
+        let alias = self.template(index).and_then(Template::hole);
+        match alias.filter(|hole| hole.calls.is_empty()) {
+            Some(hole) => self.expression(hole),
+            None => self.name(index).map(Value::lend),
+        }
+    }
+}
+
+/// A member of JSON. It stays JSON only where that is wanted; else a scalar is its text.
+fn member<'e>(
+    json: &'e Json<'_>,
+    path: &Path,
+    expression: &Expression,
+) -> Result<Value<'e>, Fault> {
+    let found = json.get(path).ok_or_else(Fault::absent)?;
+    let wanted = expression.calls.first().is_some_and(Call::wants_json);
+    if wanted || found.is_nested() {
+        Ok(Value::Json(found.lend()))
+    } else {
+        found.lend().text().map(Value::Text)
+    }
+}
+
+fn lent<'e>(text: &'e Cow<'_, str>) -> Cow<'e, str> {
+    Cow::Borrowed(text)
+}
+
+fn lend_pairs<'e>(pairs: &'e Pairs<'_>) -> Pairs<'e> {
+    pairs.iter().map(|(name, value)| (lent(name), lent(value))).collect()
+}
+
+fn expression_is_scalar(scope: &Scope, index: usize) -> bool {
+    scope.definition(index).is_some_and(|definition| definition.kind.is_scalar())
+}
+
+/// Values that are about to be joined, wiped afterwards.
+struct Joining<'e> {
+    parts: Vec<Value<'e>>,
+    secret: bool,
+}
+
+impl Drop for Joining<'_> {
+    fn drop(&mut self) {
+        if self.secret {
+            self.parts.iter_mut().for_each(Value::wipe);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Reads JSON text, strictly and in time linear in its length.
+
+use std::borrow::Cow;
+
+use super::{DEPTH_MAX, Json, Member, VALUES_MAX};
+use crate::recipe::fault::Fault;
+
+/// Objects of up to this many members are searched, larger ones sorted, for names that repeat.
+const MEMBERS_SEARCHED: usize = 16;
+
+pub(super) fn parse(text: &str) -> Result<Json<'_>, Fault> {
+    let mut reader = Reader { text, at: 0, values: 0 };
+    reader.skip_space();
+    let value = reader.value(0)?;
+    reader.skip_space();
+    if reader.at == text.len() { Ok(value) } else { Err(Fault::malformed()) }
+}
+
+/// Whether a name stands twice.
+pub(super) fn is_repeated(members: &[Member<'_>]) -> bool {
+    if members.len() <= MEMBERS_SEARCHED {
+        let mut rest = members;
+        while let Some(((name, _), others)) = rest.split_first() {
+            if others.iter().any(|(other, _)| other == name) {
+                return true;
+            }
+            rest = others;
+        }
+        return false;
+    }
+    let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    values: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Takes one byte if it is the next.
+    fn take(&mut self, wanted: u8) -> bool {
+        let is_next = self.peek() == Some(wanted);
+        if is_next {
+            self.at += 1;
+        }
+        is_next
+    }
+
+    fn skip(&mut self, of: impl Fn(&u8) -> bool) -> usize {
+        let rest = self.rest();
+        let length = rest.iter().position(|byte| !of(byte)).unwrap_or(rest.len());
+        self.at += length;
+        length
+    }
+
+    fn skip_space(&mut self) {
+        self.skip(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    }
+
+    /// The text from a place that was read up to here.
+    fn since(&self, start: usize) -> Result<&'a str, Fault> {
+        self.text.get(start..self.at).ok_or_else(Fault::malformed)
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Json<'a>, Fault> {
+        self.values += 1;
+        if self.values > VALUES_MAX || depth > DEPTH_MAX {
+            return Err(Fault::too_long());
+        }
+        match self.peek().ok_or_else(Fault::malformed)? {
+            b'{' => self.object(depth + 1),
+            b'[' => self.array(depth + 1),
+            b'"' => self.string().map(Json::String),
+            b'-' | b'0'..=b'9' => self.number(),
+            _ => self.word(),
+        }
+    }
+
+    fn word(&mut self) -> Result<Json<'a>, Fault> {
+        let words: [(&[u8], Json<'a>); 3] = [
+            (b"true", Json::Boolean(true)),
+            (b"false", Json::Boolean(false)),
+            (b"null", Json::Null),
+        ];
+        for (word, value) in words {
+            if self.rest().starts_with(word) {
+                self.at += word.len();
+                return Ok(value);
+            }
+        }
+        Err(Fault::malformed())
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Json<'a>, Fault> {
+        let mut members: Vec<Member<'a>> = Vec::new();
+        self.sequence(b'{', b'}', depth, |reader| {
+            let name = reader.string()?;
+            reader.skip_space();
+            if !reader.take(b':') {
+                return Err(Fault::malformed());
+            }
+            reader.skip_space();
+            members.push((name, reader.value(depth)?));
+            Ok(())
+        })?;
+        if is_repeated(&members) {
+            return Err(Fault::repeated());
+        }
+        Ok(Json::Object(members))
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Json<'a>, Fault> {
+        let mut items = Vec::new();
+        self.sequence(b'[', b']', depth, |reader| {
+            items.push(reader.value(depth)?);
+            Ok(())
+        })?;
+        Ok(Json::Array(items))
+    }
+
+    /// What stands between two brackets, with commas between its parts.
+    fn sequence(
+        &mut self,
+        open: u8,
+        close: u8,
+        depth: usize,
+        mut part: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        if depth > DEPTH_MAX {
+            return Err(Fault::too_long());
+        }
+        self.take(open);
+        self.skip_space();
+        if self.take(close) {
+            return Ok(());
+        }
+        loop {
+            part(self)?;
+            self.skip_space();
+            if self.take(close) {
+                return Ok(());
+            }
+            if !self.take(b',') {
+                return Err(Fault::malformed());
+            }
+            self.skip_space();
+        }
+    }
+
+    fn number(&mut self) -> Result<Json<'a>, Fault> {
+        let start = self.at;
+        let digits = |reader: &mut Self| match reader.skip(u8::is_ascii_digit) {
+            0 => Err(Fault::malformed()),
+            _ => Ok(()),
+        };
+        self.take(b'-');
+        if !self.take(b'0') {
+            digits(self)?;
+        }
+        if self.take(b'.') {
+            digits(self)?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _sign = self.take(b'-') || self.take(b'+');
+            digits(self)?;
+        }
+        Ok(Json::Number(Cow::Borrowed(self.since(start)?)))
+    }
+
+    fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+        if !self.take(b'"') {
+            return Err(Fault::malformed());
+        }
+        let start = self.at;
+        self.skip_plain();
+        let first = self.since(start)?;
+        if self.take(b'"') {
+            return Ok(Cow::Borrowed(first));
+        }
+        let mut text = first.to_owned();
+        while !self.take(b'"') {
+            text.push(self.escape()?);
+            let start = self.at;
+            self.skip_plain();
+            text.push_str(self.since(start)?);
+        }
+        Ok(Cow::Owned(text))
+    }
+
+    fn skip_plain(&mut self) {
+        self.skip(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f));
+    }
+
+    fn escape(&mut self) -> Result<char, Fault> {
+        if !self.take(b'\\') {
+            return Err(Fault::malformed());
+        }
+        let letter = self.peek().ok_or_else(Fault::malformed)?;
+        self.at += 1;
+        Ok(match letter {
+            b'"' | b'\\' | b'/' => char::from(letter),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode(),
+            _ => return Err(Fault::malformed()),
+        })
+    }
+
+    /// The character of `XXXX`, or of `XXXX\uXXXX` where the first is half of a pair.
+    fn unicode(&mut self) -> Result<char, Fault> {
+        let first = self.unit()?;
+        if !(0xd800..0xdc00).contains(&first) {
+            return char::from_u32(first).ok_or_else(Fault::malformed);
+        }
+        if !(self.take(b'\\') && self.take(b'u')) {
+            return Err(Fault::malformed());
+        }
+        match self.unit()? {
+            second @ 0xdc00..=0xdfff => {
+                let point = 0x1_0000 + ((first & 0x3ff) << 10) + (second & 0x3ff);
+                char::from_u32(point).ok_or_else(Fault::malformed)
+            }
+            _ => Err(Fault::malformed()),
+        }
+    }
+
+    fn unit(&mut self) -> Result<u32, Fault> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
+            unit = unit * 16 + digit.ok_or_else(Fault::malformed)?;
+            self.at += 1;
+        }
+        Ok(unit)
+    }
+}

@@ -1,0 +1,165 @@
+//! A compiled template: text and holes.
+
+use std::ops::Range;
+
+use crate::recipe::compile;
+use crate::recipe::expression::{Call, Expression};
+use crate::recipe::mistake::Mistake;
+use crate::recipe::origin::{Origin, Origins};
+use crate::recipe::scope::Scope;
+use crate::recipe::source::Source;
+use crate::recipe::value::Type;
+
+/// A template, compiled for one scope; it is evaluated with that scope or a later state of it.
+#[derive(Clone, Debug)]
+pub struct Template {
+    pub(crate) pieces: Box<[Piece]>,
+    pub(crate) kind: Type,
+    pub(crate) origins: Origins,
+}
+
+/// A part of a template.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// Text as written, braces resolved.
+    Literal(Box<str>, Range<usize>),
+    /// A hole.
+    Hole(Expression),
+}
+
+impl Piece {
+    /// Where it stands in the template.
+    pub fn span(&self) -> Range<usize> {
+        match self {
+            Self::Literal(_, span) => span.clone(),
+            Self::Hole(expression) => expression.span(),
+        }
+    }
+}
+
+impl Template {
+    /// Compiles a template.
+    ///
+    /// # Errors
+    /// All mistakes that it has.
+    pub fn compile(text: &str, scope: &Scope) -> Result<Self, Vec<Mistake>> {
+        compile::template(text, scope)
+    }
+
+    /// The type of its value: that of its hole if it is one hole; else text, or bytes where a hole
+    /// gives bytes.
+    pub fn kind(&self) -> Type {
+        self.kind
+    }
+
+    /// What it reads, through everything that it names.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    /// Text and holes in order.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// Whether it reads what is secret.
+    pub fn is_secret(&self) -> bool {
+        self.origins.hold_secret()
+    }
+
+    /// Whether it reads the body.
+    pub fn reads_body(&self) -> bool {
+        self.origins.hold_body()
+    }
+
+    /// Its text, where it is nothing but text.
+    pub fn constant(&self) -> Option<&str> {
+        match &*self.pieces {
+            [] => Some(""),
+            [Piece::Literal(text, _)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What it reads if it is one source with nothing done to it, names of the scope followed. A
+    /// name that differs by method is none.
+    pub fn plain(&self, scope: &Scope) -> Option<Origin> {
+        let mut expression = self.hole()?;
+        // Names stand for earlier ones only, so this ends.
+        while let Source::Named(index) = expression.source {
+            if !expression.calls.is_empty() {
+                return None;
+            }
+            let Some(templates) = &scope.definition(index)?.templates else { break };
+            expression = templates.only()?.hole()?;
+        }
+        let plain = expression.calls.is_empty() && expression.source.is_whole();
+        match expression.source {
+            Source::Named(index) => {
+                plain.then(|| scope.definition(index)?.origins.iter().next().cloned())?
+            }
+            _ => plain.then(|| expression.source.origin())?,
+        }
+    }
+
+    /// Whether it only joins text and sources, so that handing it on is as cheap as keeping it. A
+    /// name in it may stand for another template, and those could grow without bound.
+    pub(crate) fn only_joins(&self) -> bool {
+        let named = |source: &Source| matches!(source, Source::Named(_) | Source::Member(..));
+        self.holes().all(|hole| hole.calls.is_empty() && !named(&hole.source))
+    }
+
+    /// Its hole, if it is one hole.
+    pub(crate) fn hole(&self) -> Option<&Expression> {
+        match &*self.pieces {
+            [Piece::Hole(expression)] => Some(expression),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn holes(&self) -> impl Iterator<Item = &Expression> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Hole(expression) => Some(expression),
+            Piece::Literal(..) => None,
+        })
+    }
+}
+
+/// Functions in a row without a source: `hex | upper`.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    pub(crate) calls: Box<[Call]>,
+    pub(crate) takes: Type,
+    pub(crate) kind: Type,
+    pub(crate) origins: Origins,
+}
+
+impl Pipeline {
+    /// Compiles functions that are called on a value of a type.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub fn compile(text: &str, takes: Type, scope: &Scope) -> Result<Self, Vec<Mistake>> {
+        compile::pipeline(text, takes, scope)
+    }
+
+    /// The type of what it takes.
+    pub fn takes(&self) -> Type {
+        self.takes
+    }
+
+    /// The type of what it gives.
+    pub fn kind(&self) -> Type {
+        self.kind
+    }
+
+    /// What its arguments read.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    /// The names of its functions.
+    pub fn functions(&self) -> impl Iterator<Item = &'static str> {
+        self.calls.iter().map(|call| call.function.name)
+    }
+}
