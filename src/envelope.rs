@@ -9,6 +9,7 @@ pub mod cipher;
 pub mod coding;
 mod compile;
 pub mod definition;
+mod fresh;
 mod inside;
 pub mod jwe;
 mod names;
@@ -16,6 +17,7 @@ mod opening;
 pub mod padding;
 mod php;
 mod prepare;
+mod seal;
 mod sealing;
 pub mod wrap;
 
@@ -36,7 +38,8 @@ use wrap::Wrap;
 
 pub use definition::{Definition, EnvelopeMistake, Literal};
 pub use prepare::Prepared;
-pub use sealing::{Fresh, Sealed};
+pub use seal::{Fixed, Frame, Parts};
+pub use sealing::Message;
 
 /// What is sealed cannot be opened: its shape, length, key, tag, MAC, padding or content is wrong.
 /// Which, is told to nobody.
@@ -79,7 +82,8 @@ pub struct Envelope {
     names: Names,
     /// The names as written, for what is settled.
     written: Names,
-    settled_names: usize,
+    /// The names that are settled, as templates of `written`.
+    settled_names: Vec<Template>,
     hoisted: Vec<Template>,
 }
 

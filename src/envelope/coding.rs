@@ -86,16 +86,29 @@ pub fn open(key: &[u8], body: &[u8]) -> Result<Vec<u8>, CannotOpen> {
 /// # Errors
 /// When the head's records cannot hold anything, or its key id is longer than 255 bytes.
 pub fn seal(key: &[u8], head: &Head<'_>, text: &[u8]) -> Result<Vec<u8>, CannotOpen> {
+    let room = head.room()? - TAG_BYTES - 1;
+    let mut records: Vec<Vec<u8>> =
+        text.chunks(room).map(|piece| [piece, &[MORE]].concat()).collect();
+    match records.last_mut().and_then(|record| record.last_mut()) {
+        Some(delimiter) => *delimiter = LAST,
+        None => records.push(vec![LAST]),
+    }
+    seal_records(key, head, &records)
+}
+
+/// Seals records that have their delimiters and, where wanted, padding.
+///
+/// # Errors
+/// As [`seal`].
+pub fn seal_records(
+    key: &[u8],
+    head: &Head<'_>,
+    records: &[Vec<u8>],
+) -> Result<Vec<u8>, CannotOpen> {
     let keys = Keys::derive(key, &head.salt)?;
     let mut body = head.write()?;
-    let room = head.room()? - TAG_BYTES - 1;
-    let mut pieces: Vec<&[u8]> = text.chunks(room).collect();
-    if pieces.is_empty() {
-        pieces.push(&[]);
-    }
-    for (number, piece) in pieces.iter().enumerate() {
-        let delimiter = if number + 1 == pieces.len() { LAST } else { MORE };
-        let mut record = [piece, &[delimiter][..]].concat();
+    for (number, record) in records.iter().enumerate() {
+        let mut record = record.clone();
         keys.cipher.seal(&keys.feed(&keys.nonce(number)?), &mut record)?;
         body.extend_from_slice(&record);
     }

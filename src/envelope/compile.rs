@@ -33,7 +33,7 @@ const BELOW: [&str; 22] = [
 
 /// Values that are handed in when a message is opened: the unwrapped key, the text inside, that
 /// text once it is taken out of what it was put into, and one member of `each`.
-const HANDED: [(&str, Type); 4] = [
+pub(super) const HANDED: [(&str, Type); 4] = [
     ("unwrapped", Type::Bytes),
     ("opened", Type::Bytes),
     ("plain", Type::Bytes),
@@ -57,7 +57,8 @@ pub(super) struct Compiler<'d> {
     opening: Names,
     /// Templates to settle after the names: roles that depend on secrets alone.
     hoisted: Vec<Template>,
-    settled_names: usize,
+    /// Names that are settled, each with its template in `written`.
+    settled_names: Vec<(&'d str, Template)>,
 }
 
 impl<'d> Compiler<'d> {
@@ -71,26 +72,50 @@ impl<'d> Compiler<'d> {
             |name| handed(name).map_or(Way::Template, Way::Given),
             |name, mistake| reading.report(name, mistake),
         );
-        let settled = |name: &str| {
-            let template = Template::compile(&format!("{{{name}}}"), &written.scope);
-            template.is_ok_and(|template| is_settled(&template))
+        let mut compiler = Self {
+            reading,
+            own,
+            written,
+            opening: Names::default(),
+            hoisted: Vec::new(),
+            settled_names: Vec::new(),
         };
-        let opening = Names::build(
-            &named,
-            |name| match handed(name) {
-                Some(kind) => Way::Given(kind),
-                None if settled(name) => Way::Settled,
-                None => Way::Template,
-            },
-            |_, _| {},
-        );
-        let settled_names = opening.settled_count();
-        Self { reading, own, written, opening, hoisted: Vec::new(), settled_names }
+        for (name, _) in &compiler.own {
+            let template = Template::compile(&format!("{{{name}}}"), &compiler.written.scope).ok();
+            if let Some(template) = template.filter(is_settled) {
+                compiler.settled_names.push((name, template));
+            }
+        }
+        compiler.opening = compiler.names_with(&[], |_| None);
+        compiler
     }
 
     fn named(own: &[(&'d str, &'d str)]) -> Vec<Named<'d>> {
         let handed = HANDED.iter().map(|(name, _)| Named { name, text: "" });
         handed.chain(own.iter().map(|(name, text)| Named { name, text })).collect()
+    }
+
+    /// The names as opening reads them, with more of them handed in.
+    pub(super) fn names_with(&self, extra: &[&str], way: impl Fn(&str) -> Option<Way>) -> Names {
+        let more = extra.iter().map(|name| Named { name, text: "" });
+        let own = self.own.iter().filter(|(name, _)| !extra.contains(name));
+        let own = own.map(|(name, text)| Named { name, text });
+        let handed = HANDED.iter().filter(|(name, _)| !extra.contains(name));
+        let handed = handed.map(|(name, _)| Named { name, text: "" });
+        let named: Vec<Named<'_>> = handed.chain(more).chain(own).collect();
+        let kind = |name: &str| HANDED.iter().find(|(own, _)| *own == name).map(|(_, kind)| *kind);
+        let at = |name: &str| self.settled_names.iter().position(|(own, _)| *own == name);
+        let usual = |name: &str| match (kind(name), at(name)) {
+            (Some(kind), _) => Way::Given(kind),
+            (None, Some(at)) => Way::Settled(at),
+            (None, None) => Way::Template,
+        };
+        Names::build(&named, |name| way(name).unwrap_or_else(|| usual(name)), |_, _| {})
+    }
+
+    /// As [`Compiler::opening`], for a text that stands in no key of its own.
+    pub(super) fn opening_text(&self, key: &str, text: &str) -> Option<Template> {
+        self.template(key, text, &self.opening)
     }
 
     /// Compiles the template of a key in some scope; its mistakes are told.
@@ -122,7 +147,7 @@ impl<'d> Compiler<'d> {
         let whole = self.template(key, text, &self.written)?;
         let part = if is_settled(&whole) {
             self.hoisted.push(whole.clone());
-            Part::Settled(self.settled_names + self.hoisted.len() - 1)
+            Part::Settled(self.settled_names.len() + self.hoisted.len() - 1)
         } else {
             Part::Message(Template::compile(text, &self.opening.scope).ok()?)
         };
@@ -358,7 +383,7 @@ impl Compiler<'_> {
             sealing,
             names: std::mem::take(&mut self.opening),
             written: settled_scope,
-            settled_names: self.settled_names,
+            settled_names: std::mem::take(&mut self.settled_names).into_iter().map(|(_, t)| t).collect(),
             hoisted: std::mem::take(&mut self.hoisted),
         })
     }

@@ -154,6 +154,22 @@ impl<'d> Reading<'d> {
         found
     }
 
+    /// Whether any template names something.
+    pub(super) fn reads_name(&self, name: &str) -> bool {
+        let named = |text: &str| {
+            text.match_indices(name).any(|(at, _)| {
+                let before = text.get(..at).and_then(|text| text.chars().next_back());
+                let after = text.get(at + name.len()..).and_then(|text| text.chars().next());
+                let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                !before.is_some_and(word) && !after.is_some_and(word)
+            })
+        };
+        self.definition.settings.iter().any(|setting| match &setting.value {
+            Literal::Text(text) => setting.key != name && named(text),
+            _ => false,
+        })
+    }
+
     /// Notes a mistake in the text of a key.
     pub(super) fn report(&self, key: &str, mistake: Mistake) {
         let Mistake { span, problem, hint } = mistake;

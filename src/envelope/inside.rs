@@ -33,6 +33,19 @@ pub(super) struct Unpacked {
     pub(super) made_json: bool,
 }
 
+impl Unpacked {
+    fn text(text: Zeroizing<Vec<u8>>) -> Result<Self, CannotOpen> {
+        match std::str::from_utf8(&text) {
+            Ok(_) => Ok(Self { text, made_json: false }),
+            Err(_) => Err(CannotOpen),
+        }
+    }
+
+    fn json(json: Vec<u8>) -> Result<Self, CannotOpen> {
+        Ok(Self { made_json: true, ..Self::text(Zeroizing::new(json))? })
+    }
+}
+
 impl Inside {
     /// Reads the key `inside`.
     pub(super) fn compile(compiler: &Compiler<'_>) -> Option<Self> {
@@ -77,45 +90,44 @@ impl Inside {
         matches!(self, Self::Frame { .. } | Self::Template(_))
     }
 
-    /// Takes the text out of what was opened. `look` has `opened` handed in.
+    /// Takes the text out of what was opened.
     ///
     /// # Errors
     /// When it is not put up as it must be.
-    pub(super) fn unpack(
-        &self,
-        mut opened: Zeroizing<Vec<u8>>,
-        look: Option<&Evaluation<'_>>,
-    ) -> Result<Unpacked, CannotOpen> {
-        let mut made_json = false;
-        let text = match self {
-            Self::Text | Self::Bytes => opened,
-            Self::Php { raw: true } if !php::looks_serialized(&opened) => opened,
+    pub(super) fn unpack(&self, mut opened: Zeroizing<Vec<u8>>) -> Result<Unpacked, CannotOpen> {
+        match self {
+            Self::Php { raw: true } if !php::looks_serialized(&opened) => {}
             Self::Php { .. } => match php::read(&opened)? {
                 Cow::Borrowed(text) => {
-                    // The string stands behind its length: cut in place, without a copy.
+                    // The string ends with a quote and a semicolon: cut in place, not copied.
                     let (front, length) = (opened.len() - text.len() - 2, text.len());
                     opened.drain(..front);
                     opened.truncate(length);
-                    opened
                 }
-                Cow::Owned(json) => {
-                    made_json = true;
-                    Zeroizing::new(json)
-                }
+                Cow::Owned(json) => return Unpacked::json(json),
             },
-            Self::Frame { random, id } => {
-                let look = look.ok_or(CannotOpen)?;
-                Zeroizing::new(unframe(&opened, *random, &look.bytes(id)?)?.to_vec())
-            }
-            Self::Template(template) => {
-                let look = look.ok_or(CannotOpen)?;
-                Zeroizing::new(look.bytes(template)?.into_owned())
-            }
-        };
-        if !matches!(self, Self::Bytes) && std::str::from_utf8(&text).is_err() {
-            return Err(CannotOpen);
+            Self::Bytes => return Ok(Unpacked { text: opened, made_json: false }),
+            Self::Text | Self::Frame { .. } | Self::Template(_) => {}
         }
-        Ok(Unpacked { text, made_json })
+        Unpacked::text(opened)
+    }
+
+    /// The same where the message has a part in it; `look` has `opened` handed in.
+    ///
+    /// # Errors
+    /// As [`Inside::unpack`].
+    pub(super) fn unpack_with(
+        &self,
+        opened: &[u8],
+        look: &Evaluation<'_>,
+    ) -> Result<Unpacked, CannotOpen> {
+        Unpacked::text(match self {
+            Self::Frame { random, id } => {
+                Zeroizing::new(unframe(opened, *random, &look.bytes(id)?)?.to_vec())
+            }
+            Self::Template(template) => look.secret_bytes(template)?,
+            _ => return Err(CannotOpen),
+        })
     }
 
     /// Puts a text up, as far as that needs no template.

@@ -274,16 +274,26 @@ impl Jwe {
         Ok([std::slice::from_ref(&header_text), &parts].concat().join("."))
     }
 
-    /// A fresh content key and how it travels: as it is for `dir`, else wrapped.
+    /// A fresh content key, or the one that is handed in, and how it travels: as the shared one
+    /// for `dir`, else wrapped.
     ///
     /// # Errors
     /// When the key is none, or the operating system gives no random bytes.
-    pub fn fresh_key(&self, key: &[u8]) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>), CannotOpen> {
+    pub fn fresh_key(
+        &self,
+        key: &[u8],
+        content_key: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>), CannotOpen> {
         match self.management {
             Management::Direct => Ok((Zeroizing::new(key.to_vec()), Vec::new())),
             Management::Wrapped(way) => {
-                let fresh = random_bytes(self.content.key_bytes()).map_err(|_| CannotOpen)?;
-                let fresh = Zeroizing::new(fresh);
+                let fresh = match content_key {
+                    Some(fresh) => fresh,
+                    None => {
+                        let random = random_bytes(self.content.key_bytes());
+                        Zeroizing::new(random.map_err(|_| CannotOpen)?)
+                    }
+                };
                 let wrapped = wrap(way, key, &fresh)?;
                 Ok((fresh, wrapped))
             }

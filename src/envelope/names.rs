@@ -8,15 +8,16 @@ use http::HeaderMap;
 use super::CannotOpen;
 use crate::recipe::origin::Origin;
 use crate::recipe::value::{Type, Value};
-use crate::recipe::{Evaluation, Given, Mistake, NameFault, NamedSecrets, Scope, Subject, Template};
+use crate::recipe::{Evaluation, Given, Mistake, NameFault, Scope, Subject, Template};
+use crate::secret::NamedSecrets;
 
 /// How a name comes to its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// Its template reads the message.
     Template,
-    /// It was worked out from the secrets.
-    Settled,
+    /// It was worked out from the secrets, and stands at this position among what was.
+    Settled(usize),
     /// It is handed in.
     Given(Type),
 }
@@ -32,7 +33,7 @@ pub(super) struct Named<'d> {
 #[derive(Default)]
 pub(super) struct Names {
     pub(super) scope: Scope,
-    settled: Vec<Given>,
+    settled: Vec<(usize, Given)>,
     given: Vec<(String, Given)>,
 }
 
@@ -96,17 +97,6 @@ pub(super) fn is_settled(template: &Template) -> bool {
     template.origins().iter().all(fixed)
 }
 
-/// Whether something can be worked out without a message: from secrets and what is handed in.
-pub(super) fn needs_no_message(template: &Template) -> bool {
-    let fixed = |origin: &Origin| {
-        matches!(
-            origin,
-            Origin::Constant | Origin::Secret | Origin::Credential(_) | Origin::Given(_)
-        )
-    };
-    template.origins().iter().all(fixed)
-}
-
 impl Names {
     /// A scope with all names, each in its way. What is wrong with one is told to `report`; the
     /// name then stands for a text, so that its mistake is not told again wherever it is used.
@@ -134,8 +124,8 @@ impl Names {
                 }
             };
             let done = match way(name) {
-                Way::Settled => built.scope.expect(name, template.kind()).map(|given| {
-                    built.settled.push(given);
+                Way::Settled(at) => built.scope.expect(name, template.kind()).map(|given| {
+                    built.settled.push((at, given));
                 }),
                 _ => built.scope.define(name, template),
             };
@@ -146,9 +136,9 @@ impl Names {
         built
     }
 
-    /// How many names are settled.
-    pub(super) fn settled_count(&self) -> usize {
-        self.settled.len()
+    /// The names that are handed in.
+    pub(super) fn given_names(&self) -> impl Iterator<Item = &str> {
+        self.given.iter().map(|(name, _)| name.as_str())
     }
 
     /// A look at one message, with what was settled before and what is handed in now.
@@ -159,8 +149,8 @@ impl Names {
         given: impl IntoIterator<Item = (&'s str, Value<'s>)>,
     ) -> Evaluation<'s> {
         let mut evaluation = Evaluation::new(subject, &self.scope);
-        for (at, name) in self.settled.iter().enumerate() {
-            if let Some(value) = settled.get(at) {
+        for (at, name) in &self.settled {
+            if let Some(value) = settled.get(*at) {
                 evaluation.give(*name, value.lend());
             }
         }

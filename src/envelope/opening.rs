@@ -6,9 +6,10 @@ use http::HeaderValue;
 use zeroize::Zeroizing;
 
 use super::cipher::{Feed, Mode};
+use super::inside::Unpacked;
 use super::jwe::{JweKey, Management, Token};
 use super::{CannotOpen, Choice, Envelope, Method, Opened, Part, Prepared, check, coding};
-use crate::recipe::json::Json;
+use crate::recipe::json::{Json, Style};
 use crate::recipe::path::Path;
 use crate::recipe::{Evaluation, Fault, Subject, Value};
 
@@ -36,18 +37,9 @@ impl Envelope {
         }
         let look = self.names.look(subject, &prepared.settled, []);
         let opened = self.open_one(prepared, &look)?;
-        let unpacked = {
-            let given = [("opened", Value::from(opened.as_slice()))];
-            let look = self.inside.reads_message().then(|| {
-                self.names.look(subject, &prepared.settled, given)
-            });
-            self.inside.unpack(opened.clone(), look.as_ref())?
-        };
+        let unpacked = self.unpack(prepared, subject, opened)?;
         if !self.after.is_empty() {
-            let given = [
-                ("opened", Value::from(opened.as_slice())),
-                ("plain", Value::from(unpacked.text.as_slice())),
-            ];
+            let given = [("plain", Value::from(unpacked.text.as_slice()))];
             let look = self.names.look(subject, &prepared.settled, given);
             check::all_hold(&self.after, &look, prepared)?;
         }
@@ -68,6 +60,19 @@ impl Envelope {
             Part::Message(template) => matches!(look.value(template), Err(Fault::Absent(_))),
         };
         self.each.is_empty() && absent(&self.data)
+    }
+
+    fn unpack(
+        &self,
+        prepared: &Prepared,
+        subject: Subject<'_>,
+        opened: Zeroizing<Vec<u8>>,
+    ) -> Result<Unpacked, CannotOpen> {
+        if !self.inside.reads_message() {
+            return self.inside.unpack(opened);
+        }
+        let given = [("opened", Value::from(opened.as_slice()))];
+        self.inside.unpack_with(&opened, &self.names.look(subject, &prepared.settled, given))
     }
 
     fn open_one(
@@ -152,7 +157,7 @@ impl Envelope {
     }
 
     /// The key of the content.
-    fn content_key(
+    pub(super) fn content_key(
         &self,
         prepared: &Prepared,
         look: &Evaluation<'_>,
@@ -187,7 +192,7 @@ impl Envelope {
         listed.map(|(_, key)| key).or(only).ok_or(CannotOpen)
     }
 
-    fn bytes<'e>(
+    pub(super) fn bytes<'e>(
         &self,
         part: &'e Part,
         look: &'e Evaluation<'_>,
@@ -219,12 +224,32 @@ impl Envelope {
             let given = [("item", Value::from(text.as_str()))];
             let look = self.names.look(subject, &prepared.settled, given);
             let opened = self.open_one(prepared, &look)?;
-            let unpacked = self.inside.unpack(opened, Some(&look))?;
+            let unpacked = self.unpack(prepared, subject, opened)?;
             let plain = std::str::from_utf8(&unpacked.text).map_err(|_| CannotOpen)?;
             replace(&mut document, path, plain)?;
         }
-        let text = Zeroizing::new(document.to_string().into_bytes());
+        let text = Zeroizing::new(document.write(Style::COMPACT).into_bytes());
         document.wipe();
         Ok(Opened { text, content_type: self.content_type.clone() })
     }
+}
+
+/// Puts a text in the place of a member.
+pub(super) fn replace(document: &mut Json<'_>, path: &Path, text: &str) -> Result<(), CannotOpen> {
+    let mut at = document;
+    for step in path.steps() {
+        at = match at {
+            Json::Object(members) => {
+                let found = members.iter_mut().find(|(name, _)| *name == *step.name);
+                &mut found.ok_or(CannotOpen)?.1
+            }
+            Json::Array(items) => {
+                step.index.and_then(|index| items.get_mut(index)).ok_or(CannotOpen)?
+            }
+            _ => return Err(CannotOpen),
+        };
+    }
+    at.wipe();
+    *at = Json::String(Cow::Owned(text.to_owned()));
+    Ok(())
 }

@@ -7,7 +7,7 @@ use super::names::Settled;
 use super::wrap::Unwrapping;
 use super::{CannotOpen, Envelope, Method, Part};
 use crate::crypto::mac;
-use crate::recipe::NamedSecrets;
+use crate::secret::NamedSecrets;
 
 /// What one key makes of an envelope. Wiped when dropped.
 pub struct Prepared {
@@ -48,8 +48,7 @@ impl Envelope {
         secret: Option<&[u8]>,
         values: &NamedSecrets,
     ) -> Result<Prepared, CannotOpen> {
-        let named = self.settled_templates();
-        let templates = named.iter().chain(&self.hoisted);
+        let templates = self.settled_names.iter().chain(&self.hoisted);
         let settled = Settled::work_out(&self.written.scope, templates, secret, values)?;
         let mut prepared = Prepared {
             settled,
