@@ -113,7 +113,7 @@ fn digest_tag(
         Over::Sorted(parts) => {
             let texts: Result<Vec<_>, _> = parts.iter().map(|part| look.secret_bytes(part)).collect();
             let mut texts = texts?;
-            texts.sort();
+            texts.sort_by(|a, b| a.as_slice().cmp(b));
             texts.iter().for_each(|text| digest.update(text));
         }
     }

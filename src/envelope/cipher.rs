@@ -1,12 +1,9 @@
 //! The ciphers that bodies are sealed with. Which one is used is configured, never read from a
 //! message.
 
-use std::ops::RangeInclusive;
-
 use aes::{Aes128, Aes192, Aes256};
 use aes_gcm::AesGcm;
 use aes_gcm::aead::{AeadInOut, Nonce, Tag};
-use aes::cipher::array::ArraySize;
 use aes::cipher::consts::{U12, U16};
 use aes::cipher::{
     Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt as _, BlockModeEncrypt as _,

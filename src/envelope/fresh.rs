@@ -13,7 +13,7 @@ const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// How a value comes about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fresh {
+pub(super) enum Fresh {
     /// Random bytes, this many.
     Random(usize),
     /// Random letters and digits (base32), this many.

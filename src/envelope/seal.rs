@@ -389,7 +389,7 @@ impl Run<'_> {
             return Ok(message);
         }
         for (name, text) in &parts {
-            all.set(name, text.clone().into_bytes());
+            all.set(name, text.as_bytes().to_vec());
         }
         let names = &self.sealing.message_names;
         let body = self.sealing.body.as_ref().ok_or(CannotOpen)?;
