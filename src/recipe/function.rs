@@ -1,13 +1,27 @@
 //! The functions of the language: one table. A function is one entry, in one place.
 
+use std::borrow::Cow;
+
 use regex::Regex;
 use zeroize::Zeroize as _;
-
-use std::borrow::Cow;
 
 use crate::recipe::fault::Fault;
 use crate::recipe::path::Path;
 use crate::recipe::value::{Type, Value, wipe_text};
+
+mod collection;
+mod cut;
+mod digest;
+mod encoding;
+mod input;
+mod json;
+mod list;
+mod number;
+mod order;
+mod text;
+mod time;
+
+pub use list::LOOKUPS_MAX;
 
 /// A function.
 #[derive(Debug)]
@@ -104,6 +118,8 @@ pub enum Presence {
     Optional,
     /// At least once; the last parameter.
     Repeated,
+    /// Any number of times, or not at all; the last parameter.
+    Any,
     /// Twice, four times and so on; the last parameter.
     InPairs,
 }
@@ -172,25 +188,115 @@ pub fn all() -> impl Iterator<Item = &'static Function> {
     TABLES.iter().copied().flatten()
 }
 
-static TABLES: [&[Function]; 1] = [&TEXT];
+static TABLES: [&[Function]; 11] = [
+    text::TABLE,
+    number::TABLE,
+    cut::TABLE,
+    encoding::TABLE,
+    digest::DIGESTS,
+    digest::TABLE,
+    collection::TABLE,
+    order::TABLE,
+    list::TABLE,
+    json::TABLE,
+    time::TABLE,
+];
 
-static TEXT: [Function; 1] = [Function {
-    name: "lower",
-    takes: Takes::Text,
-    gives: |_| Type::Text,
-    parameters: &[],
-    reads: None,
-    absence: false,
-    apply: |value, _| {
-        let text = value.ok_or_else(Fault::absent)?.text()?;
-        Ok(Value::Text(match text {
-            Cow::Borrowed(text) if text.chars().any(char::is_uppercase) => {
-                Cow::Owned(text.to_lowercase())
-            }
-            Cow::Borrowed(text) => Cow::Borrowed(text),
-            Cow::Owned(text) => Cow::Owned(text.to_lowercase()),
-        }))
-    },
-    stream: None,
-    about: "Letters in lower case.",
-}];
+/// What the tables are written with.
+impl Function {
+    const fn new(
+        name: &'static str,
+        takes: Takes,
+        gives: fn(Type) -> Type,
+        about: &'static str,
+        apply: Apply,
+    ) -> Self {
+        let (parameters, reads, absence, stream) = (&[], None, false, None);
+        Self { name, takes, gives, parameters, reads, absence, apply, stream, about }
+    }
+
+    /// A function that gives text.
+    const fn text(name: &'static str, takes: Takes, about: &'static str, apply: Apply) -> Self {
+        Self::new(name, takes, |_| Type::Text, about, apply)
+    }
+
+    /// A function that gives bytes.
+    const fn bytes(name: &'static str, takes: Takes, about: &'static str, apply: Apply) -> Self {
+        Self::new(name, takes, |_| Type::Bytes, about, apply)
+    }
+
+    /// A function that gives a list.
+    const fn list(name: &'static str, takes: Takes, about: &'static str, apply: Apply) -> Self {
+        Self::new(name, takes, |_| Type::List, about, apply)
+    }
+
+    /// A function that gives pairs.
+    const fn pairs(name: &'static str, takes: Takes, about: &'static str, apply: Apply) -> Self {
+        Self::new(name, takes, |_| Type::Pairs, about, apply)
+    }
+
+    /// A function that gives JSON.
+    const fn json(name: &'static str, takes: Takes, about: &'static str, apply: Apply) -> Self {
+        Self::new(name, takes, |_| Type::Json, about, apply)
+    }
+
+    /// A function that gives the type that it takes.
+    const fn same(name: &'static str, takes: Takes, about: &'static str, apply: Apply) -> Self {
+        Self::new(name, takes, |kind| kind, about, apply)
+    }
+
+    /// With parameters.
+    const fn with(self, parameters: &'static [Parameter]) -> Self {
+        Self { parameters, ..self }
+    }
+
+    /// With another rule for what it gives.
+    const fn giving(self, gives: fn(Type) -> Type) -> Self {
+        Self { gives, ..self }
+    }
+
+    /// With a source that is handed to it.
+    const fn reads(self, source: &'static str) -> Self {
+        Self { reads: Some(source), ..self }
+    }
+
+    /// Called for absent values too.
+    const fn absence(self) -> Self {
+        Self { absence: true, ..self }
+    }
+
+    /// Able to take bytes in piece by piece.
+    const fn streams(self, stream: Stream) -> Self {
+        Self { stream: Some(stream), ..self }
+    }
+}
+
+impl Parameter {
+    /// Stands once.
+    const fn required(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, presence: Presence::Required }
+    }
+
+    /// Stands once or not at all.
+    const fn optional(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, presence: Presence::Optional }
+    }
+
+    /// Stands at least once.
+    const fn repeated(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, presence: Presence::Repeated }
+    }
+
+    /// Stands any number of times.
+    const fn any(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, presence: Presence::Any }
+    }
+
+    /// Stands twice, four times and so on.
+    const fn in_pairs(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, presence: Presence::InPairs }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ mod reader;
 mod writer;
 
 pub use writer::Style;
+pub(crate) use writer::escape;
 
 /// How deep arrays and objects may stand in each other.
 pub const DEPTH_MAX: usize = 64;
@@ -115,12 +116,13 @@ impl<'a> Json<'a> {
         let member = |(name, value): &(Cow<'a, str>, Cow<'a, str>)| {
             (name.clone(), Self::String(value.clone()))
         };
-        let members: Vec<Member<'a>> = pairs.iter().map(member).collect();
-        if reader::is_repeated(&members) {
-            Err(Fault::repeated())
-        } else {
-            Ok(Self::Object(members))
-        }
+        let object = Self::Object(pairs.iter().map(member).collect());
+        if object.is_repeated() { Err(Fault::repeated()) } else { Ok(object) }
+    }
+
+    /// Whether it is an object in which a name stands twice: one that was not read, but made.
+    pub fn is_repeated(&self) -> bool {
+        matches!(self, Self::Object(members) if reader::is_repeated(members))
     }
 
     /// Whether it is an object or an array.

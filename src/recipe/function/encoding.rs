@@ -1,0 +1,233 @@
+//! Functions from bytes to text and back.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{
+    GeneralPurpose, STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD,
+};
+
+use super::input::{bytes, change, every, given, optional, text};
+use super::{Function, Kind, Parameter, Takes};
+use crate::recipe::fault::Fault;
+use crate::recipe::form::{Plus, decode};
+use crate::recipe::json::{Style, escape};
+use crate::recipe::value::{VALUE_BYTES_MAX, Value};
+
+const PADDING: Parameter = Parameter::optional("padding", Kind::Choice(&["padded", "unpadded"]));
+const ESCAPES: Parameter = Parameter::any("option", Kind::Choice(Style::NAMES));
+
+pub(super) static TABLE: &[Function] = &[
+    Function::text("hex", Takes::Bytes, "Hexadecimal text in lower case.", |input, _| {
+        let bytes = within(input, 2)?;
+        let mut text = String::with_capacity(bytes.len() * 2);
+        for byte in bytes.iter() {
+            text.extend([digit(byte >> 4), digit(byte & 15)]);
+        }
+        Ok(Value::from(text))
+    }),
+    Function::bytes(
+        "unhex",
+        Takes::Text,
+        "The bytes of hexadecimal text in either case.",
+        |input, _| {
+            let text = text(input)?;
+            let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+            let value = |digit: u8| char::from(digit).to_digit(16);
+            let byte = |[high, low]: &[u8; 2]| u8::try_from(value(*high)? * 16 + value(*low)?).ok();
+            let mut bytes = Vec::with_capacity(pairs.len());
+            for pair in pairs {
+                bytes.push(byte(pair).ok_or_else(Fault::malformed)?);
+            }
+            if rest.is_empty() { Ok(Value::from(bytes)) } else { Err(Fault::malformed()) }
+        },
+    ),
+    Function::text(
+        "base64",
+        Takes::Bytes,
+        "Base64 text (RFC 4648, section 4), padded unless `'unpadded'`.",
+        |input, arguments| {
+            let unpadded = optional(arguments, 0) == Some("unpadded");
+            let engine = if unpadded { &STANDARD_NO_PAD } else { &STANDARD };
+            Ok(Value::from(engine.encode(within(input, 2)?)))
+        },
+    )
+    .with(&[PADDING]),
+    Function::text(
+        "base64url",
+        Takes::Bytes,
+        "Base64 text for addresses (RFC 4648, section 5), unpadded unless `'padded'`.",
+        |input, arguments| {
+            let padded = optional(arguments, 0) == Some("padded");
+            let engine = if padded { &URL_SAFE } else { &URL_SAFE_NO_PAD };
+            Ok(Value::from(engine.encode(within(input, 2)?)))
+        },
+    )
+    .with(&[PADDING]),
+    Function::bytes(
+        "base64_decode",
+        Takes::Text,
+        "The bytes of base64 text, strictly: with its padding unless `'unpadded'`.",
+        |input, arguments| {
+            let unpadded = optional(arguments, 0) == Some("unpadded");
+            decoded(if unpadded { &STANDARD_NO_PAD } else { &STANDARD }, input)
+        },
+    )
+    .with(&[PADDING]),
+    Function::bytes(
+        "base64url_decode",
+        Takes::Text,
+        "The bytes of base64 text for addresses, strictly: without padding unless `'padded'`.",
+        |input, arguments| {
+            let padded = optional(arguments, 0) == Some("padded");
+            decoded(if padded { &URL_SAFE } else { &URL_SAFE_NO_PAD }, input)
+        },
+    )
+    .with(&[PADDING]),
+    Function::text(
+        "urlencode",
+        Takes::Bytes,
+        "Percent-encoded text: `'rfc3986'` if nothing is said, `'form'` (browsers, Java), `'path'` \
+         (keeps `/`), `'php'`, `'python'`, `'js'` or `'dotnet'`.",
+        |input, arguments| {
+            let how = Percent::of(optional(arguments, 0).unwrap_or("rfc3986"));
+            Ok(Value::from(how.encode(&within(input, 3)?)))
+        },
+    )
+    .with(&[Parameter::optional("style", Kind::Choice(Percent::STYLES))]),
+    Function::text(
+        "urldecode",
+        Takes::Text,
+        "Percent-decoded text; with `'form'`, a plus sign is a space.",
+        |input, arguments| {
+            let is_form = optional(arguments, 0) == Some("form");
+            let plus = if is_form { Plus::Space } else { Plus::Itself };
+            let decoded = decode(text(input)?.as_bytes(), plus)?.into_owned();
+            Ok(Value::from(decoded))
+        },
+    )
+    .with(&[Parameter::optional("style", Kind::Choice(&["rfc3986", "form"]))]),
+    Function::text(
+        "json_string",
+        Takes::Text,
+        "A JSON string with its quotes, in a style of `dump`.",
+        |input, arguments| {
+            let style = every(arguments).fold(Style::COMPACT, Style::with);
+            change(input, |text| {
+                let mut string = String::with_capacity(text.len() + 2);
+                style.write_string(text, &mut string);
+                string
+            })
+        },
+    )
+    .with(&[ESCAPES]),
+    Function::text(
+        "ascii_escape",
+        Takes::Text,
+        "Characters beyond ASCII as `\\uXXXX`, others as they are.",
+        |input, _| {
+            change(input, |text| {
+                let mut escaped = String::with_capacity(text.len());
+                for c in text.chars() {
+                    if c.is_ascii() { escaped.push(c) } else { escape(c, &mut escaped) }
+                }
+                escaped
+            })
+        },
+    ),
+    Function::text(
+        "html_escape",
+        Takes::Text,
+        "`&`, `<`, `>`, `\"` and `'` as `&amp;`, `&lt;`, `&gt;`, `&quot;` and `&#039;`, as PHP does.",
+        |input, _| change(input, html_escape),
+    ),
+    Function::bytes(
+        "utf16le",
+        Takes::Text,
+        "The bytes of text as UTF-16, low byte first.",
+        |input, _| {
+            let text = text(input)?;
+            Ok(Value::from(text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()))
+        },
+    ),
+];
+
+/// Bytes that may still grow so many times.
+fn within<'b>(
+    input: Option<&'b Value<'_>>,
+    times: usize,
+) -> Result<std::borrow::Cow<'b, [u8]>, Fault> {
+    if given(input)?.size() > VALUE_BYTES_MAX / times {
+        return Err(Fault::too_long());
+    }
+    bytes(input)
+}
+
+fn digit(value: u8) -> char {
+    char::from_digit(u32::from(value), 16).unwrap_or_default()
+}
+
+fn decoded<'a>(engine: &GeneralPurpose, input: Option<&Value<'a>>) -> Result<Value<'a>, Fault> {
+    let text = text(input)?;
+    engine.decode(text.as_bytes()).map(Value::from).map_err(|_| Fault::malformed())
+}
+
+fn html_escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#039;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// A way of percent-encoding: what stays beside letters and digits, and what a space becomes.
+pub(super) struct Percent {
+    kept: &'static [u8],
+    space: &'static str,
+    is_lower: bool,
+}
+
+impl Percent {
+    /// The names that [`Percent::of`] knows.
+    pub(super) const STYLES: &'static [&'static str] =
+        &["rfc3986", "form", "path", "php", "python", "js", "dotnet"];
+
+    /// The way of a name; `rfc3986` for any other.
+    pub(super) fn of(style: &str) -> Self {
+        let (kept, space, is_lower): (&[u8], _, _) = match style {
+            "form" => (b"*-._", "+", false),
+            "path" => (b"-._~/", "%20", false),
+            "php" => (b"-._", "+", false),
+            "python" => (b"-._~", "+", false),
+            "js" => (b"-._~!*'()", "%20", false),
+            "dotnet" => (b"-._!*()", "+", true),
+            _ => (b"-._~", "%20", false),
+        };
+        Self { kept, space, is_lower }
+    }
+
+    /// The encoded text.
+    pub(super) fn encode(&self, bytes: &[u8]) -> String {
+        let mut text = String::with_capacity(bytes.len());
+        for byte in bytes {
+            match byte {
+                b' ' => text.push_str(self.space),
+                byte if byte.is_ascii_alphanumeric() || self.kept.contains(byte) => {
+                    text.push(char::from(*byte));
+                }
+                byte => {
+                    let digits = [digit(byte >> 4), digit(byte & 15)];
+                    let cased = digits.map(|digit| digit.to_ascii_uppercase());
+                    text.push('%');
+                    text.extend(if self.is_lower { digits } else { cased });
+                }
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,299 @@
+//! Functions that change text.
+
+use super::input::{Growing, change, cut, fixed, given, optional, size, text, value, value_text};
+use super::{Function, Kind, Parameter, Takes};
+use crate::recipe::fault::Fault;
+use crate::recipe::value::{Type, VALUE_BYTES_MAX, Value};
+
+const CHARACTERS: Parameter = Parameter::required("characters", Kind::Text);
+const MAYBE_CHARACTERS: Parameter = Parameter::optional("characters", Kind::Text);
+const WIDTH: [Parameter; 2] =
+    [Parameter::required("width", Kind::Number), Parameter::required("character", Kind::Text)];
+/// The widest that text is padded to, in characters.
+const WIDTH_MAX: usize = 4096;
+
+pub(super) static TABLE: &[Function] = &[
+    Function::text("lower", Takes::Text, "Letters in lower case.", |input, _| {
+        change(input, str::to_lowercase)
+    }),
+    Function::text("upper", Takes::Text, "Letters in upper case.", |input, _| {
+        change(input, str::to_uppercase)
+    }),
+    Function::text(
+        "title",
+        Takes::Text,
+        "The first letter of each word in upper case, the others in lower case.",
+        |input, _| change(input, title),
+    ),
+    Function::text(
+        "trim",
+        Takes::Text,
+        "Without white space, or these characters, at both ends.",
+        |input, arguments| {
+            let set = Characters::or_space(optional(arguments, 0));
+            cut(input, |text| Some(text.trim_matches(|c| set.hold(c))))
+        },
+    )
+    .with(&[MAYBE_CHARACTERS]),
+    Function::text(
+        "trim_start",
+        Takes::Text,
+        "Without white space, or these characters, at the start.",
+        |input, arguments| {
+            let set = Characters::or_space(optional(arguments, 0));
+            cut(input, |text| Some(text.trim_start_matches(|c| set.hold(c))))
+        },
+    )
+    .with(&[MAYBE_CHARACTERS]),
+    Function::text(
+        "trim_end",
+        Takes::Text,
+        "Without white space, or these characters, at the end.",
+        |input, arguments| {
+            let set = Characters::or_space(optional(arguments, 0));
+            cut(input, |text| Some(text.trim_end_matches(|c| set.hold(c))))
+        },
+    )
+    .with(&[MAYBE_CHARACTERS]),
+    Function::text(
+        "squeeze",
+        Takes::Text,
+        "Every run of spaces, tabs and line breaks as one space.",
+        |input, _| change(input, squeeze),
+    ),
+    Function::text(
+        "only_chars",
+        Takes::Text,
+        "These characters only; `a-z` is a range.",
+        |input, arguments| {
+            let set = Characters::of(fixed(arguments, 0)?);
+            change(input, |text| text.chars().filter(|c| set.hold(*c)).collect())
+        },
+    )
+    .with(&[CHARACTERS]),
+    Function::text(
+        "remove",
+        Takes::Text,
+        "Without these characters; `a-z` is a range.",
+        |input, arguments| {
+            let set = Characters::of(fixed(arguments, 0)?);
+            change(input, |text| text.chars().filter(|c| !set.hold(*c)).collect())
+        },
+    )
+    .with(&[CHARACTERS]),
+    Function::text(
+        "replace",
+        Takes::Text,
+        "Every occurrence of one text replaced by another.",
+        |input, arguments| {
+            let (text, old) = (text(input)?, fixed(arguments, 0)?);
+            let new = value_text(arguments, 1)?;
+            let mut replaced = Growing::default();
+            for (count, part) in
+                text.splitn(if old.is_empty() { 1 } else { usize::MAX }, old).enumerate()
+            {
+                replaced.push(if count > 0 { &new } else { "" })?;
+                replaced.push(part)?;
+            }
+            Ok(Value::from(replaced.finish()))
+        },
+    )
+    .with(&[Parameter::required("old", Kind::Text), Parameter::required("new", Kind::Value)]),
+    Function::text(
+        "pad_left",
+        Takes::Text,
+        "At least so many characters wide, filled up at the start.",
+        |input, arguments| {
+            let filling = filling(input, arguments)?;
+            change(input, |text| [&filling, text].concat())
+        },
+    )
+    .with(&WIDTH),
+    Function::text(
+        "pad_right",
+        Takes::Text,
+        "At least so many characters wide, filled up at the end.",
+        |input, arguments| {
+            let filling = filling(input, arguments)?;
+            change(input, |text| [text, &filling].concat())
+        },
+    )
+    .with(&WIDTH),
+    Function::text(
+        "map",
+        Takes::Text,
+        "For each text its counterpart: `map('MD5', 'md5', …)`. Any other text is absent.",
+        |input, arguments| {
+            let text = text(input)?;
+            let found = arguments.chunks_exact(2).find_map(|pair| match pair {
+                [super::Argument::Text(from), super::Argument::Text(to)] if *from == text => {
+                    Some(*to)
+                }
+                _ => None,
+            });
+            found.map(Value::from).ok_or_else(Fault::absent)
+        },
+    )
+    .with(&[Parameter::in_pairs("from, to", Kind::Text)]),
+    Function::same(
+        "default",
+        Takes::Bytes,
+        "Another value where this one is absent.",
+        |input, arguments| match input {
+            Some(value) => Ok(value.clone()),
+            None => value(arguments, 0).cloned(),
+        },
+    )
+    .with(&[Parameter::required("value", Kind::Value)])
+    .absence(),
+    Function::same(
+        "if_empty",
+        Takes::Bytes,
+        "Another value where this one is absent or empty.",
+        |input, arguments| match input.filter(|value| value.size() > 0) {
+            Some(value) => Ok(value.clone()),
+            None => value(arguments, 0).cloned(),
+        },
+    )
+    .with(&[Parameter::required("value", Kind::Value)])
+    .absence(),
+    Function::text(
+        "wrap",
+        Takes::Text,
+        "Text before and after it; nothing at all where it is absent.",
+        |input, arguments| {
+            if input.is_none() {
+                return Ok(Value::from(""));
+            }
+            let (before, after) = (value_text(arguments, 0)?, value_text(arguments, 1)?);
+            let text = text(input)?;
+            let mut wrapped = Growing::default();
+            [&before, &text, &after].into_iter().try_for_each(|part| wrapped.push(part))?;
+            Ok(Value::from(wrapped.finish()))
+        },
+    )
+    .with(&[Parameter::required("before", Kind::Value), Parameter::required("after", Kind::Value)])
+    .absence(),
+    Function::same(
+        "prepend",
+        Takes::Only(&[Type::Text, Type::Bytes, Type::List]),
+        "A value before it: text before text, an item before a list.",
+        |input, arguments| joined(given(input)?, value(arguments, 0)?, Side::Before),
+    )
+    .with(&[Parameter::required("value", Kind::Value)]),
+    Function::same(
+        "append",
+        Takes::Only(&[Type::Text, Type::Bytes, Type::List]),
+        "A value behind it: text behind text, an item behind a list.",
+        |input, arguments| joined(given(input)?, value(arguments, 0)?, Side::Behind),
+    )
+    .with(&[Parameter::required("value", Kind::Value)]),
+    Function::text(
+        "length",
+        Takes::Bytes,
+        "How many bytes it has, as a decimal number.",
+        |input, _| Ok(Value::from(given(input)?.size().to_string())),
+    ),
+    Function::text("text", Takes::Text, "Bytes as text; they must be UTF-8.", |input, _| {
+        cut(input, |text| Some(text))
+    }),
+];
+
+fn title(text: &str) -> String {
+    let mut within = false;
+    let mut title = String::with_capacity(text.len());
+    for c in text.chars() {
+        if within {
+            title.extend(c.to_lowercase());
+        } else {
+            title.extend(c.to_uppercase());
+        }
+        within = c.is_alphabetic();
+    }
+    title
+}
+
+fn squeeze(text: &str) -> String {
+    let is_space = |c: char| c.is_ascii_whitespace();
+    let mut squeezed = String::with_capacity(text.len());
+    let mut after_space = false;
+    for c in text.chars() {
+        if !is_space(c) {
+            squeezed.push(c);
+        } else if !after_space {
+            squeezed.push(' ');
+        }
+        after_space = is_space(c);
+    }
+    squeezed
+}
+
+/// What is missing to the width that the arguments ask for.
+fn filling(input: Option<&Value<'_>>, arguments: &[super::Argument<'_>]) -> Result<String, Fault> {
+    let width = size(arguments, 0, WIDTH_MAX)?;
+    let missing = width.saturating_sub(text(input)?.chars().count());
+    let character = fixed(arguments, 1)?.chars().next().ok_or_else(Fault::malformed)?;
+    Ok(std::iter::repeat_n(character, missing).collect())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Before,
+    Behind,
+}
+
+fn joined<'a>(to: &Value<'a>, what: &Value<'a>, side: Side) -> Result<Value<'a>, Fault> {
+    if to.size().saturating_add(what.size()) > VALUE_BYTES_MAX {
+        return Err(Fault::too_long());
+    }
+    let in_order = |to: &[u8], what: &[u8]| match side {
+        Side::Before => [what, to].concat(),
+        Side::Behind => [to, what].concat(),
+    };
+    match to {
+        Value::List(items) => {
+            let mut items = items.clone();
+            let at = if side == Side::Before { 0 } else { items.len() };
+            items.insert(at, what.text()?);
+            Ok(Value::List(items))
+        }
+        Value::Text(text) => {
+            let other = self::text(Some(what))?;
+            let both = in_order(text.as_bytes(), other.as_bytes());
+            String::from_utf8(both).map(Value::from).map_err(|_| Fault::not_text())
+        }
+        other => {
+            let [to, what] = [other, what].map(|value| super::input::bytes(Some(value)));
+            Ok(Value::from(in_order(&to?, &what?)))
+        }
+    }
+}
+
+/// A set of characters, written one after the other, `a-z` being a range.
+struct Characters(Vec<(char, char)>);
+
+impl Characters {
+    fn of(written: &str) -> Self {
+        let mut ranges = Vec::new();
+        let mut rest = written.chars();
+        while let Some(first) = rest.next() {
+            let mut ahead = rest.clone();
+            match (ahead.next(), ahead.next()) {
+                (Some('-'), Some(last)) => {
+                    ranges.push((first, last));
+                    rest = ahead;
+                }
+                _ => ranges.push((first, first)),
+            }
+        }
+        Self(ranges)
+    }
+
+    fn or_space(written: Option<&str>) -> Self {
+        Self::of(written.unwrap_or(" \t\r\n"))
+    }
+
+    fn hold(&self, c: char) -> bool {
+        self.0.iter().any(|(first, last)| (*first..=*last).contains(&c))
+    }
+}
