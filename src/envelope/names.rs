@@ -136,6 +136,13 @@ impl Names {
         built
     }
 
+    /// Adds a name that is handed in; one that is taken stays what it is.
+    pub(super) fn expect(&mut self, name: &str, kind: Type) {
+        if let Ok(given) = self.scope.expect(name, kind) {
+            self.given.push((name.to_owned(), given));
+        }
+    }
+
     /// The names that are handed in.
     pub(super) fn given_names(&self) -> impl Iterator<Item = &str> {
         self.given.iter().map(|(name, _)| name.as_str())

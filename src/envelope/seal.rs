@@ -27,8 +27,8 @@ pub struct Fixed {
     pub record_bytes: Option<u32>,
 }
 
-/// Texts of the parts by name.
-pub type Parts = Vec<(String, Zeroizing<String>)>;
+/// The parts as they are written, by name; and as `data` the sealed bytes.
+pub type Parts = Vec<(String, Zeroizing<Vec<u8>>)>;
 
 /// Puts parts into a message.
 pub type Frame<'f> = &'f dyn Fn(&Parts) -> Result<Message, CannotOpen>;
@@ -49,6 +49,18 @@ impl Known {
 
     fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(own, _)| own == name)
+    }
+
+    /// With the sealed bytes, for a body that is nothing else.
+    fn with_data(mut self, data: &[u8]) -> Self {
+        if !self.has("data") {
+            self.set("data", data.to_vec());
+        }
+        self
+    }
+
+    fn parts(self) -> Parts {
+        self.0
     }
 
     /// As values of the language; what is not known yet is empty.
@@ -115,8 +127,9 @@ impl Envelope {
             }
             known.set("plain", member.clone().into_bytes());
             run.seal_one(&mut known, member.as_bytes(), fixed)?;
-            let (_, sealed) = run.parts(&known).into_iter().next().ok_or(CannotOpen)?;
-            super::opening::replace(&mut document, path, &sealed)?;
+            let (_, sealed) = run.parts(&known).0.into_iter().next().ok_or(CannotOpen)?;
+            let text = std::str::from_utf8(&sealed).map_err(|_| CannotOpen)?;
+            super::opening::replace(&mut document, path, text)?;
             let name = path.steps().last().map(|step| step.name.to_string()).unwrap_or_default();
             parts.push((name, sealed));
         }
@@ -362,13 +375,22 @@ impl Run<'_> {
         read(&names.look(subject, &self.prepared.settled, known.values(&blank)))
     }
 
-    /// The parts as they are written; what cannot be written yet is empty.
-    fn parts(&self, known: &Known) -> Parts {
-        let written = |template| {
-            self.made(&self.sealing.names, known, |look| Ok(look.text(template)?.into_owned()))
-        };
-        let parts = self.sealing.parts.iter();
-        parts.map(|(name, part)| (name.clone(), Zeroizing::new(written(part).unwrap_or_default()))).collect()
+    /// The parts as they are written, each after those before it; what cannot be written yet is
+    /// empty.
+    fn parts(&self, known: &Known) -> Known {
+        let mut all = Known(known.0.clone());
+        let mut parts = Known::default();
+        for (name, template) in &self.sealing.parts {
+            let written = self.made(&self.sealing.names, &all, |look| {
+                Ok(look.secret_bytes(template)?.to_vec())
+            });
+            let written = written.unwrap_or_default();
+            if !all.has(name) {
+                all.set(name, written.clone());
+            }
+            parts.set(name, written);
+        }
+        parts
     }
 
     /// The message as far as it is known.
@@ -379,18 +401,9 @@ impl Run<'_> {
         }
         let parts = self.parts(&all);
         if let Some(frame) = self.frame {
-            let mut parts = parts;
-            // A body that is nothing but the sealed bytes has no part to be written.
-            parts.push(("data".into(), Zeroizing::new(String::new())));
-            let mut message = frame(&parts)?;
-            if message.body.is_empty() {
-                message.body = Zeroizing::new(all.get("data").to_vec());
-            }
-            return Ok(message);
+            return frame(&parts.with_data(all.get("data")).parts());
         }
-        for (name, text) in &parts {
-            all.set(name, text.as_bytes().to_vec());
-        }
+        parts.0.iter().for_each(|(name, text)| all.set(name, text.to_vec()));
         let names = &self.sealing.message_names;
         let body = self.sealing.body.as_ref().ok_or(CannotOpen)?;
         self.made(names, &all, |look| {

@@ -76,21 +76,27 @@ impl Sealing {
         };
         let mut extra: Vec<&str> = MADE.iter().map(|(name, _)| *name).collect();
         extra.extend(fresh.iter().map(|(name, _)| name.as_str()));
-        let names = compiler.names_with(&extra, |name| kind_of(name).map(Way::Given));
+        let mut names = compiler.names_with(&extra, |name| kind_of(name).map(Way::Given));
+        let mut parts: Vec<(String, Template)> = Vec::new();
+        for name in &part_names {
+            let key = format!("seal.parts.{name}");
+            let text = reading.text(&key);
+            let part = text.and_then(|text| compiler.template(&key, text, &names));
+            let Some(part) = part else { continue };
+            // A later part may read it, unless its name means a value here: `iv` is bytes still.
+            if kind_of(name).is_none() {
+                names.expect(name, part.kind());
+            }
+            parts.push(((*name).to_owned(), part));
+        }
         extra.extend(&part_names);
         let message_names = compiler.names_with(&extra, |name| {
-            let part = part_names.contains(&name).then_some(Type::Text);
+            let part = parts.iter().find(|(own, _)| own == name).map(|(_, part)| part.kind());
             part.or_else(|| kind_of(name)).map(Way::Given)
         });
         let template = |key: &str, names: &Names| {
             reading.text(key).and_then(|text| compiler.template(key, text, names))
         };
-        let parts: Vec<(String, Template)> = part_names
-            .iter()
-            .filter_map(|name| {
-                Some(((*name).to_owned(), template(&format!("seal.parts.{name}"), &names)?))
-            })
-            .collect();
         let body = template("seal.body", &message_names);
         let query = template("seal.query", &message_names);
         let headers = reading.below("seal.headers").into_iter().filter_map(|name| {
