@@ -408,18 +408,21 @@ pub(super) fn accepted(types: &[Type], kind: Type) -> Option<Type> {
 
 fn parameter(function: &Function, at: usize) -> Option<&'static Parameter> {
     let parameters = function.parameters;
-    let many = |last: &&Parameter| matches!(last.presence, Presence::Repeated | Presence::InPairs);
-    parameters.get(at).or_else(|| parameters.last().filter(many))
+    let once = |last: &&Parameter| {
+        matches!(last.presence, Presence::Required | Presence::Optional)
+    };
+    parameters.get(at).or_else(|| parameters.last().filter(|last| !once(last)))
 }
 
 /// Whether a function has as many arguments as it takes.
 fn arity(function: &Function, call: &RawCall<'_>) -> Result<(), Mistake> {
     let count = call.arguments.len();
-    let required = |one: &&Parameter| one.presence != Presence::Optional;
+    let required =
+        |one: &&Parameter| !matches!(one.presence, Presence::Optional | Presence::Any);
     let least = function.parameters.iter().filter(required).count();
     let last = function.parameters.last().map(|one| one.presence);
     let fits = match last {
-        Some(Presence::Repeated) => count >= least,
+        Some(Presence::Repeated | Presence::Any) => count >= least,
         // The first of the pairs is counted among those required.
         Some(Presence::InPairs) => count > least && (count - least) % 2 == 1,
         _ => (least..=function.parameters.len()).contains(&count),
@@ -429,7 +432,7 @@ fn arity(function: &Function, call: &RawCall<'_>) -> Result<(), Mistake> {
     }
     let names: Vec<&str> = function.parameters.iter().map(|one| one.name).collect();
     let more = match last {
-        Some(Presence::Repeated) => ", …",
+        Some(Presence::Repeated | Presence::Any) => ", …",
         Some(Presence::InPairs) => " and so on, always two at a time",
         _ => "",
     };
