@@ -6,10 +6,12 @@
 
 mod capacity;
 mod document;
+pub mod envelope;
 mod fault;
 mod listener;
 mod merchant;
 mod node;
+mod place;
 mod reader;
 mod review;
 mod route;

@@ -108,6 +108,11 @@ impl<'d> Document<'d> {
         }
     }
 
+    /// The file's text.
+    pub(super) fn text(&self) -> &'d str {
+        self.text
+    }
+
     pub(super) fn into_faults(self) -> Vec<Fault> {
         self.faults.into_inner()
     }
