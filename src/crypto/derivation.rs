@@ -1,6 +1,7 @@
 //! Keys made of passwords and of other keys: PBKDF2, HKDF, and OpenSSL's older derivation.
 
 use hkdf::Hkdf;
+use hmac::EagerHash;
 use pbkdf2::pbkdf2_hmac;
 use zeroize::Zeroizing;
 
@@ -22,34 +23,16 @@ pub enum DerivationFault {
     Size,
 }
 
-/// Runs a generic function with the type of a digest.
-macro_rules! with_digest {
-    ($algorithm:expr, $D:ident => $body:expr) => {
+/// Calls a generic function with the type of a digest.
+macro_rules! call_with {
+    ($algorithm:expr, $function:ident($($argument:expr),*)) => {
         match $algorithm {
-            Algorithm::Md5 => {
-                type $D = md5::Md5;
-                $body
-            }
-            Algorithm::Sha1 => {
-                type $D = sha1::Sha1;
-                $body
-            }
-            Algorithm::Sha224 => {
-                type $D = sha2::Sha224;
-                $body
-            }
-            Algorithm::Sha256 => {
-                type $D = sha2::Sha256;
-                $body
-            }
-            Algorithm::Sha384 => {
-                type $D = sha2::Sha384;
-                $body
-            }
-            Algorithm::Sha512 => {
-                type $D = sha2::Sha512;
-                $body
-            }
+            Algorithm::Md5 => $function::<md5::Md5>($($argument),*),
+            Algorithm::Sha1 => $function::<sha1::Sha1>($($argument),*),
+            Algorithm::Sha224 => $function::<sha2::Sha224>($($argument),*),
+            Algorithm::Sha256 => $function::<sha2::Sha256>($($argument),*),
+            Algorithm::Sha384 => $function::<sha2::Sha384>($($argument),*),
+            Algorithm::Sha512 => $function::<sha2::Sha512>($($argument),*),
             _ => return Err(DerivationFault::Digest),
         }
     };
@@ -75,7 +58,7 @@ pub fn pbkdf2(
     if !(1..=ROUNDS_MAX).contains(&rounds) {
         return Err(DerivationFault::Size);
     }
-    with_digest!(digest, D => pbkdf2_hmac::<D>(password, salt, rounds, &mut key));
+    call_with!(digest, pbkdf2_hmac(password, salt, rounds, &mut key));
     Ok(key)
 }
 
@@ -91,10 +74,17 @@ pub fn hkdf(
     length: usize,
 ) -> Result<Zeroizing<Vec<u8>>, DerivationFault> {
     let mut key = zeros(length)?;
-    let expanded = with_digest!(digest, D => {
-        Hkdf::<D>::new(Some(salt), secret).expand(info, &mut key)
-    });
-    expanded.map(|()| key).map_err(|_| DerivationFault::Size)
+    call_with!(digest, expand(secret, salt, info, &mut key))?;
+    Ok(key)
+}
+
+fn expand<D: EagerHash>(
+    secret: &[u8],
+    salt: &[u8],
+    info: &[u8],
+    key: &mut [u8],
+) -> Result<(), DerivationFault> {
+    Hkdf::<D>::new(Some(salt), secret).expand(info, key).map_err(|_| DerivationFault::Size)
 }
 
 /// OpenSSL's `EVP_BytesToKey`: key and iv in a row, as `openssl enc -md` and CryptoJS make them.

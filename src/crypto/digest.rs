@@ -70,7 +70,6 @@ macro_rules! algorithms {
         }
 
         #[derive(Clone)]
-        #[expect(clippy::large_enum_variant, reason = "lives on the stack, for one message")]
         enum State { $($variant($state),)* }
 
         impl Hasher {

@@ -121,7 +121,6 @@ impl InProgress {
 macro_rules! states {
     ($($variant:ident($digest:ty)),* $(,)?) => {
         #[derive(Clone)]
-        #[expect(clippy::large_enum_variant, reason = "boxed where it is kept")]
         enum Inner { $($variant(Nested<$digest>),)* }
 
         impl State {

@@ -408,17 +408,14 @@ pub(super) fn accepted(types: &[Type], kind: Type) -> Option<Type> {
 
 fn parameter(function: &Function, at: usize) -> Option<&'static Parameter> {
     let parameters = function.parameters;
-    let once = |last: &&Parameter| {
-        matches!(last.presence, Presence::Required | Presence::Optional)
-    };
+    let once = |last: &&Parameter| matches!(last.presence, Presence::Required | Presence::Optional);
     parameters.get(at).or_else(|| parameters.last().filter(|last| !once(last)))
 }
 
 /// Whether a function has as many arguments as it takes.
 fn arity(function: &Function, call: &RawCall<'_>) -> Result<(), Mistake> {
     let count = call.arguments.len();
-    let required =
-        |one: &&Parameter| !matches!(one.presence, Presence::Optional | Presence::Any);
+    let required = |one: &&Parameter| !matches!(one.presence, Presence::Optional | Presence::Any);
     let least = function.parameters.iter().filter(required).count();
     let last = function.parameters.last().map(|one| one.presence);
     let fits = match last {

@@ -201,7 +201,7 @@ impl<'a> Json<'a> {
 
     /// The same value, borrowed from this one.
     pub fn lend(&self) -> Json<'_> {
-        fn lent<'b>(text: &'b Cow<'_, str>) -> Cow<'b, str> {
+        fn lent(text: &str) -> Cow<'_, str> {
             Cow::Borrowed(text)
         }
         match self {

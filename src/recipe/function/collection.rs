@@ -44,15 +44,19 @@ pub(super) static TABLE: &[Function] = &[
     .with(&[Parameter::required("start", Kind::Text)]),
     Function::same(
         "drop_empty",
-        NAMED,
-        "Without names whose value is empty, or `null`.",
+        Takes::Only(&[Type::Pairs, Type::Json, Type::List]),
+        "Without names whose value is empty or `null`; without empty items.",
         |input, _| match given(input)? {
-            Value::Pairs(pairs) => Ok(Value::Pairs(
-                pairs.iter().filter(|(_, value)| !value.is_empty()).cloned().collect(),
-            )),
+            Value::Pairs(pairs) => {
+                let kept = pairs.iter().filter(|(_, value)| !value.is_empty());
+                Ok(Value::Pairs(kept.cloned().collect()))
+            }
+            Value::List(items) => {
+                Ok(Value::List(items.iter().filter(|item| !item.is_empty()).cloned().collect()))
+            }
             other => {
-                let is_empty = |value: &Json<'_>| value.flat_text().is_empty();
-                let kept = members(other)?.iter().filter(|(_, value)| !is_empty(value));
+                let members = members(other)?.iter();
+                let kept = members.filter(|(_, value)| !value.flat_text().is_empty());
                 Ok(object(kept.cloned().collect()))
             }
         },

@@ -255,7 +255,7 @@ pub(super) static TABLE: &[Function] = &[
 ];
 
 /// Parts of a text between separators; an empty separator stands nowhere.
-fn split<'t, 's>(text: &'t str, separator: &'s str) -> impl Iterator<Item = &'t str> {
+fn split<'t>(text: &'t str, separator: &str) -> impl Iterator<Item = &'t str> {
     text.splitn(if separator.is_empty() { 1 } else { usize::MAX }, separator)
 }
 

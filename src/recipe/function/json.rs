@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::input::{Sum, bytes, every, fixed, given};
+use super::input::{Sum, bytes, every, fixed, given, optional};
 use super::{Argument, Function, Kind, Parameter, Takes};
 use crate::recipe::fault::Fault;
 use crate::recipe::json::{Json, Style};
-use crate::recipe::value::{ITEMS_MAX, Pairs, Type, VALUE_BYTES_MAX, Value, owned_pairs};
+use crate::recipe::value::{ITEMS_MAX, Pairs, Type, Value, owned_pairs};
 use crate::recipe::{form, xml};
 
 const WRITABLE: Takes = Takes::Only(&[Type::Json, Type::Pairs]);
@@ -65,7 +65,7 @@ pub(super) static TABLE: &[Function] = &[
          `'php'`, `'python'` and `'go'` are what these write if nothing is said.",
         |input, arguments| {
             let style = every(arguments).fold(Style::COMPACT, Style::with);
-            written(&json(given(input)?)?, style)
+            Ok(Value::from(json(given(input)?)?.write(style)))
         },
     )
     .with(&[Parameter::any("option", Kind::Choice(Style::NAMES))]),
@@ -74,7 +74,7 @@ pub(super) static TABLE: &[Function] = &[
         WRITABLE,
         "Compact JSON text with the members of all objects sorted, as RFC 8785 has it; numbers as \
          they came.",
-        |input, _| written(&json(given(input)?)?.sorted(), Style::COMPACT),
+        |input, _| Ok(Value::from(json(given(input)?)?.sorted().write(Style::COMPACT))),
     ),
     Function::list(
         "leaves",
@@ -92,24 +92,28 @@ pub(super) static TABLE: &[Function] = &[
         "flat",
         JSON,
         "The pairs of all values that are neither object nor array; their names are the names and \
-         indices on the way to them, joined.",
+         indices on the way to them: `a:b:0` for `flat(':')`, `a[b][0]` for `flat('[', ']')`.",
         |input, arguments| {
-            let separator = fixed(arguments, 0)?;
+            let (open, close) = (fixed(arguments, 0)?, optional(arguments, 1).unwrap_or_default());
             let mut pairs: Pairs<'_> = Vec::new();
             let mut sum = Sum::default();
             let mut checked = Ok(());
             json(given(input)?)?.leaves(&mut |way, leaf| {
-                let length = way.iter().map(|name| name.len() + separator.len()).sum();
+                let step = open.len() + close.len();
+                let length = way.iter().map(|name| name.len() + step).sum();
                 checked = checked.clone().and_then(|()| sum.add(length));
                 if checked.is_ok() && pairs.len() <= ITEMS_MAX {
-                    pairs.push((Cow::Owned(way.join(separator)), leaf.flat_text()));
+                    pairs.push((Cow::Owned(path(way, open, close)), leaf.flat_text()));
                 }
             });
             checked?;
             if pairs.len() > ITEMS_MAX { Err(Fault::too_long()) } else { Ok(Value::Pairs(pairs)) }
         },
     )
-    .with(&[Parameter::required("separator", Kind::Text)]),
+    .with(&[
+        Parameter::required("separator", Kind::Text),
+        Parameter::optional("behind", Kind::Text),
+    ]),
 ];
 
 /// The bytes of a value that borrows them in one piece: what is read from them borrows too.
@@ -131,11 +135,12 @@ fn json<'a>(value: &Value<'a>) -> Result<Json<'a>, Fault> {
     }
 }
 
-fn written<'a>(json: &Json<'_>, style: Style) -> Result<Value<'a>, Fault> {
-    // No style makes more than six bytes of one.
-    if json.size() > VALUE_BYTES_MAX / 6 {
-        Err(Fault::too_long())
-    } else {
-        Ok(json.write(style).into())
+/// Names on the way to a value, each but the first between two texts.
+fn path(way: &[Cow<'_, str>], open: &str, close: &str) -> String {
+    let mut path = String::new();
+    for (at, name) in way.iter().enumerate() {
+        let (open, close) = if at > 0 { (open, close) } else { ("", "") };
+        path.extend([open, name, close]);
     }
+    path
 }

@@ -1,7 +1,7 @@
 //! Functions that change text.
 
 use super::input::{Growing, change, cut, fixed, given, optional, size, text, value, value_text};
-use super::{Function, Kind, Parameter, Takes};
+use super::{Argument, Function, Kind, Parameter, Takes};
 use crate::recipe::fault::Fault;
 use crate::recipe::value::{Type, VALUE_BYTES_MAX, Value};
 
@@ -124,14 +124,17 @@ pub(super) static TABLE: &[Function] = &[
         Takes::Text,
         "For each text its counterpart: `map('MD5', 'md5', …)`. Any other text is absent.",
         |input, arguments| {
-            let text = text(input)?;
-            let found = arguments.chunks_exact(2).find_map(|pair| match pair {
-                [super::Argument::Text(from), super::Argument::Text(to)] if *from == text => {
-                    Some(*to)
-                }
-                _ => None,
-            });
-            found.map(Value::from).ok_or_else(Fault::absent)
+            counterpart(&text(input)?, arguments).map(Value::from).ok_or_else(Fault::absent)
+        },
+    )
+    .with(&[Parameter::in_pairs("from, to", Kind::Text)]),
+    Function::text(
+        "recode",
+        Takes::Text,
+        "For each text its counterpart: `recode('true', '1', …)`. Any other text stays.",
+        |input, arguments| {
+            let other = counterpart(&text(input)?, arguments);
+            other.map_or_else(|| cut(input, |text| Some(text)), |text| Ok(Value::from(text)))
         },
     )
     .with(&[Parameter::in_pairs("from, to", Kind::Text)]),
@@ -199,6 +202,14 @@ pub(super) static TABLE: &[Function] = &[
     }),
 ];
 
+/// What stands behind a text in a row of pairs.
+fn counterpart<'a>(text: &str, arguments: &[Argument<'a>]) -> Option<&'a str> {
+    arguments.chunks_exact(2).find_map(|pair| match pair {
+        [Argument::Text(from), Argument::Text(to)] if *from == text => Some(*to),
+        _ => None,
+    })
+}
+
 fn title(text: &str) -> String {
     let mut within = false;
     let mut title = String::with_capacity(text.len());
@@ -229,7 +240,7 @@ fn squeeze(text: &str) -> String {
 }
 
 /// What is missing to the width that the arguments ask for.
-fn filling(input: Option<&Value<'_>>, arguments: &[super::Argument<'_>]) -> Result<String, Fault> {
+fn filling(input: Option<&Value<'_>>, arguments: &[Argument<'_>]) -> Result<String, Fault> {
     let width = size(arguments, 0, WIDTH_MAX)?;
     let missing = width.saturating_sub(text(input)?.chars().count());
     let character = fixed(arguments, 1)?.chars().next().ok_or_else(Fault::malformed)?;

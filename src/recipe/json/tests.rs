@@ -108,7 +108,7 @@ fn values_become_text() {
 
 /// PHP: `echo json_encode(json_decode($text));` and Python: `json.dumps(json.loads(text))`, with
 /// `json.dumps(…, ensure_ascii=False, separators=(",", ":"))` for the compact style.
-/// Go: `json.Marshal` of the same string.
+/// Go 1.22: `json.Marshal` of the same string.
 #[test]
 fn styles_are_those_of_other_languages() {
     let text =
