@@ -5,6 +5,7 @@ mod certs;
 mod check;
 mod curl;
 mod demo;
+mod envelope;
 mod failure;
 mod init;
 mod secret_source;
@@ -53,6 +54,9 @@ enum Command {
     /// Make certificates and secrets for development.
     #[command(subcommand)]
     Certs(certs::Command),
+    /// Sealed bodies: list, explain and test envelopes, seal and open by hand.
+    #[command(subcommand)]
+    Envelope(envelope::Command),
     /// Sign a request: print its headers, or a curl line that sends it.
     Sign(sign::Arguments),
     /// Sign a request, send it over HTTPS and show the answer.
@@ -70,6 +74,7 @@ pub(crate) fn run(
         Command::Check(arguments) => check::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Certs(certs::Command::Dev(arguments)) => certs::dev(&arguments),
+        Command::Envelope(command) => envelope::run(&command),
         Command::Sign(arguments) => sign::run(&arguments, secret),
         Command::Send(arguments) => send::run(&arguments, secret),
     }

@@ -25,7 +25,7 @@ use http::HeaderValue;
 use zeroize::Zeroizing;
 
 use crate::recipe::path::Path;
-use crate::recipe::{Fault, Origins, Template};
+use crate::recipe::{Fault, Origin, Origins, Template};
 
 use check::Check;
 use cipher::Cipher;
@@ -85,6 +85,8 @@ pub struct Envelope {
     /// The names that are settled, as templates of `written`.
     settled_names: Vec<Template>,
     hoisted: Vec<Template>,
+    /// Secrets that are read with every message.
+    secrets: Vec<Origin>,
 }
 
 /// How a part comes to its value.
@@ -140,6 +142,30 @@ impl Envelope {
     /// Whether it notices every altered message by itself.
     pub fn authenticates(&self) -> bool {
         self.authenticated
+    }
+
+    /// How the text is sealed, in words of configuration.
+    pub fn cipher(&self) -> String {
+        match &self.method {
+            Method::Block(choice) => choice.cipher.to_string(),
+            Method::Chosen { choices, .. } => {
+                let names: Vec<String> = choices.iter().map(|(_, c)| c.cipher.to_string()).collect();
+                names.join(" or ")
+            }
+            Method::Jwe(jwe) => jwe.to_string(),
+            Method::Records => "aes128gcm".to_owned(),
+        }
+    }
+
+    /// The secrets that it reads, as templates name them.
+    pub fn needs(&self) -> Vec<String> {
+        let mut origins = Origins::default();
+        self.settled_names.iter().chain(&self.hoisted).for_each(|t| origins.extend(t.origins()));
+        for origin in &self.secrets {
+            origins.insert(origin.clone());
+        }
+        let secret = origins.iter().filter(|origin| origin.is_secret());
+        secret.map(ToString::to_string).collect()
     }
 
     /// What the ciphertext is read from.

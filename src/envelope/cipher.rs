@@ -1,6 +1,8 @@
 //! The ciphers that bodies are sealed with. Which one is used is configured, never read from a
 //! message.
 
+use std::fmt;
+
 use aes::{Aes128, Aes192, Aes256};
 use aes_gcm::AesGcm;
 use aes_gcm::aead::{AeadInOut, Nonce, Tag};
@@ -43,6 +45,13 @@ enum Kernel {
 pub struct Cipher {
     kernel: Kernel,
     mode: Mode,
+}
+
+impl fmt::Display for Cipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = Self::NAMES.iter().find(|name| Self::named(name) == Some(*self));
+        f.write_str(named.unwrap_or(&""))
+    }
 }
 
 /// What a cipher is fed beside the text.

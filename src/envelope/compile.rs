@@ -13,7 +13,7 @@ use super::wrap::Wrap;
 use super::{Choice, Envelope, Method, Part, Unwrap};
 use crate::crypto::{digest, mac};
 use crate::recipe::mistake::Mistake;
-use crate::recipe::origin::Origins;
+use crate::recipe::origin::{Origin, Origins};
 use crate::recipe::path::Path;
 use crate::recipe::value::Type;
 use crate::recipe::Template;
@@ -298,14 +298,13 @@ impl<'d> Compiler<'d> {
         };
         let mut needed = Origins::default();
         parts.iter().for_each(|part| needed.extend(part.origins()));
-        let of_message = |origin: &&crate::recipe::Origin| {
-            use crate::recipe::Origin;
+        let of_message = |origin: &&Origin| {
             !matches!(origin, Origin::Constant | Origin::Secret | Origin::Credential(_))
         };
         let all_in = |origins: &Origins| {
             needed.iter().filter(of_message).all(|origin| origins.contains(origin))
         };
-        let plain = crate::recipe::Origin::Given("plain".into());
+        let plain = Origin::Given("plain".into());
         sealed
             || self.covered("before").iter().any(all_in)
             || self.covered("after").iter().any(|origins| origins.contains(&plain))
@@ -360,6 +359,7 @@ impl Compiler<'_> {
         self.opt_in(authenticated);
         self.refuse_unused();
         let sealing = Sealing::compile(self, &method);
+        let secrets = self.secrets();
         let settled_scope = std::mem::take(&mut self.written);
         Some(Envelope {
             name: name.to_owned(),
@@ -385,6 +385,7 @@ impl Compiler<'_> {
             written: settled_scope,
             settled_names: std::mem::take(&mut self.settled_names).into_iter().map(|(_, t)| t).collect(),
             hoisted: std::mem::take(&mut self.hoisted),
+            secrets,
         })
     }
 
@@ -410,6 +411,18 @@ impl Compiler<'_> {
             Path::parse(text).map_err(refuse).ok()
         };
         texts.iter().filter_map(path).collect()
+    }
+
+    /// Every secret that any template of opening reads.
+    fn secrets(&self) -> Vec<Origin> {
+        let mut found = Origins::default();
+        for text in self.reading.texts() {
+            if let Ok(template) = Template::compile(text, &self.written.scope) {
+                let secret = template.origins().iter().filter(|origin| origin.is_secret());
+                secret.for_each(|origin| found.insert(origin.clone()));
+            }
+        }
+        found.iter().cloned().collect()
     }
 
     /// What does not notice an altered message says so.

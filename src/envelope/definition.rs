@@ -154,6 +154,15 @@ impl<'d> Reading<'d> {
         found
     }
 
+    /// Every text that is not about sealing.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &'d str> {
+        let opening = self.definition.settings.iter().filter(|s| !s.key.starts_with("seal."));
+        opening.filter_map(|setting| match &setting.value {
+            Literal::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
     /// Whether any template names something.
     pub(super) fn reads_name(&self, name: &str) -> bool {
         let named = |text: &str| {

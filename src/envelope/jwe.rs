@@ -3,6 +3,8 @@
 //! Which algorithms are used is configured; a token that names others is refused. `zip`, `crit`,
 //! members that stand twice and text that is not strictly base64url are refused as well.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
@@ -120,6 +122,14 @@ pub struct Jwe {
     pub management: Management,
     /// `enc`.
     pub content: Content,
+}
+
+impl fmt::Display for Jwe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alg = Management::NAMES.iter().find(|n| Management::named(n) == Some(self.management));
+        let enc = Content::NAMES.iter().find(|name| Content::named(name) == Some(self.content));
+        write!(f, "JWE {} with {}", alg.unwrap_or(&""), enc.unwrap_or(&""))
+    }
 }
 
 /// The receiver's key.
