@@ -111,8 +111,11 @@ impl Sealing {
             template.origins().contains(&Origin::Given("iv".into()))
         };
         let drawn = fresh.iter().any(|(name, _)| name == "iv");
-        let placed = parts.iter().map(|(_, part)| part).chain(&body).chain(&query);
-        let placed = placed.chain(headers.iter().map(|(_, value)| value)).any(reads_iv);
+        // In the message around the parts, a part's name means its text.
+        let is_part = parts.iter().any(|(name, _)| name == "iv");
+        let around = body.iter().chain(&query).chain(headers.iter().map(|(_, value)| value));
+        let placed = parts.iter().map(|(_, part)| part).any(reads_iv)
+            || (!is_part && around.into_iter().any(reads_iv));
         Some(Self {
             draws_iv: drawn || placed,
             inside: template("seal.inside", &names),
