@@ -8,6 +8,8 @@ mod demo;
 mod envelope;
 mod failure;
 mod init;
+mod scheme;
+mod scheme_source;
 mod secret_source;
 mod send;
 mod serve;
@@ -57,6 +59,9 @@ enum Command {
     /// Sealed bodies: list, explain and test envelopes, seal and open by hand.
     #[command(subcommand)]
     Envelope(envelope::Command),
+    /// Look at schemes: list, explain, test and begin them.
+    #[command(subcommand)]
+    Scheme(scheme::Command),
     /// Sign a request: print its headers, or a curl line that sends it.
     Sign(sign::Arguments),
     /// Sign a request, send it over HTTPS and show the answer.
@@ -75,6 +80,7 @@ pub(crate) fn run(
         Command::Init(arguments) => init::run(&arguments),
         Command::Certs(certs::Command::Dev(arguments)) => certs::dev(&arguments),
         Command::Envelope(command) => envelope::run(&command),
+        Command::Scheme(command) => scheme::run(command),
         Command::Sign(arguments) => sign::run(&arguments, secret),
         Command::Send(arguments) => send::run(&arguments, secret),
     }

@@ -48,7 +48,12 @@ impl SecretSource {
 const NO_SECRET: &str = "no secret to sign with: give --secret-file FILE, --secret-list FILE, or \
      set COUNTERSIGN_SECRET (an argument would show it to every user of this machine)";
 
-pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+/// The bytes of a file that holds one secret and nothing else.
+pub(crate) fn secret_in(path: &Path) -> Result<Vec<u8>, Failure> {
+    Ok(secret_alone(&read_secret(path)?))
+}
+
+fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Zeroizing::new(bytes)),
         Err(e) => {
@@ -58,7 +63,7 @@ pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 }
 
 /// The content of a file without the line break that editors put at its end.
-pub(crate) fn secret_alone(bytes: &[u8]) -> Vec<u8> {
+fn secret_alone(bytes: &[u8]) -> Vec<u8> {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     bytes.strip_suffix(b"\r").unwrap_or(bytes).to_vec()
 }

@@ -54,3 +54,24 @@ fn escape(text: &str) -> (usize, usize) {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown<'r>(raw: &'r str, part: &str) -> &'r str {
+        let text = format!("a = {raw}");
+        let value = toml::from_str::<toml::Table>(&text).unwrap()["a"].as_str().unwrap().to_owned();
+        let at = value.find(part).unwrap();
+        &raw[raw_span(raw, &(at..at + part.len()))]
+    }
+
+    #[test]
+    fn places_are_found_behind_quotes_and_escapes() {
+        assert_eq!(shown(r#""{a}{bcd}""#, "bcd"), "bcd");
+        assert_eq!(shown(r#""\n\"\u00e9{bcd}""#, "bcd"), "bcd");
+        assert_eq!(shown(r#"'\n{bcd}'"#, "bcd"), "bcd");
+        assert_eq!(shown("\"\"\"\nx\\\n   {bcd}\"\"\"", "bcd"), "bcd");
+        assert_eq!(shown("'''{bcd}'''", "bcd"), "bcd");
+        assert_eq!(raw_span("\"ab\"", &(2..2)), 3..4);
+    }
+}

@@ -7,7 +7,7 @@ use countersign::envelope::{Envelope, Prepared};
 use countersign::secret::NamedSecrets;
 
 use crate::cli::Failure;
-use crate::cli::secret_source::{read_secret, secret_alone};
+use crate::cli::secret_source::secret_in;
 
 /// Where secrets come from.
 #[derive(Debug, Args)]
@@ -30,12 +30,12 @@ impl Keys {
     /// The envelope, ready with these.
     pub(super) fn prepare(&self, envelope: &Envelope) -> Result<Prepared, Failure> {
         let secret = match &self.secret_file {
-            Some(path) => Some(secret_alone(&read_secret(path)?)),
+            Some(path) => Some(secret_in(path)?),
             None => None,
         };
         let mut values = NamedSecrets::default();
         for (name, path) in &self.values {
-            values.insert(name, secret_alone(&read_secret(path)?));
+            values.insert(name, secret_in(path)?);
         }
         envelope.prepare(secret.as_deref(), &values).map_err(|_| {
             let needs = envelope.needs().join(", ");
