@@ -139,7 +139,7 @@ fn load_all(
     watched.push(merchants_path.clone());
     let text = text_of(&merchants_path, faults)?;
     let document = Document::parse(&merchants_path, &text);
-    let mut register = Register::new(sources, &draft.schemes);
+    let mut register = Register::new(sources, &draft.schemes, &draft.routes);
     let merchants = Table::read_root(&document, |table| merchant::merchants(table, &mut register));
     let capacity = Capacity::new(draft.replay.memory_bytes, &draft.routes);
     if !main_is_broken {
@@ -198,9 +198,13 @@ fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>, faults: &mut Vec<Fau
     let files = table.list("schemes", value::path);
     let schemes = scheme::read_all(&files, faults);
     watched.extend(files);
+    let files = table.list("envelopes", value::path);
+    let envelopes = envelope::read_all(&files, faults);
+    watched.extend(files);
     let surroundings = route::Surroundings {
         upstreams: table.names("upstreams"),
         schemes: &schemes,
+        envelopes: &envelopes,
         body_bytes_max: body_bytes_max.unwrap_or(BODY_BYTES_MAX),
         unverified_bytes_max: listener
             .as_ref()

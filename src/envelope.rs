@@ -85,8 +85,9 @@ pub struct Envelope {
     /// The names that are settled, as templates of `written`.
     settled_names: Vec<Template>,
     hoisted: Vec<Template>,
-    /// Secrets that are read with every message.
+    /// Every secret that opening reads.
     secrets: Vec<Origin>,
+    derives: bool,
 }
 
 /// How a part comes to its value.
@@ -159,13 +160,21 @@ impl Envelope {
 
     /// The secrets that it reads, as templates name them.
     pub fn needs(&self) -> Vec<String> {
-        let mut origins = Origins::default();
-        self.settled_names.iter().chain(&self.hoisted).for_each(|t| origins.extend(t.origins()));
-        for origin in &self.secrets {
-            origins.insert(origin.clone());
-        }
-        let secret = origins.iter().filter(|origin| origin.is_secret());
-        secret.map(ToString::to_string).collect()
+        self.secrets.iter().map(ToString::to_string).collect()
+    }
+
+    /// The names of the credential's values that it reads.
+    pub fn value_names(&self) -> Vec<String> {
+        let name = |origin: &Origin| match origin {
+            Origin::Credential(name) => Some(name.to_string()),
+            _ => None,
+        };
+        self.secrets.iter().filter_map(name).collect()
+    }
+
+    /// Whether making it ready for a key takes thousands of rounds.
+    pub fn derives(&self) -> bool {
+        self.derives
     }
 
     /// What the ciphertext is read from.

@@ -84,7 +84,7 @@ pub struct Credential {
 }
 
 struct Version {
-    key: VerifyingKey,
+    key: Arc<VerifyingKey>,
     state: State,
     until: Option<Timestamp>,
 }
@@ -138,15 +138,15 @@ impl Keyring {
         let credential = known.filter(|one| *one.scheme == *scheme && one.in_service(now));
         let versions = credential.map_or(&[][..], |one| one.versions.as_slice());
         let live = versions.iter().filter(|one| one.state.verifies(now, one.until));
-        let live: SmallVec<[&VerifyingKey; LIVE_VERSIONS_MAX]> =
+        let shared: SmallVec<[&Arc<VerifyingKey>; LIVE_VERSIONS_MAX]> =
             live.map(|one| &one.key).take(self.tries).collect();
-        let real = live.len();
         // Under a scheme of no credential every key id is unknown, and there is nothing to hide.
         let decoys = self.decoys.iter().find(|(own, _)| **own == *scheme);
         let decoys = decoys.map_or(&[][..], |(_, decoys)| decoys.as_slice());
-        let keys = live.into_iter().chain(decoys).take(self.tries).collect();
+        let live = shared.iter().map(|key| &***key);
+        let keys = live.chain(decoys).take(self.tries).collect();
         let owner = credential.map_or(&self.nobody, |one| &one.owner);
-        VerifyingKeys { credential, owner, keys, real }
+        VerifyingKeys { credential, owner, keys, shared }
     }
 
     /// How many credentials there are.
@@ -166,7 +166,8 @@ pub struct VerifyingKeys<'keyring> {
     credential: Option<&'keyring Arc<Credential>>,
     owner: &'keyring Arc<Owner>,
     keys: SmallVec<[&'keyring VerifyingKey; LIVE_VERSIONS_MAX]>,
-    real: usize,
+    /// Those of them that are no decoys: the first ones.
+    shared: SmallVec<[&'keyring Arc<VerifyingKey>; LIVE_VERSIONS_MAX]>,
 }
 
 impl VerifyingKeys<'_> {
@@ -181,9 +182,9 @@ impl VerifyingKeys<'_> {
         self.owner
     }
 
-    /// Whose key it is; nobody's when it is a decoy.
-    pub fn owner_of(&self, index: usize) -> Option<&Arc<Credential>> {
-        self.credential.filter(|_| index < self.real)
+    /// Whose key it is, and the key itself; nobody's when it is a decoy.
+    pub fn owner_of(&self, index: usize) -> Option<(&Arc<Credential>, &Arc<VerifyingKey>)> {
+        self.credential.zip(self.shared.get(index).copied())
     }
 }
 
@@ -196,7 +197,7 @@ impl Credential {
     ) -> Self {
         let scheme = spec.scheme;
         let versions = spec.versions.into_iter().map(|version| Version {
-            key: version.key,
+            key: Arc::new(version.key),
             state: version.state,
             until: version.until,
         });

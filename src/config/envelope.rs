@@ -16,8 +16,11 @@ use super::document::{Document, Showing};
 use super::fault::{Fault, Faults};
 use super::node::{Mismatch, Node, nearest};
 use super::place::raw_span;
+use super::reader::Table;
 use super::value;
 use crate::envelope::{Definition, Envelope, EnvelopeMistake, Literal};
+use crate::gateway::opener::Opener;
+use crate::scheme::Scheme;
 
 pub use builtin::{builtin, builtin_names};
 
@@ -68,6 +71,29 @@ impl Envelopes {
         }
         faults.extend(document.into_faults());
     }
+}
+
+/// How a route's bodies are opened: its keys `envelope` and `sealed`.
+pub(super) fn opener(
+    table: &mut Table<'_>,
+    envelopes: &Envelopes,
+    scheme: Option<&Scheme>,
+) -> Option<Arc<Opener>> {
+    let envelope = table.optional("envelope", |node| envelopes.find(node)).flatten();
+    let words = [("required", Some(true)), ("optional", Some(false)), ("off", None)];
+    let sealed = table.optional("sealed", value::choice(&words));
+    if table.node("sealed").is_some() && table.node("envelope").is_none() {
+        table.refuse("sealed", "there is no envelope that this is about", None);
+    }
+    let (envelope, required) = (envelope?, sealed.unwrap_or(Some(true))?);
+    if !envelope.authenticates() && scheme.is_some_and(|scheme| !scheme.coverage().body) {
+        let problem = format!(
+            "{} does not notice altered bodies, and the scheme does not sign the body",
+            envelope.name()
+        );
+        table.refuse("envelope", problem, Some("take a scheme that signs the body".to_owned()));
+    }
+    Some(Arc::new(Opener::new(envelope, required)))
 }
 
 /// Every envelope of some files, for configurations. One of theirs may have the name of a built-in

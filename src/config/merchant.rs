@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use toml::Spanned;
@@ -14,6 +15,8 @@ use super::route;
 use super::scheme::Schemes;
 use super::secret_file::SecretSources;
 use super::value;
+use crate::envelope::Envelope;
+use crate::gateway::route::RouteSpec;
 use crate::keyring::{CredentialSpec, Environment, KeyId, MerchantSpec, Scope, State, VersionSpec};
 use crate::scheme::Scheme;
 use crate::secret::{NamedSecrets, Secret};
@@ -39,13 +42,32 @@ pub(super) struct PlacedMerchant {
 pub(super) struct Register<'e> {
     pub(super) sources: SecretSources<'e>,
     schemes: &'e Schemes,
+    routes: &'e [RouteSpec],
     /// Key ids and where they stand.
     key_ids: HashMap<KeyId, String>,
 }
 
 impl<'e> Register<'e> {
-    pub(super) fn new(sources: SecretSources<'e>, schemes: &'e Schemes) -> Self {
-        Self { sources, schemes, key_ids: HashMap::new() }
+    pub(super) fn new(
+        sources: SecretSources<'e>,
+        schemes: &'e Schemes,
+        routes: &'e [RouteSpec],
+    ) -> Self {
+        Self { sources, schemes, routes, key_ids: HashMap::new() }
+    }
+
+    /// Envelopes of the routes that a credential of a scheme can call.
+    fn envelopes(&self, scheme: &Scheme) -> Vec<Arc<Envelope>> {
+        let mut found: Vec<Arc<Envelope>> = Vec::new();
+        for route in self.routes.iter().filter(|route| *route.scheme == *scheme) {
+            let envelope = route.opener.iter().map(|opener| opener.envelope());
+            for envelope in envelope {
+                if !found.iter().any(|own| Arc::ptr_eq(own, envelope)) {
+                    found.push(Arc::clone(envelope));
+                }
+            }
+        }
+        found
     }
 }
 
@@ -189,13 +211,18 @@ fn named_values(
 ) -> Option<NamedSecrets> {
     let mut values = NamedSecrets::default();
     let mut good = true;
-    let wanted: Vec<&str> = scheme.map(Scheme::value_names).into_iter().flatten().collect();
+    let envelopes = scheme.map_or_else(Vec::new, |scheme| register.envelopes(scheme));
+    let sealing: Vec<String> =
+        envelopes.iter().flat_map(|envelope| envelope.value_names()).collect();
+    let mut wanted: Vec<&str> = scheme.map(Scheme::value_names).into_iter().flatten().collect();
+    wanted.extend(sealing.iter().map(String::as_str));
+    wanted.dedup();
     let given = table.named("values", |name, table| {
         let name = name.get_ref().as_ref();
         if scheme.is_some() && !wanted.contains(&name) {
             let problem = match wanted.as_slice() {
-                [] => "the scheme reads no further values".to_owned(),
-                names => format!("the scheme reads {}, and no such value", one_of(names)),
+                [] => "neither the scheme nor an envelope reads further values".to_owned(),
+                names => format!("scheme and envelopes read {}, and no such value", one_of(names)),
             };
             table.refuse("", problem, None);
         }
@@ -207,7 +234,7 @@ fn named_values(
     let missing = wanted.iter().filter(|name| !given.iter().any(|own| own == **name));
     let missing: Vec<&str> = missing.copied().collect();
     if good && !missing.is_empty() {
-        let problem = format!("the scheme reads {} beside the secret", one_of(&missing));
+        let problem = format!("scheme and envelopes read {} beside the secret", one_of(&missing));
         let hint = format!("values = {{ {} = {{ file = \"…\" }} }}", missing.concat());
         table.refuse("values", problem, Some(hint));
         good = false;
@@ -246,6 +273,7 @@ fn version(
     }
     let state = if stated { state? } else { State::Active };
     let (scheme, values) = signing?;
+    unfit_for_envelopes(table, key_id, &secret, values, &register.envelopes(scheme));
     match scheme.key(&secret, values.clone()) {
         Ok(key) => Some(VersionSpec { key, state, until }),
         Err(fault) => {
@@ -253,6 +281,38 @@ fn version(
                 format!("{} cannot use the secret of {key_id}: {fault}", scheme.name());
             table.refuse("", problem, None);
             None
+        }
+    }
+}
+
+/// Tells of envelopes that the secret and values are no keys for. Keys that take long to derive
+/// are left to the first message.
+fn unfit_for_envelopes(
+    table: &mut Table<'_>,
+    key_id: &str,
+    secret: &Secret,
+    values: &NamedSecrets,
+    envelopes: &[Arc<Envelope>],
+) {
+    let fitted = table.optional("fitted", value::boolean).unwrap_or(false);
+    for envelope in envelopes.iter().filter(|envelope| !envelope.derives()) {
+        let name = envelope.name();
+        match envelope.prepare(Some(secret.expose()), values) {
+            Ok(prepared) if prepared.was_fitted() && !fitted => {
+                let problem = format!(
+                    "the secret of {key_id} has not the length of the key of {name}, so it would \
+                     be filled with zero bytes or cut"
+                );
+                let hint = "make one of the right length; for a secret that is in use already, \
+                            write: fitted = true";
+                table.refuse("", problem, Some(hint.to_owned()));
+            }
+            Ok(_) => {}
+            Err(_) => {
+                let problem = format!("{name} cannot use the secret and values of {key_id} as keys");
+                let hint = format!("`countersign envelope explain {name}` says what it needs");
+                table.refuse("", problem, Some(hint));
+            }
         }
     }
 }

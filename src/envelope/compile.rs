@@ -386,6 +386,7 @@ impl Compiler<'_> {
             settled_names: std::mem::take(&mut self.settled_names).into_iter().map(|(_, t)| t).collect(),
             hoisted: std::mem::take(&mut self.hoisted),
             secrets,
+            derives: self.reading.texts().any(|text| text.contains("pbkdf2(")),
         })
     }
 

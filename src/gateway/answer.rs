@@ -191,6 +191,7 @@ fn forwarded(rejection: Rejection) -> Forwarded {
         | Rejection::AddressNotAllowed
         | Rejection::NotInScope
         | Rejection::RateLimited(_)
+        | Rejection::CannotOpen
         | Rejection::Busy => Forwarded::No,
     }
 }
@@ -236,6 +237,7 @@ fn refusal(rejection: Rejection) -> (StatusCode, Code, &'static str) {
         Rejection::RateLimited(_) => {
             (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, "Too many requests")
         }
+        Rejection::CannotOpen => (StatusCode::BAD_REQUEST, Code::CannotOpen, "Cannot open"),
         Rejection::Busy => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, "Busy"),
         Rejection::Internal => {
             (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "Internal error")

@@ -30,6 +30,16 @@ impl fmt::Debug for VerifyingKey {
 }
 
 impl VerifyingKey {
+    /// The secret, for bodies that are sealed with it.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The named values beside it.
+    pub fn values(&self) -> &NamedSecrets {
+        &self.values
+    }
+
     /// A message as it is looked at with this key's secret.
     pub(super) fn subject<'a>(&'a self, subject: &Subject<'a>) -> Subject<'a> {
         Subject { secret: Some(self.secret.expose()), values: &self.values, ..*subject }

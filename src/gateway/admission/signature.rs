@@ -14,6 +14,7 @@ use crate::gateway::admission::stated::Stated;
 use crate::gateway::rejection::Rejection;
 use crate::keyring::{Credential, VerifyingKeys};
 use crate::quota::Addresses;
+use crate::scheme::VerifyingKey;
 use crate::secret::NamedSecrets;
 use crate::telemetry::Stage;
 
@@ -22,6 +23,7 @@ use crate::telemetry::Stage;
 pub(super) struct Verified {
     stated: Stated,
     credential: Arc<Credential>,
+    key: Arc<VerifyingKey>,
     proof: Tag,
 }
 
@@ -42,18 +44,24 @@ pub(super) async fn verify(
         tokio::task::yield_now().await;
     }
     let verdict = verification.finish();
-    let credential = verdict.matched.and_then(|index| keys.owner_of(index));
-    let credential = Arc::clone(credential.ok_or(Rejection::InvalidSignature)?);
+    let matched = verdict.matched.and_then(|index| keys.owner_of(index));
+    let (credential, key) = matched.ok_or(Rejection::InvalidSignature)?;
+    let (credential, key) = (Arc::clone(credential), Arc::clone(key));
     addresses.verified(stated.peer.ip, stated.arrived());
     stated.record.verified();
     stated.record.passed(Stage::Verify);
-    Ok(Verified { stated, credential, proof: verdict.proof })
+    Ok(Verified { stated, credential, key, proof: verdict.proof })
 }
 
 impl Verified {
     /// Whose secret signed the request.
     pub(super) fn credential(&self) -> &Arc<Credential> {
         &self.credential
+    }
+
+    /// The version of the secret that signed it: what is sealed is opened by the same.
+    pub(super) fn key(&self) -> &Arc<VerifyingKey> {
+        &self.key
     }
 
     /// The address that it came from.
