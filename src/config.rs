@@ -31,6 +31,7 @@ use zeroize::Zeroizing;
 use crate::telemetry::LogFormat;
 use capacity::Capacity;
 use document::Document;
+use envelope::Envelopes;
 pub use fault::{Colour, Excerpt, Fault, Faults, Note, Weight};
 pub use listener::{Listener, Operations};
 use merchant::{PlacedMerchant, Register};
@@ -139,7 +140,7 @@ fn load_all(
     watched.push(merchants_path.clone());
     let text = text_of(&merchants_path, faults)?;
     let document = Document::parse(&merchants_path, &text);
-    let mut register = Register::new(sources, &draft.schemes, &draft.routes);
+    let mut register = Register::new(sources, &draft.schemes, &draft.envelopes);
     let merchants = Table::read_root(&document, |table| merchant::merchants(table, &mut register));
     let capacity = Capacity::new(draft.replay.memory_bytes, &draft.routes);
     if !main_is_broken {
@@ -182,6 +183,7 @@ struct Draft {
     merchants: Option<PathBuf>,
     upstreams: Vec<UpstreamSpec>,
     schemes: Schemes,
+    envelopes: Envelopes,
     routes: Vec<RouteSpec>,
 }
 
@@ -225,6 +227,7 @@ fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>, faults: &mut Vec<Fau
         merchants,
         upstreams,
         schemes,
+        envelopes,
         routes,
     }
 }

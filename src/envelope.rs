@@ -21,6 +21,8 @@ mod seal;
 mod sealing;
 pub mod wrap;
 
+use std::fmt;
+
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
@@ -102,7 +104,10 @@ enum Part {
 enum Method {
     Block(Choice),
     /// The message says which, of some.
-    Chosen { by: Template, choices: Vec<(String, Choice)> },
+    Chosen {
+        by: Template,
+        choices: Vec<(String, Choice)>,
+    },
     Jwe(Jwe),
     /// The content coding aes128gcm.
     Records,
@@ -129,6 +134,12 @@ pub struct Opened {
     pub content_type: HeaderValue,
 }
 
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "‹envelope {}›", self.name)
+    }
+}
+
 impl Envelope {
     /// Its name.
     pub fn name(&self) -> &str {
@@ -150,7 +161,8 @@ impl Envelope {
         match &self.method {
             Method::Block(choice) => choice.cipher.to_string(),
             Method::Chosen { choices, .. } => {
-                let names: Vec<String> = choices.iter().map(|(_, c)| c.cipher.to_string()).collect();
+                let names: Vec<String> =
+                    choices.iter().map(|(_, c)| c.cipher.to_string()).collect();
                 names.join(" or ")
             }
             Method::Jwe(jwe) => jwe.to_string(),
@@ -184,10 +196,8 @@ impl Envelope {
 
     /// Whether opening takes an RSA operation: a third of a millisecond and more.
     pub fn is_costly(&self) -> bool {
-        let wrapped = matches!(
-            self.method,
-            Method::Jwe(Jwe { management: jwe::Management::Wrapped(_), .. })
-        );
+        let wrapped =
+            matches!(self.method, Method::Jwe(Jwe { management: jwe::Management::Wrapped(_), .. }));
         wrapped || self.unwrap.is_some()
     }
 

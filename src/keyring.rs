@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
 use crate::crypto::NoRandom;
+use crate::envelope::Envelope;
 use crate::quota::{self, Allowance, Quotas};
 use crate::replay::{Memory, Share};
 use crate::scheme::{Scheme, VerifyingKey};
@@ -71,6 +72,8 @@ pub struct Credential {
     pub environment: Environment,
     /// What its secrets sign by.
     pub scheme: Arc<Scheme>,
+    /// What its bodies are sealed in, on routes that ask for that.
+    pub envelope: Option<Arc<Envelope>>,
     /// Whether reads may repeat under one MAC with other targets.
     pub repeatable_reads: bool,
     /// Its parts of the replay memory.
@@ -210,6 +213,7 @@ impl Credential {
             }),
             merchant: Arc::clone(merchant),
             environment: spec.environment,
+            envelope: spec.envelope,
             repeatable_reads: spec.repeatable_reads,
             shares: match spec.environment {
                 Environment::Test => [memory.share(&merchant.id), memory.test_share()].into(),

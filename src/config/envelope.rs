@@ -182,7 +182,8 @@ impl<'n> Placed<'n> {
 
     /// Leaves a fault at the name.
     fn refuse(&self, problem: &str) {
-        let mut fault = self.document.fault(self.name().to_owned(), self.key.span(), Showing::Value);
+        let mut fault =
+            self.document.fault(self.name().to_owned(), self.key.span(), Showing::Value);
         fault.problem = problem.to_owned();
         self.document.push(fault);
     }

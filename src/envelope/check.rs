@@ -111,7 +111,8 @@ fn digest_tag(
     match over {
         Over::One(over) => look.feed(over, &mut |bytes| digest.update(bytes))?,
         Over::Sorted(parts) => {
-            let texts: Result<Vec<_>, _> = parts.iter().map(|part| look.secret_bytes(part)).collect();
+            let texts: Result<Vec<_>, _> =
+                parts.iter().map(|part| look.secret_bytes(part)).collect();
             let mut texts = texts?;
             texts.sort_by(|a, b| a.as_slice().cmp(b));
             texts.iter().for_each(|text| digest.update(text));

@@ -3,14 +3,14 @@
 
 use std::fmt;
 
-use aes::{Aes128, Aes192, Aes256};
-use aes_gcm::AesGcm;
-use aes_gcm::aead::{AeadInOut, Nonce, Tag};
 use aes::cipher::consts::{U12, U16};
 use aes::cipher::{
     Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt as _, BlockModeEncrypt as _,
     KeyInit, KeyIvInit as _,
 };
+use aes::{Aes128, Aes192, Aes256};
+use aes_gcm::AesGcm;
+use aes_gcm::aead::{AeadInOut, Nonce, Tag};
 use des::TdesEde3;
 
 use super::padding::Padding;

@@ -3,10 +3,10 @@
 
 use zeroize::Zeroizing;
 
-use crate::crypto::derivation::hkdf;
-use crate::crypto::digest::Algorithm::Sha256;
 use super::cipher::{Cipher, Feed, TAG_BYTES};
 use super::padding::Padding;
+use crate::crypto::derivation::hkdf;
+use crate::crypto::digest::Algorithm::Sha256;
 use crate::envelope::CannotOpen;
 
 /// Salt, record size and length of the key id (section 2.1).
@@ -38,8 +38,7 @@ impl<'a> Head<'a> {
         let (salt, size) = head.split_at_checked(16).ok_or(CannotOpen)?;
         let [a, b, c, d, id_bytes] = *size else { return Err(CannotOpen) };
         let record_bytes = u32::from_be_bytes([a, b, c, d]);
-        let (key_id, records) =
-            rest.split_at_checked(usize::from(id_bytes)).ok_or(CannotOpen)?;
+        let (key_id, records) = rest.split_at_checked(usize::from(id_bytes)).ok_or(CannotOpen)?;
         let salt = salt.try_into().map_err(|_| CannotOpen)?;
         let head = Self { salt, record_bytes, key_id };
         head.room()?;
@@ -125,9 +124,8 @@ struct Keys {
 impl Keys {
     fn derive(key: &[u8], salt: &[u8; 16]) -> Result<Self, CannotOpen> {
         let cipher = Cipher::named("aes-128-gcm").ok_or(CannotOpen)?;
-        let derive = |info: &[u8], length| {
-            hkdf(Sha256, key, salt, info, length).map_err(|_| CannotOpen)
-        };
+        let derive =
+            |info: &[u8], length| hkdf(Sha256, key, salt, info, length).map_err(|_| CannotOpen);
         let base = derive(b"Content-Encoding: nonce\0", 12)?;
         Ok(Self {
             cipher,

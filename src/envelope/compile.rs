@@ -12,16 +12,34 @@ use super::sealing::Sealing;
 use super::wrap::Wrap;
 use super::{Choice, Envelope, Method, Part, Unwrap};
 use crate::crypto::{digest, mac};
+use crate::recipe::Template;
 use crate::recipe::mistake::Mistake;
 use crate::recipe::origin::{Origin, Origins};
 use crate::recipe::path::Path;
 use crate::recipe::value::Type;
-use crate::recipe::Template;
 
 /// Keys that mean something at the top of an envelope.
 const KNOWN: [&str; 21] = [
-    "about", "after", "aad", "alg", "authenticated", "before", "cipher", "content_type", "data",
-    "each", "enc", "fit_key", "inside", "iv", "key", "keys", "padding", "seal", "tag", "unwrap",
+    "about",
+    "after",
+    "aad",
+    "alg",
+    "authenticated",
+    "before",
+    "cipher",
+    "content_type",
+    "data",
+    "each",
+    "enc",
+    "fit_key",
+    "inside",
+    "iv",
+    "key",
+    "keys",
+    "padding",
+    "seal",
+    "tag",
+    "unwrap",
     "wrapped",
 ];
 /// Keys that mean something below others.
@@ -66,7 +84,8 @@ impl<'d> Compiler<'d> {
         let reading = Reading::new(definition);
         let own = reading.own_names(&KNOWN);
         let named = Self::named(&own);
-        let handed = |name: &str| HANDED.iter().find(|(own, _)| *own == name).map(|(_, kind)| *kind);
+        let handed =
+            |name: &str| HANDED.iter().find(|(own, _)| *own == name).map(|(_, kind)| *kind);
         let written = Names::build(
             &named,
             |name| handed(name).map_or(Way::Template, Way::Given),
@@ -230,8 +249,7 @@ impl<'d> Compiler<'d> {
         }
         if self.reading.has(&key("digest")) {
             let known: Vec<&str> = digest::Algorithm::ALL.iter().map(|one| one.name()).collect();
-            let algorithm =
-                self.reading.choice(&key("digest"), &known, digest::Algorithm::find);
+            let algorithm = self.reading.choice(&key("digest"), &known, digest::Algorithm::find);
             let over = if self.reading.has(&key("sorted")) {
                 let texts = self.reading.list(&key("sorted"));
                 let compiled =
@@ -268,7 +286,8 @@ impl<'d> Compiler<'d> {
                 continue;
             }
             let mut texts = self.reading.list(&format!("{at}.sorted"));
-            texts.extend(self.reading.text(&format!("{at}.over")).map(|text| (String::new(), text)));
+            texts
+                .extend(self.reading.text(&format!("{at}.over")).map(|text| (String::new(), text)));
             let keyed = [format!("{at}.key")];
             let keys = keyed.iter().filter_map(|key| self.reading.text(key));
             let over: Vec<&str> = texts.into_iter().map(|(_, text)| text).collect();
@@ -353,8 +372,11 @@ impl Compiler<'_> {
         let fit_key = self.reading.flag("fit_key", false);
         let method = method?;
         let data = data?;
-        let wholes: Vec<&Template> =
-            [Some(&data), iv.as_ref(), aad.as_ref()].into_iter().flatten().map(|read| &read.whole).collect();
+        let wholes: Vec<&Template> = [Some(&data), iv.as_ref(), aad.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|read| &read.whole)
+            .collect();
         let authenticated = self.authenticates(&method, &wholes);
         self.opt_in(authenticated);
         self.refuse_unused();
@@ -383,7 +405,10 @@ impl Compiler<'_> {
             sealing,
             names: std::mem::take(&mut self.opening),
             written: settled_scope,
-            settled_names: std::mem::take(&mut self.settled_names).into_iter().map(|(_, t)| t).collect(),
+            settled_names: std::mem::take(&mut self.settled_names)
+                .into_iter()
+                .map(|(_, t)| t)
+                .collect(),
             hoisted: std::mem::take(&mut self.hoisted),
             secrets,
             derives: self.reading.texts().any(|text| text.contains("pbkdf2(")),
@@ -402,7 +427,8 @@ impl Compiler<'_> {
 
     fn key_ids(&mut self) -> Vec<(String, Part)> {
         let ids = self.reading.below("keys").into_iter();
-        ids.filter_map(|id| Some((id.to_owned(), self.settled_role(&format!("keys.{id}"))?))).collect()
+        ids.filter_map(|id| Some((id.to_owned(), self.settled_role(&format!("keys.{id}"))?)))
+            .collect()
     }
 
     fn each(&self) -> Vec<Path> {
@@ -433,8 +459,10 @@ impl Compiler<'_> {
             self.reading.refuse::<()>(
                 "authenticated",
                 "nothing here notices an altered message",
-                Some("check a MAC in `before`, or write `authenticated = false`: the route's \
-                      scheme must then sign the body"),
+                Some(
+                    "check a MAC in `before`, or write `authenticated = false`: the route's \
+                      scheme must then sign the body",
+                ),
             );
         }
     }

@@ -182,7 +182,12 @@ impl<'d> Reading<'d> {
     /// Notes a mistake in the text of a key.
     pub(super) fn report(&self, key: &str, mistake: Mistake) {
         let Mistake { span, problem, hint } = mistake;
-        self.mistakes.borrow_mut().push(EnvelopeMistake { key: key.to_owned(), span, problem, hint });
+        self.mistakes.borrow_mut().push(EnvelopeMistake {
+            key: key.to_owned(),
+            span,
+            problem,
+            hint,
+        });
     }
 
     /// Notes a mistake of a key as a whole.

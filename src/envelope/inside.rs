@@ -66,7 +66,8 @@ impl Inside {
         if text.contains('{') {
             return Some(Self::Template(compiler.opening_text(key, text)?));
         }
-        let known = "this is text, bytes, php, php-or-raw, frame(16, @id) or a template over {opened}";
+        let known =
+            "this is text, bytes, php, php-or-raw, frame(16, @id) or a template over {opened}";
         compiler.reading.refuse(key, known, None)
     }
 
@@ -81,7 +82,8 @@ impl Inside {
             return compiler.reading.refuse("inside", form, None);
         };
         let own = compiler.own.iter().any(|(name, _)| *name == id);
-        let text = if own || id == "secret" { format!("{{{id}}}") } else { format!("{{cred:{id}}}") };
+        let text =
+            if own || id == "secret" { format!("{{{id}}}") } else { format!("{{cred:{id}}}") };
         Some(Self::Frame { random, id: compiler.opening_text("inside", &text)? })
     }
 

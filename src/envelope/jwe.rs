@@ -99,7 +99,8 @@ impl Content {
         if key.len() != self.key_bytes() {
             return Err(CannotOpen);
         }
-        let (mac_key, key) = key.split_at_checked(key.len() - self.cipher.key_bytes()).ok_or(CannotOpen)?;
+        let (mac_key, key) =
+            key.split_at_checked(key.len() - self.cipher.key_bytes()).ok_or(CannotOpen)?;
         let feed = token.feed(key);
         let mut data = Zeroizing::new(token.data.clone());
         match self.mac {

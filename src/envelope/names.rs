@@ -92,8 +92,9 @@ impl Settled {
 
 /// Whether something depends on secrets and fixed text alone.
 pub(super) fn is_settled(template: &Template) -> bool {
-    let fixed =
-        |origin: &Origin| matches!(origin, Origin::Constant | Origin::Secret | Origin::Credential(_));
+    let fixed = |origin: &Origin| {
+        matches!(origin, Origin::Constant | Origin::Secret | Origin::Credential(_))
+    };
     template.origins().iter().all(fixed)
 }
 

@@ -23,7 +23,8 @@ pub struct Prepared {
 
 impl Prepared {
     pub(super) fn mac(&self, at: usize, algorithm: mac::Algorithm) -> Option<&mac::Key> {
-        let same = |(own, of, _): &&(usize, mac::Algorithm, mac::Key)| *own == at && *of == algorithm;
+        let same =
+            |(own, of, _): &&(usize, mac::Algorithm, mac::Key)| *own == at && *of == algorithm;
         self.macs.iter().find(same).map(|(_, _, key)| key)
     }
 
@@ -74,7 +75,9 @@ impl Envelope {
         if let Method::Jwe(jwe) = &self.method
             && let super::jwe::Management::Wrapped(way) = jwe.management
         {
-            wanted.extend(self.key.iter().chain(self.keys.iter().map(|(_, key)| key)).map(|key| (way, key)));
+            wanted.extend(
+                self.key.iter().chain(self.keys.iter().map(|(_, key)| key)).map(|key| (way, key)),
+            );
         }
         for (way, part) in wanted {
             let Part::Settled(at) = part else { continue };

@@ -178,7 +178,8 @@ impl Run<'_> {
     ) -> Result<T, CannotOpen> {
         let headers: HeaderMap = message.headers.iter().cloned().collect();
         let body = [Bytes::copy_from_slice(&message.body)];
-        let target = if message.query.is_empty() { "/".to_owned() } else { format!("/?{}", message.query) };
+        let target =
+            if message.query.is_empty() { "/".to_owned() } else { format!("/?{}", message.query) };
         let subject = self.subject(&target, &headers, &body);
         let given = known.values(&["plain", "opened", "unwrapped", "item"]);
         read(&self.envelope.names.look(subject, &self.prepared.settled, given))
@@ -338,9 +339,9 @@ impl Run<'_> {
             return String::from_utf8(known.get("header").to_vec()).map_err(|_| CannotOpen);
         }
         match &self.sealing.header {
-            Some(template) => self.made(&self.sealing.names, known, |look| {
-                Ok(look.text(template)?.into_owned())
-            }),
+            Some(template) => {
+                self.made(&self.sealing.names, known, |look| Ok(look.text(template)?.into_owned()))
+            }
             None => Err(CannotOpen),
         }
     }
@@ -381,9 +382,8 @@ impl Run<'_> {
         let mut all = Known(known.0.clone());
         let mut parts = Known::default();
         for (name, template) in &self.sealing.parts {
-            let written = self.made(&self.sealing.names, &all, |look| {
-                Ok(look.secret_bytes(template)?.to_vec())
-            });
+            let written = self
+                .made(&self.sealing.names, &all, |look| Ok(look.secret_bytes(template)?.to_vec()));
             let written = written.unwrap_or_default();
             if !all.has(name) {
                 all.set(name, written.clone());

@@ -63,7 +63,8 @@ impl Sealing {
             return None;
         }
         let drawn = reading.below("seal.fresh").into_iter();
-        let drawn = drawn.filter_map(|name| Some((name.to_owned(), Fresh::compile(reading, name)?)));
+        let drawn =
+            drawn.filter_map(|name| Some((name.to_owned(), Fresh::compile(reading, name)?)));
         let fresh: Vec<(String, Fresh)> = drawn.collect();
         let part_names = reading.below("seal.parts");
         let kind_of = |name: &str| {
@@ -107,9 +108,8 @@ impl Sealing {
             Some((name, value))
         });
         let headers: Vec<_> = headers.collect();
-        let reads_iv = |template: &Template| {
-            template.origins().contains(&Origin::Given("iv".into()))
-        };
+        let reads_iv =
+            |template: &Template| template.origins().contains(&Origin::Given("iv".into()));
         let drawn = fresh.iter().any(|(name, _)| name == "iv");
         // In the message around the parts, a part's name means its text.
         let is_part = parts.iter().any(|(name, _)| name == "iv");

@@ -8,9 +8,35 @@ use crate::recipe::{Origin, Scope, Template};
 /// Functions that keep everything: different values stay different, but for equal data in another
 /// order or spelling.
 const KEEPING: [&str; 30] = [
-    "add", "append", "base64", "base64url", "canon", "default", "dump", "enc", "flat", "hex", "hmac",
-    "join", "json", "md5", "plus", "prepend", "sha1", "sha224", "sha256", "sha384", "sha512",
-    "sha512_256", "sha3_256", "sha3_512", "keccak256", "sort", "sort_names", "urlencode", "wrap",
+    "add",
+    "append",
+    "base64",
+    "base64url",
+    "canon",
+    "default",
+    "dump",
+    "enc",
+    "flat",
+    "hex",
+    "hmac",
+    "join",
+    "json",
+    "md5",
+    "plus",
+    "prepend",
+    "sha1",
+    "sha224",
+    "sha256",
+    "sha384",
+    "sha512",
+    "sha512_256",
+    "sha3_256",
+    "sha3_512",
+    "keccak256",
+    "sort",
+    "sort_names",
+    "urlencode",
+    "wrap",
     "fold_hmac",
 ];
 
@@ -93,7 +119,8 @@ impl<'p> Walk<'p, '_> {
         }
         match &expression.source {
             Source::Named(index) => {
-                let templates = self.scope.definition(*index).and_then(|one| one.templates.as_ref());
+                let templates =
+                    self.scope.definition(*index).and_then(|one| one.templates.as_ref());
                 for (_, template) in templates.into_iter().flat_map(|templates| templates.iter()) {
                     self.template(template, &calls);
                 }

@@ -46,7 +46,11 @@ pub(super) fn run(arguments: &TestArguments) -> Result<(), Failure> {
             Failure::failed(format_args!("{}: no envelope is named {id}", path.display()))
         })?;
         for outcome in file.outcomes(&id, envelope)? {
-            if outcome.holds() { good += 1 } else { bad += 1 }
+            if outcome.holds() {
+                good += 1
+            } else {
+                bad += 1
+            }
             let Outcome { id, name, expected, found } = &outcome;
             let holds = outcome.holds();
             if arguments.json {
@@ -230,7 +234,8 @@ impl<'f> File<'f> {
             return Ok("seals to another message");
         }
         // A key is wrapped anew each time: the message must open, that is all.
-        let target = if sealed.query.is_empty() { "/".to_owned() } else { format!("/?{}", sealed.query) };
+        let target =
+            if sealed.query.is_empty() { "/".to_owned() } else { format!("/?{}", sealed.query) };
         let body = vec![Bytes::copy_from_slice(&sealed.body)];
         let again = Parcel { method: "POST".into(), target, headers, body, ..Parcel::default() };
         let opens = self.open(envelope, &again, None, plain) == "opens";

@@ -1,5 +1,5 @@
-use clap::Args;
 use crate::cli::Failure;
+use clap::Args;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 pub(crate) fn run(_: &Arguments) -> Result<(), Failure> {

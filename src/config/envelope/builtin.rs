@@ -35,7 +35,10 @@ const FILES: [(&str, &str); 30] = [
     ("secpaid-webhook.toml", include_str!("../../../config/envelopes/secpaid-webhook.toml")),
     ("signingcloud.toml", include_str!("../../../config/envelopes/signingcloud.toml")),
     ("visa-mle.toml", include_str!("../../../config/envelopes/visa-mle.toml")),
-    ("wechatpay-v2-refund.toml", include_str!("../../../config/envelopes/wechatpay-v2-refund.toml")),
+    (
+        "wechatpay-v2-refund.toml",
+        include_str!("../../../config/envelopes/wechatpay-v2-refund.toml"),
+    ),
     ("wechatpay-v3.toml", include_str!("../../../config/envelopes/wechatpay-v3.toml")),
     ("wecom-callback.toml", include_str!("../../../config/envelopes/wecom-callback.toml")),
 ];

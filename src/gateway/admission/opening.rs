@@ -64,6 +64,12 @@ pub(super) async fn open(granted: Granted) -> Result<Admitted, Rejection> {
     let Some(opener) = granted.route().spec.opener.clone() else {
         return Ok(Admitted { granted, opened: None });
     };
+    // A secret that was made for no envelope, or for another, opens nothing here.
+    let own = granted.credential().envelope.as_ref().map(|envelope| envelope.name());
+    if own != Some(opener.envelope().name()) {
+        let clear = Admitted { granted, opened: None };
+        return if opener.is_required() { Err(Rejection::CannotOpen) } else { Ok(clear) };
+    }
     let head = granted.head();
     let message = Sealed {
         method: head.method.as_str().to_owned(),

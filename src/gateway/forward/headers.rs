@@ -50,7 +50,10 @@ pub(super) fn towards_upstream(outbound: Outbound) -> Request<Pieces> {
     headers.insert(X_COUNTERSIGN_ENVIRONMENT, environment);
     headers.insert(X_COUNTERSIGN_REQUEST_ID, visit.record.id().header());
     if opened && let Some(opener) = &route.spec.opener {
-        headers.extend(HeaderValue::from_str(opener.envelope().name()).map(|name| (X_COUNTERSIGN_OPENED, name)));
+        headers.extend(
+            HeaderValue::from_str(opener.envelope().name())
+                .map(|name| (X_COUNTERSIGN_OPENED, name)),
+        );
     }
     headers.insert(X_COUNTERSIGN_VERIFIED_AT, HeaderValue::from(now.secs()));
     let mut request = Request::new(Pieces::new(body));
