@@ -5,6 +5,7 @@ mod certs;
 mod check;
 mod curl;
 mod demo;
+mod envelope;
 mod failure;
 mod init;
 mod scheme;
@@ -55,6 +56,9 @@ enum Command {
     /// Make certificates and secrets for development.
     #[command(subcommand)]
     Certs(certs::Command),
+    /// Sealed bodies: list, explain and test envelopes, seal and open by hand.
+    #[command(subcommand)]
+    Envelope(envelope::Command),
     /// Look at schemes: list, explain, test and begin them.
     #[command(subcommand)]
     Scheme(scheme::Command),
@@ -75,6 +79,7 @@ pub(crate) fn run(
         Command::Check(arguments) => check::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Certs(certs::Command::Dev(arguments)) => certs::dev(&arguments),
+        Command::Envelope(command) => envelope::run(&command),
         Command::Scheme(command) => scheme::run(command),
         Command::Sign(arguments) => sign::run(&arguments, secret),
         Command::Send(arguments) => send::run(&arguments, secret),

@@ -6,10 +6,12 @@
 
 mod capacity;
 mod document;
+pub mod envelope;
 mod fault;
 mod listener;
 mod merchant;
 mod node;
+mod place;
 mod reader;
 mod review;
 mod route;
@@ -29,6 +31,7 @@ use zeroize::Zeroizing;
 use crate::telemetry::LogFormat;
 use capacity::Capacity;
 use document::Document;
+use envelope::Envelopes;
 pub use fault::{Colour, Excerpt, Fault, Faults, Note, Weight};
 pub use listener::{Listener, Operations};
 use merchant::{PlacedMerchant, Register};
@@ -137,7 +140,7 @@ fn load_all(
     watched.push(merchants_path.clone());
     let text = text_of(&merchants_path, faults)?;
     let document = Document::parse(&merchants_path, &text);
-    let mut register = Register::new(sources, &draft.schemes);
+    let mut register = Register::new(sources, &draft.schemes, &draft.envelopes);
     let merchants = Table::read_root(&document, |table| merchant::merchants(table, &mut register));
     let capacity = Capacity::new(draft.replay.memory_bytes, &draft.routes);
     if !main_is_broken {
@@ -180,6 +183,7 @@ struct Draft {
     merchants: Option<PathBuf>,
     upstreams: Vec<UpstreamSpec>,
     schemes: Schemes,
+    envelopes: Envelopes,
     routes: Vec<RouteSpec>,
 }
 
@@ -196,9 +200,13 @@ fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>, faults: &mut Vec<Fau
     let files = table.list("schemes", value::path);
     let schemes = scheme::read_all(&files, faults);
     watched.extend(files);
+    let files = table.list("envelopes", value::path);
+    let envelopes = envelope::read_all(&files, faults);
+    watched.extend(files);
     let surroundings = route::Surroundings {
         upstreams: table.names("upstreams"),
         schemes: &schemes,
+        envelopes: &envelopes,
         body_bytes_max: body_bytes_max.unwrap_or(BODY_BYTES_MAX),
         unverified_bytes_max: listener
             .as_ref()
@@ -219,6 +227,7 @@ fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>, faults: &mut Vec<Fau
         merchants,
         upstreams,
         schemes,
+        envelopes,
         routes,
     }
 }

@@ -113,6 +113,16 @@ pub fn random<const N: usize>() -> Result<[u8; N], NoRandom> {
     Ok(bytes)
 }
 
+/// As many random bytes as asked for, from the operating system.
+///
+/// # Errors
+/// When it gives none.
+pub fn random_bytes(length: usize) -> Result<Vec<u8>, NoRandom> {
+    let mut bytes = vec![0; length];
+    getrandom::fill(&mut bytes).map_err(|_| NoRandom)?;
+    Ok(bytes)
+}
+
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Lower-case hexadecimal text of 32 bytes.

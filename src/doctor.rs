@@ -148,15 +148,14 @@ impl<'a> Examination<'a> {
     fn messages(&mut self, key: &VerifyingKey) -> Attempt {
         // What holds the secret is not taken apart.
         let Some(parts) = self.parts(key) else { return Ok(None) };
-        let parts: Vec<message::Part<'_>> = parts
-            .iter()
-            .map(|(bytes, fixed)| message::Part { bytes, fixed: *fixed })
-            .collect();
+        let parts: Vec<message::Part<'_>> =
+            parts.iter().map(|(bytes, fixed)| message::Part { bytes, fixed: *fixed }).collect();
         let time = self.case.claims.timestamp().map(|stamp| stamp.secs().to_string());
         let times = time.iter().flat_map(|text| message::times(&parts, text));
-        let all = times.chain(message::variants(&parts).map(|(mistake, pieces)| {
-            (mistake, pieces.into_iter().map(Cow::Borrowed).collect())
-        }));
+        let all =
+            times.chain(message::variants(&parts).map(|(mistake, pieces)| {
+                (mistake, pieces.into_iter().map(Cow::Borrowed).collect())
+            }));
         for (mistake, pieces) in all {
             if self.signs_pieces(&pieces, key)? {
                 return Ok(Some(mistake));

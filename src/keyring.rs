@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
 use crate::crypto::NoRandom;
+use crate::envelope::Envelope;
 use crate::quota::{self, Allowance, Quotas};
 use crate::replay::{Memory, Share};
 use crate::scheme::{Scheme, VerifyingKey};
@@ -71,6 +72,8 @@ pub struct Credential {
     pub environment: Environment,
     /// What its secrets sign by.
     pub scheme: Arc<Scheme>,
+    /// What its bodies are sealed in, on routes that ask for that.
+    pub envelope: Option<Arc<Envelope>>,
     /// Whether reads may repeat under one MAC with other targets.
     pub repeatable_reads: bool,
     /// Its parts of the replay memory.
@@ -84,7 +87,7 @@ pub struct Credential {
 }
 
 struct Version {
-    key: VerifyingKey,
+    key: Arc<VerifyingKey>,
     state: State,
     until: Option<Timestamp>,
 }
@@ -140,15 +143,15 @@ impl Keyring {
         let credential = known.filter(|one| *one.scheme == *scheme && one.in_service(now));
         let versions = credential.map_or(&[][..], |one| one.versions.as_slice());
         let live = versions.iter().filter(|one| one.state.verifies(now, one.until));
-        let live: SmallVec<[&VerifyingKey; LIVE_VERSIONS_MAX]> =
+        let shared: SmallVec<[&Arc<VerifyingKey>; LIVE_VERSIONS_MAX]> =
             live.map(|one| &one.key).take(self.tries).collect();
-        let real = live.len();
         // Under a scheme of no credential every key id is unknown, and there is nothing to hide.
         let decoys = self.decoys.iter().find(|(own, _)| **own == *scheme);
         let decoys = decoys.map_or(&[][..], |(_, decoys)| decoys.as_slice());
-        let keys = live.into_iter().chain(decoys).take(self.tries).collect();
+        let live = shared.iter().map(|key| &***key);
+        let keys = live.chain(decoys).take(self.tries).collect();
         let owner = credential.map_or(&self.nobody, |one| &one.owner);
-        VerifyingKeys { credential, owner, keys, real }
+        VerifyingKeys { credential, owner, keys, shared }
     }
 
     /// How many credentials there are.
@@ -168,7 +171,8 @@ pub struct VerifyingKeys<'keyring> {
     credential: Option<&'keyring Arc<Credential>>,
     owner: &'keyring Arc<Owner>,
     keys: SmallVec<[&'keyring VerifyingKey; LIVE_VERSIONS_MAX]>,
-    real: usize,
+    /// Those of them that are no decoys: the first ones.
+    shared: SmallVec<[&'keyring Arc<VerifyingKey>; LIVE_VERSIONS_MAX]>,
 }
 
 impl<'keyring> VerifyingKeys<'keyring> {
@@ -188,9 +192,9 @@ impl<'keyring> VerifyingKeys<'keyring> {
         self.credential
     }
 
-    /// Whose key it is; nobody's when it is a decoy.
-    pub fn owner_of(&self, index: usize) -> Option<&Arc<Credential>> {
-        self.credential.filter(|_| index < self.real)
+    /// Whose key it is, and the key itself; nobody's when it is a decoy.
+    pub fn owner_of(&self, index: usize) -> Option<(&Arc<Credential>, &Arc<VerifyingKey>)> {
+        self.credential.zip(self.shared.get(index).copied())
     }
 }
 
@@ -204,7 +208,7 @@ impl Credential {
         let scheme = spec.scheme;
         let share = memory.share(Arc::clone(&merchant.id));
         let versions = spec.versions.into_iter().map(|version| Version {
-            key: version.key,
+            key: Arc::new(version.key),
             state: version.state,
             until: version.until,
         });
@@ -217,6 +221,7 @@ impl Credential {
             }),
             merchant: Arc::clone(merchant),
             environment: spec.environment,
+            envelope: spec.envelope,
             repeatable_reads: spec.repeatable_reads,
             shares: match spec.environment {
                 Environment::Test => [share, memory.test_share()].into(),
@@ -259,7 +264,7 @@ impl Credential {
     /// The keys that verify now.
     pub fn live_keys(&self, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
         let live = self.versions.iter().filter(move |one| one.state.verifies(now, one.until));
-        live.map(|one| &one.key)
+        live.map(|one| &*one.key)
     }
 
     /// The keys that do not verify yet or any more. Suspended and revoked ones are not among them:
@@ -269,7 +274,7 @@ impl Credential {
             let may_tell = matches!(one.state, State::Pending | State::Active | State::Retiring);
             may_tell && !one.state.verifies(now, one.until)
         });
-        resting.map(|one| &one.key)
+        resting.map(|one| &*one.key)
     }
 
     fn in_service(&self, now: Timestamp) -> bool {

@@ -12,6 +12,7 @@ pub mod client;
 pub mod doctor;
 pub mod keyring;
 pub mod scheme;
+pub mod envelope;
 pub mod replay;
 pub mod quota;
 pub mod telemetry;

@@ -108,7 +108,8 @@ impl Sent {
             scheme.key(&Secret::of_any_length(secret.into()), NamedSecrets::default()).unwrap()
         };
         let (key, other) = (key(SECRET), key("a secret that is pending"));
-        let case = Case { scheme: &scheme, subject, claims: &claims, keys: &[&key], others: &[&other] };
+        let case =
+            Case { scheme: &scheme, subject, claims: &claims, keys: &[&key], others: &[&other] };
         diagnose(case, work)
     }
 }
@@ -142,12 +143,11 @@ fn cases() -> Vec<(Mistake, &'static str, Sent, String)> {
         ),
         kp(
             Mistake::JsonIndented,
-            body("{\n  \"amount\": \"1.00\",\n  \"url\": \"https://x/é\",\n  \"a\": [\n    1,\n    2\n  ]\n}"),
+            body(
+                "{\n  \"amount\": \"1.00\",\n  \"url\": \"https://x/é\",\n  \"a\": [\n    1,\n    2\n  ]\n}",
+            ),
         ),
-        kp(
-            Mistake::JsonSorted,
-            body("{\"a\":[1,2],\"amount\":\"1.00\",\"url\":\"https://x/é\"}"),
-        ),
+        kp(Mistake::JsonSorted, body("{\"a\":[1,2],\"amount\":\"1.00\",\"url\":\"https://x/é\"}")),
         kp(Mistake::JsonSlashes, body(json.replace('/', "\\/"))),
         (
             Mistake::JsonSlashes,

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Parts and their layers, each layer with its order within; a file belongs to the longest name
 /// that fits. Imports point to what stands lower, or stay within their part.
-const LAYERS: [(&str, (u32, u32)); 28] = [
+const LAYERS: [(&str, (u32, u32)); 30] = [
     ("clock", (1, 0)),
     ("secret", (1, 0)),
     ("limit", (1, 0)),
@@ -24,12 +24,14 @@ const LAYERS: [(&str, (u32, u32)); 28] = [
     ("recipe", (2, 1)),
     ("telemetry", (2, 1)),
     ("scheme", (3, 0)),
+    ("envelope", (3, 0)),
     ("replay", (3, 0)),
     ("quota", (3, 0)),
     ("doctor", (3, 1)),
     ("keyring", (4, 0)),
     ("gateway::upstream", (4, 0)),
     ("gateway::rejection", (4, 0)),
+    ("gateway::opener", (4, 0)),
     ("gateway::route", (4, 1)),
     ("gateway::admission", (5, 0)),
     ("gateway::forward", (6, 0)),

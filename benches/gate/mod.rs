@@ -162,6 +162,7 @@ fn merchant(id: &str, scheme: &Arc<Scheme>, rate: u32, networks: &[&str]) -> Mer
         rate: Rate { per_second: rate, burst: rate },
         addresses: networks.iter().map(|net| net.parse().expect("a network")).collect(),
         credentials: vec![CredentialSpec {
+            envelope: None,
             key_id: id.parse().expect("a key id"),
             environment: Environment::Live,
             scheme: Arc::clone(scheme),
@@ -197,6 +198,9 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         window: Window { past: Duration::from_secs(300), ahead: Duration::from_secs(30) },
         body_bytes_max: NonZeroUsize::new(1 << 20).expect("not zero"),
         environment: None,
+        credential: None,
+        public_url: None,
+        opener: None,
     };
     Arc::new(Route { spec, upstream: Arc::new(upstream), metrics: metrics.route(&name) })
 }

@@ -61,11 +61,15 @@ fn refuse(faults: &Faults, json: bool, out: &mut impl Write) -> Result<Failure, 
         writeln!(out, "{:#}", json!({ "good": false, "faults": faults }))?;
         return Ok(Failure::configuration(""));
     }
-    let colour = match anstream::AutoStream::choice(&std::io::stderr()) {
+    Ok(Failure::configuration(faults.render(colour())))
+}
+
+/// How faults are drawn on standard error.
+pub(crate) fn colour() -> Colour {
+    match anstream::AutoStream::choice(&std::io::stderr()) {
         anstream::ColorChoice::Never => Colour::Plain,
         _ => Colour::Ansi,
-    };
-    Ok(Failure::configuration(faults.render(colour)))
+    }
 }
 
 fn certificates(config: &Config) -> Result<Vec<Expiry>, Vec<String>> {

@@ -7,6 +7,7 @@ use std::ops::Range;
 use ipnet::IpNet;
 use toml::Spanned;
 
+use super::envelope::Envelopes;
 use super::listener;
 use super::node::{Mismatch, Node, one_of};
 use super::reader::Table;
@@ -14,6 +15,7 @@ use super::route;
 use super::scheme::Schemes;
 use super::secret_file::SecretSources;
 use super::value;
+use crate::envelope::Envelope;
 use crate::keyring::{CredentialSpec, Environment, KeyId, MerchantSpec, Scope, State, VersionSpec};
 use crate::scheme::Scheme;
 use crate::secret::{NamedSecrets, Secret};
@@ -39,13 +41,18 @@ pub(super) struct PlacedMerchant {
 pub(super) struct Register<'e> {
     pub(super) sources: SecretSources<'e>,
     schemes: &'e Schemes,
+    envelopes: &'e Envelopes,
     /// Key ids and where they stand.
     key_ids: HashMap<KeyId, String>,
 }
 
 impl<'e> Register<'e> {
-    pub(super) fn new(sources: SecretSources<'e>, schemes: &'e Schemes) -> Self {
-        Self { sources, schemes, key_ids: HashMap::new() }
+    pub(super) fn new(
+        sources: SecretSources<'e>,
+        schemes: &'e Schemes,
+        envelopes: &'e Envelopes,
+    ) -> Self {
+        Self { sources, schemes, envelopes, key_ids: HashMap::new() }
     }
 }
 
@@ -85,8 +92,10 @@ fn credential<'n>(
     let repeatable_reads = table.optional("repeatable_reads", value::boolean).unwrap_or(true);
     let expires = table.optional("expires", value::timestamp);
     let suspended = table.optional("suspended", value::boolean).unwrap_or(false);
-    let values = named_values(table, name.get_ref(), scheme.as_deref(), register);
-    let signing = scheme.as_deref().zip(values.as_ref());
+    let envelope = table.optional("envelope", |node| register.envelopes.find(node)).flatten();
+    let reading = Reading { scheme: scheme.as_deref(), envelope: envelope.as_deref() };
+    let values = named_values(table, name.get_ref(), reading, register);
+    let signing = values.as_ref().map(|values| (reading, values));
     let versions = versions(table, name.get_ref(), signing, register);
     if let Some(versions) = &versions {
         check_states(table, versions, suspended);
@@ -107,6 +116,7 @@ fn credential<'n>(
         key_id: key_id?,
         environment: environment?,
         scheme: scheme?,
+        envelope,
         rate,
         addresses,
         scopes,
@@ -177,25 +187,35 @@ fn literal(node: &Node<'_>) -> Mismatch {
     node.wrong_type("where to read the secret from").hidden().hint(LITERAL)
 }
 
-/// What makes a key of a secret; nothing where one of the two is at fault.
-type Signing<'s> = Option<(&'s Scheme, &'s NamedSecrets)>;
+/// Who reads a credential's secret and values. A scheme at fault is none.
+#[derive(Clone, Copy)]
+struct Reading<'s> {
+    scheme: Option<&'s Scheme>,
+    envelope: Option<&'s Envelope>,
+}
 
-/// The values beside the secret that the scheme reads.
+/// What makes keys of a secret; nothing where the values are at fault.
+type Signing<'s> = Option<(Reading<'s>, &'s NamedSecrets)>;
+
+/// The values beside the secret that scheme and envelope read.
 fn named_values(
     table: &mut Table<'_>,
     key_id: &str,
-    scheme: Option<&Scheme>,
+    Reading { scheme, envelope }: Reading<'_>,
     register: &mut Register<'_>,
 ) -> Option<NamedSecrets> {
     let mut values = NamedSecrets::default();
     let mut good = true;
-    let wanted: Vec<&str> = scheme.map(Scheme::value_names).into_iter().flatten().collect();
+    let sealing = envelope.map_or_else(Vec::new, Envelope::value_names);
+    let mut wanted: Vec<&str> = scheme.map(Scheme::value_names).into_iter().flatten().collect();
+    wanted.extend(sealing.iter().map(String::as_str));
+    wanted.dedup();
     let given = table.named("values", |name, table| {
         let name = name.get_ref().as_ref();
         if scheme.is_some() && !wanted.contains(&name) {
             let problem = match wanted.as_slice() {
-                [] => "the scheme reads no further values".to_owned(),
-                names => format!("the scheme reads {}, and no such value", one_of(names)),
+                [] => "neither the scheme nor an envelope reads further values".to_owned(),
+                names => format!("scheme and envelope read {}, and no such value", one_of(names)),
             };
             table.refuse("", problem, None);
         }
@@ -207,7 +227,7 @@ fn named_values(
     let missing = wanted.iter().filter(|name| !given.iter().any(|own| own == **name));
     let missing: Vec<&str> = missing.copied().collect();
     if good && !missing.is_empty() {
-        let problem = format!("the scheme reads {} beside the secret", one_of(&missing));
+        let problem = format!("scheme and envelope read {} beside the secret", one_of(&missing));
         let hint = format!("values = {{ {} = {{ file = \"…\" }} }}", missing.concat());
         table.refuse("values", problem, Some(hint));
         good = false;
@@ -245,13 +265,50 @@ fn version(
         return None;
     }
     let state = if stated { state? } else { State::Active };
-    let (scheme, values) = signing?;
+    let (Reading { scheme, envelope }, values) = signing?;
+    if let Some(envelope) = envelope {
+        check_sealing(table, key_id, &secret, values, envelope);
+    }
+    let scheme = scheme?;
     match scheme.key(&secret, values.clone()) {
         Ok(key) => Some(VersionSpec { key, state, until }),
         Err(fault) => {
             let problem = format!("{} cannot use the secret of {key_id}: {fault}", scheme.name());
             table.refuse("", problem, None);
             None
+        }
+    }
+}
+
+/// Tells where secret and values are no keys for the envelope. Keys that take long to derive are
+/// left to the first message.
+fn check_sealing(
+    table: &mut Table<'_>,
+    key_id: &str,
+    secret: &Secret,
+    values: &NamedSecrets,
+    envelope: &Envelope,
+) {
+    let fitted = table.optional("fitted", value::boolean).unwrap_or(false);
+    if envelope.derives() {
+        return;
+    }
+    let name = envelope.name();
+    match envelope.prepare(Some(secret.expose()), values) {
+        Ok(prepared) if prepared.was_fitted() && !fitted => {
+            let problem = format!(
+                "the secret of {key_id} has not the length of the key of {name}, so it would be \
+                 filled with zero bytes or cut"
+            );
+            let hint = "make one of the right length; for one that is in use already, write in \
+                        its table: fitted = true";
+            table.refuse("", problem, Some(hint.to_owned()));
+        }
+        Ok(_) => {}
+        Err(_) => {
+            let problem = format!("{name} cannot use the secret and values of {key_id} as keys");
+            let hint = format!("`countersign envelope explain {name}` says what it needs");
+            table.refuse("", problem, Some(hint));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::envelope::{self, Envelopes};
 use super::fault::{Note, Weight};
 use super::listener::{BODY_BYTES_TOP, too_large};
 use super::merchant::ENVIRONMENTS;
@@ -35,6 +36,8 @@ pub(super) struct Surroundings<'s> {
     pub(super) upstreams: Vec<&'s str>,
     /// The schemes that may be named.
     pub(super) schemes: &'s Schemes,
+    /// Every envelope that they may name.
+    pub(super) envelopes: &'s Envelopes,
     /// The body limit of routes that state none.
     pub(super) body_bytes_max: NonZeroUsize,
     /// The memory of unverified bytes that bodies must fit into.
@@ -76,14 +79,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
     if let Some(scheme) = &scheme {
         fits(table, scheme);
     }
-    if table.node("envelope").is_some() {
-        let hint = "remove the key, or open the bodies in the service behind the gate";
-        table.refuse(
-            "envelope",
-            "this version opens no sealed bodies, so a route with an envelope does not load",
-            Some(hint.to_owned()),
-        );
-    }
+    let opener = envelope::opener(table, surroundings.envelopes, scheme.as_deref());
     Some(RouteSpec {
         name: Arc::from(name?),
         hosts,
@@ -96,6 +92,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         environment,
         credential,
         public_url,
+        opener,
     })
 }
 

@@ -268,11 +268,13 @@ mod tests {
 
     #[test]
     fn json_is_laid_out_as_the_usual_libraries_do() {
-        let text = "{\"a\": [1,2 , {}], \"b c\":\"x, y: \\\" z\", \"d\" : { \"e\" : null } , \"f\":[]}";
+        let text =
+            "{\"a\": [1,2 , {}], \"b c\":\"x, y: \\\" z\", \"d\" : { \"e\" : null } , \"f\":[]}";
         let compact = "{\"a\":[1,2,{}],\"b c\":\"x, y: \\\" z\",\"d\":{\"e\":null},\"f\":[]}";
         assert_eq!(layout(text, Layout::COMPACT), compact);
         // Python 3: json.dumps(json.loads(text))
-        let spaced = "{\"a\": [1, 2, {}], \"b c\": \"x, y: \\\" z\", \"d\": {\"e\": null}, \"f\": []}";
+        let spaced =
+            "{\"a\": [1, 2, {}], \"b c\": \"x, y: \\\" z\", \"d\": {\"e\": null}, \"f\": []}";
         assert_eq!(layout(text, Layout::SPACED), spaced);
         // JavaScript: JSON.stringify(JSON.parse(text), null, 2)
         let indented = "{\n  \"a\": [\n    1,\n    2,\n    {}\n  ],\n  \"b c\": \"x, y: \\\" z\",\n  \
@@ -284,7 +286,10 @@ mod tests {
     fn escapes_go_both_ways() {
         let text = "{\"u\":\"https://x/é😀\"}";
         assert_eq!(php(text), "{\"u\":\"https:\\/\\/x\\/\\u00e9\\ud83d\\ude00\"}");
-        assert_eq!(unescape_unicode("\"\\u00e9\\ud83d\\ude00\\u0022\\\\u00e9\""), "\"é😀\\u0022\\\\u00e9\"");
+        assert_eq!(
+            unescape_unicode("\"\\u00e9\\ud83d\\ude00\\u0022\\\\u00e9\""),
+            "\"é😀\\u0022\\\\u00e9\""
+        );
         assert_eq!(escape("\"<a>\"", Escape::Html), "\"\\u003ca\\u003e\"");
         assert_eq!(unescape_unicode("\"\\ud83d x\""), "\"\\ud83d x\"");
     }

@@ -44,7 +44,8 @@ pub(super) fn variants(secret: &Secret, key_id: &str) -> Vec<(Mistake, Secret)> 
 }
 
 fn unhex(text: &[u8]) -> Option<Vec<u8>> {
-    let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let value =
+        |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let pairs = text.chunks(2).map(|pair| match pair {
         [high, low] => Some(value(*high)? << 4 | value(*low)?),
         _ => None,
@@ -64,7 +65,9 @@ mod tests {
     fn the_usual_keys_are_tried() {
         let of = |secret: &[u8]| {
             let all = variants(&Secret::of_any_length(secret.to_vec()), "pk_1");
-            all.into_iter().map(|(mistake, key)| (mistake, key.expose().to_vec())).collect::<Vec<_>>()
+            all.into_iter()
+                .map(|(mistake, key)| (mistake, key.expose().to_vec()))
+                .collect::<Vec<_>>()
         };
         let all = of(b"whsec_c2VjcmV0");
         for expected in [

@@ -76,7 +76,8 @@ pub(super) fn times<'a>(
         };
         parts.iter().map(part).collect::<Vec<_>>()
     };
-    let date = seconds.parse().ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let date =
+        seconds.parse().ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
     let dates = date.into_iter().flat_map(|date| {
         let written = [
             date.format(&Rfc3339).ok(),

@@ -210,10 +210,9 @@ impl Mistake {
                 "json_slashes",
                 "Slashes in the JSON are escaped (\\/) on one side only, as PHP's json_encode does.",
             ),
-            Self::JsonUnicode => (
-                "json_unicode",
-                "Characters in the JSON are \\u escapes on one side only.",
-            ),
+            Self::JsonUnicode => {
+                ("json_unicode", "Characters in the JSON are \\u escapes on one side only.")
+            }
             Self::JsonTwice => (
                 "json_twice",
                 "You signed a JSON string that holds the JSON: it was serialised twice.",
@@ -245,10 +244,9 @@ impl Mistake {
                 "query_left_out",
                 "You signed the path without its query. The target is signed as it is sent.",
             ),
-            Self::QuerySorted => (
-                "query_sorted",
-                "You signed the query in another order than you sent it.",
-            ),
+            Self::QuerySorted => {
+                ("query_sorted", "You signed the query in another order than you sent it.")
+            }
             Self::TargetEncoding => (
                 "target_encoding",
                 "You signed the path or query with other escapes than you sent. Sign what is sent, \
@@ -287,18 +285,13 @@ impl Mistake {
                 "time_zone",
                 "The timestamp is off by whole hours: it was made of local time. Use UTC.",
             ),
-            Self::PartsOrder => (
-                "parts_order",
-                "You joined the right parts in another order.",
-            ),
-            Self::PartLeftOut => (
-                "part_left_out",
-                "You left out a part of what is signed, or took one twice.",
-            ),
-            Self::Delimiter => (
-                "delimiter",
-                "You joined the right parts with another delimiter, or with none.",
-            ),
+            Self::PartsOrder => ("parts_order", "You joined the right parts in another order."),
+            Self::PartLeftOut => {
+                ("part_left_out", "You left out a part of what is signed, or took one twice.")
+            }
+            Self::Delimiter => {
+                ("delimiter", "You joined the right parts with another delimiter, or with none.")
+            }
             Self::MessageNewline => (
                 "message_newline",
                 "A line break stood at the end of what you signed, as echo adds it.",
@@ -317,14 +310,12 @@ impl Mistake {
                 "The prefix of the secret is part of the key: do not cut it off, or the other way.",
             ),
             Self::SecretCase => ("secret_case", "The letters of your secret were changed in case."),
-            Self::SecretDigested => (
-                "secret_digested",
-                "Your key was a digest of the secret. Use the secret itself.",
-            ),
-            Self::KeyIdAsSecret => (
-                "key_id_as_secret",
-                "You signed with the key id in place of the secret.",
-            ),
+            Self::SecretDigested => {
+                ("secret_digested", "Your key was a digest of the secret. Use the secret itself.")
+            }
+            Self::KeyIdAsSecret => {
+                ("key_id_as_secret", "You signed with the key id in place of the secret.")
+            }
             Self::OtherVersion => (
                 "other_version",
                 "You signed with a secret of this credential that is not yet or no longer in use.",
@@ -337,10 +328,9 @@ impl Mistake {
                 "plain_digest",
                 "You sent a plain digest. This scheme takes an HMAC, with the secret as its key.",
             ),
-            Self::OtherAlgorithm => (
-                "other_algorithm",
-                "You used another hash function than this scheme.",
-            ),
+            Self::OtherAlgorithm => {
+                ("other_algorithm", "You used another hash function than this scheme.")
+            }
             Self::OtherEncoding => (
                 "other_encoding",
                 "The signature is sent in another encoding than this scheme's (hexadecimal against \
@@ -363,14 +353,12 @@ impl Mistake {
                 "signature_length",
                 "The signature is too short or too long for this scheme's hash function.",
             ),
-            Self::Quoted => (
-                "quoted",
-                "Quotes or white space stand around a value: they were sent along.",
-            ),
-            Self::PercentEncoded => (
-                "percent_encoded",
-                "A value was percent-encoded on its way into a header.",
-            ),
+            Self::Quoted => {
+                ("quoted", "Quotes or white space stand around a value: they were sent along.")
+            }
+            Self::PercentEncoded => {
+                ("percent_encoded", "A value was percent-encoded on its way into a header.")
+            }
         }
     }
 }

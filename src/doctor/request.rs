@@ -185,8 +185,10 @@ mod tests {
         let hosts: Vec<&str> =
             all.iter().map(|(_, other)| other.subject(&subject).authority).collect();
         assert!(hosts.contains(&"api.example"));
-        let types: Vec<Option<&HeaderValue>> =
-            all.iter().map(|(_, other)| other.subject(&subject).headers.get(CONTENT_TYPE)).collect();
+        let types: Vec<Option<&HeaderValue>> = all
+            .iter()
+            .map(|(_, other)| other.subject(&subject).headers.get(CONTENT_TYPE))
+            .collect();
         assert!(types.contains(&None));
         assert!(types.contains(&Some(&HeaderValue::from_static("application/json"))));
     }

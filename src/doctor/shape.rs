@@ -59,7 +59,8 @@ fn length(digits: usize) -> Mistake {
 }
 
 fn is_base64(text: &[u8]) -> bool {
-    let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+    let digit =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
     let end = text.iter().rposition(|byte| *byte != b'=').map_or(0, |at| at + 1);
     let (digits, padding) = text.split_at(end);
     digits.len() >= 16 && padding.len() <= 2 && digits.iter().all(digit)
@@ -112,14 +113,23 @@ mod tests {
             ("ab".repeat(31), Some(Mistake::SignatureLength)),
             (format!("sha256={}", "ab".repeat(32)), Some(Mistake::SignaturePrefix)),
             (format!("\"{}\"", "ab".repeat(32)), Some(Mistake::Quoted)),
-            ("q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=".to_owned(), Some(Mistake::OtherEncoding)),
-            ("q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k%3D".to_owned(), Some(Mistake::PercentEncoded)),
+            (
+                "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=".to_owned(),
+                Some(Mistake::OtherEncoding),
+            ),
+            (
+                "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k%3D".to_owned(),
+                Some(Mistake::PercentEncoded),
+            ),
             ("!".to_owned(), None),
             (String::new(), None),
         ] {
             assert_eq!(signature(text.as_bytes(), hex), expected, "{text}");
         }
-        assert_eq!(signature("ab".repeat(32).as_bytes(), Form::Base64), Some(Mistake::OtherEncoding));
+        assert_eq!(
+            signature("ab".repeat(32).as_bytes(), Form::Base64),
+            Some(Mistake::OtherEncoding)
+        );
     }
 
     #[test]

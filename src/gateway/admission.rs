@@ -108,7 +108,7 @@ impl Admission {
         let permitted = permission::check(verified)?;
         let unseen = replay::claim(&self.memory, permitted).await?;
         let granted = quota::spend(unseen)?;
-        Ok(opening::open(granted))
+        opening::open(granted).await
     }
 
     /// The snapshot that took the place of this one, if one did.

@@ -191,6 +191,7 @@ fn forwarded(rejection: Rejection) -> Forwarded {
         | Rejection::AddressNotAllowed
         | Rejection::NotInScope
         | Rejection::RateLimited(_)
+        | Rejection::CannotOpen
         | Rejection::Busy => Forwarded::No,
     }
 }
@@ -236,6 +237,7 @@ fn refusal(rejection: Rejection) -> (StatusCode, Code, &'static str) {
         Rejection::RateLimited(_) => {
             (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, "Too many requests")
         }
+        Rejection::CannotOpen => (StatusCode::BAD_REQUEST, Code::CannotOpen, "Cannot open"),
         Rejection::Busy => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, "Busy"),
         Rejection::Internal => {
             (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "Internal error")
@@ -288,7 +290,8 @@ mod tests {
     #[test]
     fn what_may_have_been_forwarded_is_never_told_to_be_not() {
         let (now, window) = (Timestamp::from_secs(1_764_000_000), Window::default());
-        let stale = |reason| Rejection::StaleTimestamp(Stale { reason, now, window, mistake: None });
+        let stale =
+            |reason| Rejection::StaleTimestamp(Stale { reason, now, window, mistake: None });
         assert_eq!(of(stale(StaleReason::TooOld)), Forwarded::No);
         assert_eq!(of(stale(StaleReason::TooFarAhead)), Forwarded::No);
         assert_eq!(of(stale(StaleReason::MayHaveBeenAccepted)), Forwarded::Maybe);

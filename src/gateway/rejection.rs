@@ -42,6 +42,8 @@ pub enum Rejection {
     Replayed,
     /// A limit is used up, for so long.
     RateLimited(Duration),
+    /// The body is not sealed as the route asks, or does not open: nobody learns which.
+    CannotOpen,
     /// The gate cannot take this on now.
     Busy,
     /// A defect of the gate.

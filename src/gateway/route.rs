@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use crate::gateway::opener::Opener;
 use crate::gateway::upstream::Upstream;
 use crate::keyring::{Environment, KeyId};
 use crate::limit::Window;
@@ -34,6 +35,8 @@ pub struct RouteSpec {
     pub window: Window,
     /// The largest body, in bytes.
     pub body_bytes_max: NonZeroUsize,
+    /// How its bodies are opened; none: they travel in clear.
+    pub opener: Option<Arc<Opener>>,
     /// Whose credentials it takes: test, live, or without a word both.
     pub environment: Option<Environment>,
     /// The one credential that may use it, where the scheme says nothing of who signs.

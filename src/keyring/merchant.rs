@@ -8,6 +8,7 @@ use http::Method;
 use ipnet::IpNet;
 
 use crate::clock::Timestamp;
+use crate::envelope::Envelope;
 use crate::keyring::lifecycle::State;
 use crate::limit::Rate;
 use crate::scheme::{Scheme, VerifyingKey};
@@ -137,6 +138,8 @@ pub struct CredentialSpec {
     pub environment: Environment,
     /// The one scheme that its secrets sign by.
     pub scheme: Arc<Scheme>,
+    /// What its bodies are sealed in, on routes that ask for that.
+    pub envelope: Option<Arc<Envelope>>,
     /// What it may do by itself; none: as much as its merchant.
     pub rate: Option<Rate>,
     /// Networks that it may call from, within those of its merchant; empty: as its merchant.

@@ -1,9 +1,9 @@
 //! How the claims of a scheme look, for those who explain why one is malformed.
 
+use super::Scheme;
 use super::algorithm::{Algorithm, Method};
 use super::encoding::Encoding;
 use super::time_unit::TimeUnit;
-use super::Scheme;
 
 /// How a claim is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,26 +32,19 @@ impl fmt::Debug for VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// The secret that it was made of.
-    pub(crate) fn secret(&self) -> &Secret {
+    /// The secret, for bodies that are sealed with it.
+    pub fn secret(&self) -> &Secret {
         &self.secret
     }
 
-    /// The credential's other values.
-    pub(crate) fn values(&self) -> &NamedSecrets {
+    /// The named values beside it.
+    pub fn values(&self) -> &NamedSecrets {
         &self.values
     }
 
     /// A message as it is looked at with this key's secret.
     pub(super) fn subject<'a>(&'a self, subject: &Subject<'a>) -> Subject<'a> {
         Subject { secret: Some(self.secret.expose()), values: &self.values, ..*subject }
-    }
-}
-
-impl VerifyingKey {
-    /// The secret that it was made of.
-    pub(super) fn secret(&self) -> &Secret {
-        &self.secret
     }
 }
 

@@ -55,6 +55,8 @@ codes! {
     Replayed = "replayed",
     /// Over a limit.
     RateLimited = "rate_limited",
+    /// The body does not open.
+    CannotOpen = "cannot_open",
     /// No capacity.
     Busy = "busy",
     /// A defect.

@@ -25,6 +25,7 @@ mod operator;
 mod quota;
 mod reload;
 mod replay;
+mod sealed;
 mod secrets;
 mod signature;
 mod target;

@@ -1,36 +1,53 @@
-//! Last step: [`Admitted`], the only thing that can be forwarded.
-//!
-//! Bodies travel in clear here: a route that names an envelope does not load, so nothing sealed
-//! ever comes this far.
+//! Last step: [`Admitted`], the only thing that can be forwarded. Where the route has an envelope,
+//! the body in it is opened here, and what is forwarded is what was sealed: never a body that did
+//! not open, be it clear.
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
+use http::{HeaderName, HeaderValue};
 
 use crate::clock::Timestamp;
+use crate::crypto::sha256;
+use crate::envelope::Opened;
 use crate::gateway::admission::body::Held;
 use crate::gateway::admission::intake::Visit;
 use crate::gateway::admission::quota::Granted;
+use crate::gateway::opener::Sealed;
+use crate::gateway::rejection::Rejection;
 use crate::gateway::route::Route;
 use crate::keyring::Credential;
+
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+/// Digests of the body as it came: of another body than the upstream gets.
+const DIGESTS: [HeaderName; 4] = [
+    CONTENT_DIGEST,
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
 
 /// A request that passed every step.
 #[must_use]
 pub struct Admitted {
     granted: Granted,
+    opened: Option<Opened>,
 }
 
 /// A request taken apart for its way to the upstream.
 pub struct Outbound {
-    /// The head as received.
+    /// The head as received; where a body was opened, with what is true of that body.
     pub head: Parts,
     /// Host or `:authority` as received.
     pub authority: HeaderValue,
     /// The gate's time at which it was verified.
     pub now: Timestamp,
-    /// The body as received.
+    /// The body as received, or what was sealed in it.
     pub body: Held,
+    /// Whether the body was opened.
+    pub opened: bool,
     /// Where it goes.
     pub route: Arc<Route>,
     /// Who sent it.
@@ -39,18 +56,72 @@ pub struct Outbound {
     pub visit: Visit,
 }
 
-/// Admits a request.
-pub(super) fn open(granted: Granted) -> Admitted {
-    Admitted { granted }
+/// Admits a request, once its body is opened where it is sealed.
+///
+/// # Errors
+/// `cannot_open`, whatever is wrong inside.
+pub(super) async fn open(granted: Granted) -> Result<Admitted, Rejection> {
+    let Some(opener) = granted.route().spec.opener.clone() else {
+        return Ok(Admitted { granted, opened: None });
+    };
+    // A secret that was made for no envelope, or for another, opens nothing here.
+    let own = granted.credential().envelope.as_ref().map(|envelope| envelope.name());
+    if own != Some(opener.envelope().name()) {
+        let clear = Admitted { granted, opened: None };
+        return if opener.is_required() { Err(Rejection::CannotOpen) } else { Ok(clear) };
+    }
+    let head = granted.head();
+    let message = Sealed {
+        method: head.method.as_str().to_owned(),
+        authority: granted.authority().to_str().unwrap_or_default().to_owned(),
+        target: head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+        headers: head.headers.clone(),
+        body: granted.body().to_vec(),
+    };
+    let opened = opener.open(granted.key(), message).await;
+    let opened = opened.map_err(|_| Rejection::CannotOpen)?;
+    // Escapes can make a text longer than what it was sealed in; memory was counted for that only.
+    let bytes_max = granted.route().spec.body_bytes_max.get();
+    if opened.as_ref().is_some_and(|opened| opened.text.len() > bytes_max) {
+        return Err(Rejection::CannotOpen);
+    }
+    Ok(Admitted { granted, opened })
 }
 
 impl Admitted {
     /// Takes the request apart; only forwarding has use for it.
     pub fn into_outbound(self) -> Outbound {
+        let opened = self.opened;
         let (received, credential) = self.granted.into_permitted().into_verified().into_received();
         let (fresh, body) = received.into_fresh();
         let (entered, route) = fresh.into_claimed().into_routed().into_entered();
         let (head, authority, now, visit) = entered.into_parts();
-        Outbound { head, authority, now, body, route, credential, visit }
+        let was_opened = opened.is_some();
+        let (head, body) = match opened {
+            Some(opened) => in_place(head, body, opened),
+            None => (head, body),
+        };
+        Outbound { head, authority, now, body, opened: was_opened, route, credential, visit }
     }
+}
+
+/// Puts a text in the place of what it was sealed in, with headers that are true of it. Its memory
+/// is wiped when the last piece of it has left.
+fn in_place(mut head: Parts, sealed: Held, opened: Opened) -> (Parts, Held) {
+    let headers = &mut head.headers;
+    headers.insert(CONTENT_TYPE, opened.content_type);
+    headers.remove(CONTENT_ENCODING);
+    let digest = headers.contains_key(CONTENT_DIGEST).then(|| digest(&opened.text));
+    DIGESTS.iter().for_each(|name| drop(headers.remove(name)));
+    headers.extend(digest.flatten().map(|digest| (CONTENT_DIGEST, digest)));
+    let bytes = opened.text.len();
+    let pieces = vec![Bytes::from_owner(opened.text)];
+    (head, Held { pieces, bytes, present: true, reservation: sealed.reservation })
+}
+
+/// `sha-256=:…:` (RFC 9530, section 2).
+fn digest(text: &[u8]) -> Option<HeaderValue> {
+    use base64::Engine as _;
+    let digest = base64::prelude::BASE64_STANDARD.encode(sha256(text));
+    HeaderValue::from_str(&format!("sha-256=:{digest}:")).ok()
 }

@@ -16,6 +16,7 @@ use crate::gateway::admission::stated::Stated;
 use crate::gateway::rejection::Rejection;
 use crate::keyring::{Credential, VerifyingKeys};
 use crate::quota::Addresses;
+use crate::scheme::VerifyingKey;
 use crate::secret::NamedSecrets;
 use crate::telemetry::Stage;
 
@@ -24,6 +25,7 @@ use crate::telemetry::Stage;
 pub(super) struct Verified {
     stated: Stated,
     credential: Arc<Credential>,
+    key: Arc<VerifyingKey>,
     proof: Tag,
 }
 
@@ -45,22 +47,28 @@ pub(super) async fn verify(
         tokio::task::yield_now().await;
     }
     let verdict = verification.finish();
-    let credential = verdict.matched.and_then(|index| keys.owner_of(index));
-    let Some(credential) = credential.map(Arc::clone) else {
+    let matched = verdict.matched.and_then(|index| keys.owner_of(index));
+    let Some((credential, key)) = matched else {
         return Err(Rejection::InvalidSignature(consultation::ask(practice, &stated, &keys)));
     };
+    let (credential, key) = (Arc::clone(credential), Arc::clone(key));
     if !stated.standing().noted {
         addresses.verified(stated.peer.ip, stated.arrived());
     }
     stated.record.verified();
     stated.record.passed(Stage::Verify);
-    Ok(Verified { stated, credential, proof: verdict.proof })
+    Ok(Verified { stated, credential, key, proof: verdict.proof })
 }
 
 impl Verified {
     /// Whose secret signed the request.
     pub(super) fn credential(&self) -> &Arc<Credential> {
         &self.credential
+    }
+
+    /// The version of the secret that signed it: what is sealed is opened by the same.
+    pub(super) fn key(&self) -> &Arc<VerifyingKey> {
+        &self.key
     }
 
     /// The address that it came from.

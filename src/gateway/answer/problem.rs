@@ -96,6 +96,7 @@ impl Problem<'_> {
             | Rejection::AddressNotAllowed
             | Rejection::NotInScope
             | Rejection::Replayed
+            | Rejection::CannotOpen
             | Rejection::Busy
             | Rejection::Internal => {}
         }

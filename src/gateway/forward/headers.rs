@@ -18,6 +18,7 @@ use super::response::UpstreamBody;
 const X_COUNTERSIGN_MERCHANT: HeaderName = HeaderName::from_static("x-countersign-merchant");
 const X_COUNTERSIGN_CREDENTIAL: HeaderName = HeaderName::from_static("x-countersign-credential");
 const X_COUNTERSIGN_ENVIRONMENT: HeaderName = HeaderName::from_static("x-countersign-environment");
+const X_COUNTERSIGN_OPENED: HeaderName = HeaderName::from_static("x-countersign-opened");
 const X_COUNTERSIGN_REQUEST_ID: HeaderName = HeaderName::from_static("x-countersign-request-id");
 const X_COUNTERSIGN_VERIFIED_AT: HeaderName = HeaderName::from_static("x-countersign-verified-at");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -26,7 +27,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// The request as the upstream gets it: credentials and everything hop by hop left out, identity
 /// set.
 pub(super) fn towards_upstream(outbound: Outbound) -> Request<Pieces> {
-    let Outbound { head, authority, now, body, route, credential, visit } = outbound;
+    let Outbound { head, authority, now, body, opened, route, credential, visit } = outbound;
     // Over HTTP/1.1 the authority is the Host that is there.
     let http2 = head.version == Version::HTTP_2;
     let mut headers = head.headers;
@@ -52,6 +53,12 @@ pub(super) fn towards_upstream(outbound: Outbound) -> Request<Pieces> {
     let environment = HeaderValue::from_static(credential.environment.as_str());
     headers.insert(X_COUNTERSIGN_ENVIRONMENT, environment);
     headers.insert(X_COUNTERSIGN_REQUEST_ID, visit.record.id().header());
+    if opened && let Some(opener) = &route.spec.opener {
+        headers.extend(
+            HeaderValue::from_str(opener.envelope().name())
+                .map(|name| (X_COUNTERSIGN_OPENED, name)),
+        );
+    }
     headers.insert(X_COUNTERSIGN_VERIFIED_AT, HeaderValue::from(now.secs()));
     let mut request = Request::new(Pieces::new(body));
     *request.method_mut() = head.method;

@@ -1,8 +1,10 @@
 //! Functions from bytes to text and back.
 
 use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{
-    GeneralPurpose, STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD,
+    GeneralPurpose, GeneralPurposeConfig, STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD,
 };
 
 use super::input::{bytes, change, every, given, optional, text};
@@ -14,6 +16,14 @@ use crate::recipe::value::{VALUE_BYTES_MAX, Value};
 
 const PADDING: Parameter = Parameter::optional("padding", Kind::Choice(&["padded", "unpadded"]));
 const ESCAPES: Parameter = Parameter::any("option", Kind::Choice(Style::NAMES));
+
+/// For keys that were cut from random text: their last bits mean nothing.
+const LOOSE: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 pub(super) static TABLE: &[Function] = &[
     Function::text("hex", Takes::Bytes, "Hexadecimal text in lower case.", |input, _| {
@@ -65,13 +75,18 @@ pub(super) static TABLE: &[Function] = &[
     Function::bytes(
         "base64_decode",
         Takes::Text,
-        "The bytes of base64 text, strictly: with its padding unless `'unpadded'`.",
+        "The bytes of base64 text, strictly: with its padding unless `'unpadded'`. `'loose'` takes it \
+         with or without, and ignores bits left over at the end.",
         |input, arguments| {
-            let unpadded = optional(arguments, 0) == Some("unpadded");
-            decoded(if unpadded { &STANDARD_NO_PAD } else { &STANDARD }, input)
+            let engine = match optional(arguments, 0) {
+                Some("unpadded") => &STANDARD_NO_PAD,
+                Some("loose") => &LOOSE,
+                _ => &STANDARD,
+            };
+            decoded(engine, input)
         },
     )
-    .with(&[PADDING]),
+    .with(&[Parameter::optional("padding", Kind::Choice(&["padded", "unpadded", "loose"]))]),
     Function::bytes(
         "base64url_decode",
         Takes::Text,
