@@ -274,14 +274,6 @@ struct Bound<'p> {
 
 impl<'p> Bound<'p> {
     fn new(plan: &'p Plan) -> Self {
-        // A digest without a key binds what it reads only because the secret is in it.
-        let keyed = match &plan.algorithm {
-            Algorithm::Fixed(method) => method.is_keyed(),
-            Algorithm::Chosen(_) => false,
-        };
-        if !keyed && !plan.message.is_secret() {
-            return Self { readings: Vec::new() };
-        }
         let compared = matches!(plan.algorithm, Algorithm::Fixed(Method::Comparison));
         let own = plan.signature_names();
         let mut bound = match compared {
