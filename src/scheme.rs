@@ -142,8 +142,7 @@ impl Scheme {
 /// Schemes are the same if they are written alike under one name.
 impl PartialEq for Scheme {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other)
-            || self.name == other.name && self.definition == other.definition
+        std::ptr::eq(self, other) || self.name == other.name && self.definition == other.definition
     }
 }
 

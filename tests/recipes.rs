@@ -41,9 +41,10 @@ fn message(vector: &Value, case: &Value) -> Vector {
         value.map(|value| value.as_str().unwrap().to_owned()).unwrap_or_default()
     };
     let mut headers: Vec<(String, String)> = Vec::new();
-    for (name, value) in [vector, case].into_iter().flat_map(|from| {
-        from.get("headers").and_then(Value::as_object).into_iter().flatten()
-    }) {
+    for (name, value) in [vector, case]
+        .into_iter()
+        .flat_map(|from| from.get("headers").and_then(Value::as_object).into_iter().flatten())
+    {
         headers.retain(|(own, _)| !own.eq_ignore_ascii_case(name));
         headers.extend(value.as_str().map(|value| (name.clone(), value.to_owned())));
     }
@@ -51,7 +52,9 @@ fn message(vector: &Value, case: &Value) -> Vector {
     let values = credentials.and_then(Value::as_object).into_iter().flatten();
     Vector {
         secret: text("secret"),
-        values: values.map(|(name, value)| (name.clone(), value.as_str().unwrap().into())).collect(),
+        values: values
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap().into()))
+            .collect(),
         method: text("method"),
         url: text("url"),
         headers,

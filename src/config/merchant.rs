@@ -249,8 +249,7 @@ fn version(
     match scheme.key(&secret, values.clone()) {
         Ok(key) => Some(VersionSpec { key, state, until }),
         Err(fault) => {
-            let problem =
-                format!("{} cannot use the secret of {key_id}: {fault}", scheme.name());
+            let problem = format!("{} cannot use the secret of {key_id}: {fault}", scheme.name());
             table.refuse("", problem, None);
             None
         }

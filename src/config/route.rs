@@ -102,7 +102,11 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
 /// Refuses a scheme that cannot guard a route, and keys that its scheme does not go with.
 fn fits(table: &mut Table<'_>, scheme: &Scheme) {
     for unfit in scheme.unfit_for_routes() {
-        table.refuse("scheme", format!("{} {}", scheme.name(), unfit.problem), Some(unfit.hint.clone()));
+        table.refuse(
+            "scheme",
+            format!("{} {}", scheme.name(), unfit.problem),
+            Some(unfit.hint.clone()),
+        );
     }
     let named = table.node("credential").is_some();
     if !scheme.names_key() && !named {
@@ -114,7 +118,8 @@ fn fits(table: &mut Table<'_>, scheme: &Scheme) {
         table.refuse("credential", problem, Some("remove the key".to_owned()));
     }
     if scheme.reads_public_url() && table.node("public_url").is_none() {
-        let problem = format!("{} signs the address under which this route is known", scheme.name());
+        let problem =
+            format!("{} signs the address under which this route is known", scheme.name());
         let hint = "say which: public_url = \"https://pay.example.com\"";
         table.refuse("public_url", problem, Some(hint.to_owned()));
     }
@@ -123,9 +128,7 @@ fn fits(table: &mut Table<'_>, scheme: &Scheme) {
 fn credential(node: &Node<'_>) -> Result<KeyId, Mismatch> {
     let expected = "the key id of a credential";
     let text = node.str(expected)?;
-    text.parse().map_err(|fault: KeyIdFault| {
-        Mismatch::text(expected, text).hint(fault.to_string())
-    })
+    text.parse().map_err(|fault: KeyIdFault| Mismatch::text(expected, text).hint(fault.to_string()))
 }
 
 fn public_url(node: &Node<'_>) -> Result<Arc<str>, Mismatch> {

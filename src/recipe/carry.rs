@@ -12,10 +12,40 @@ use crate::recipe::template::Template;
 
 /// Functions that carry whatever comes in. Values of pairs are carried with their names.
 const CARRYING: [&str; 34] = [
-    "hex", "base64", "base64url", "urlencode", "enc", "md5", "sha1", "sha224", "sha256", "sha384",
-    "sha512", "sha512_256", "sha3_256", "sha3_512", "hmac", "sort", "sort_names", "upper_names",
-    "lower_names", "values", "join", "append", "prepend", "plus", "add", "dump", "canon", "leaves",
-    "flat", "json", "wrap", "unique", "first_of_name", "drop_empty",
+    "hex",
+    "base64",
+    "base64url",
+    "urlencode",
+    "enc",
+    "md5",
+    "sha1",
+    "sha224",
+    "sha256",
+    "sha384",
+    "sha512",
+    "sha512_256",
+    "sha3_256",
+    "sha3_512",
+    "hmac",
+    "sort",
+    "sort_names",
+    "upper_names",
+    "lower_names",
+    "values",
+    "join",
+    "append",
+    "prepend",
+    "plus",
+    "add",
+    "dump",
+    "canon",
+    "leaves",
+    "flat",
+    "json",
+    "wrap",
+    "unique",
+    "first_of_name",
+    "drop_empty",
 ];
 
 /// What is looked for.
@@ -131,9 +161,9 @@ impl Wanted<'_> {
         let joins = ["append", "prepend", "plus", "add", "items"].contains(&call.function.name);
         match operand {
             Operand::Value(inner) => joins && self.is_in(inner, scope),
-            Operand::Pattern(parts) => parts.iter().any(
-                |part| matches!(part, PatternPart::Hole(inner) if self.is_in(inner, scope)),
-            ),
+            Operand::Pattern(parts) => parts
+                .iter()
+                .any(|part| matches!(part, PatternPart::Hole(inner) if self.is_in(inner, scope))),
             _ => false,
         }
     }
@@ -189,7 +219,10 @@ fn field(origin: &Origin) -> Option<&str> {
 fn covers(one: &Origin, other: &Origin) -> bool {
     let part = match one {
         Origin::Target => {
-            matches!(other, Origin::Path | Origin::Query | Origin::QueryFields | Origin::QueryField(_))
+            matches!(
+                other,
+                Origin::Path | Origin::Query | Origin::QueryFields | Origin::QueryField(_)
+            )
         }
         Origin::Url => {
             matches!(other, Origin::Scheme | Origin::Authority | Origin::Target)

@@ -64,7 +64,10 @@ impl Compiler<'_> {
             self.missing("message", "what is signed: message = \"{body}\"");
         }
         if definition.signature.is_none() && definition.any.is_empty() {
-            self.missing("signature", "where the signature is: signature = \"{header:X-SIGNATURE}\"");
+            self.missing(
+                "signature",
+                "where the signature is: signature = \"{header:X-SIGNATURE}\"",
+            );
         }
         if definition.mac.is_none() {
             self.missing("mac", "the algorithm: mac = \"hmac-sha256\"");
@@ -74,10 +77,8 @@ impl Compiler<'_> {
             plans.push((method.clone(), self.plan(&method)));
         }
         let rest = self.plan("*");
-        let plans: Vec<(String, Plan)> = plans
-            .into_iter()
-            .filter_map(|(method, plan)| Some((method, plan?)))
-            .collect();
+        let plans: Vec<(String, Plan)> =
+            plans.into_iter().filter_map(|(method, plan)| Some((method, plan?))).collect();
         if rest.is_none() && plans.is_empty() || !self.mistakes.is_empty() {
             return None;
         }
@@ -131,7 +132,8 @@ impl Compiler<'_> {
             &definition.signature,
         ];
         let lets = definition.lets.iter().map(|(_, formula)| formula);
-        let any = definition.any.iter().flat_map(|place| [Some(&place.signature), place.key.as_ref()]);
+        let any =
+            definition.any.iter().flat_map(|place| [Some(&place.signature), place.key.as_ref()]);
         let formulas = single.into_iter().flatten().chain(lets).chain(any.flatten());
         let mut methods: Vec<String> = formulas
             .flat_map(Formula::methods)
@@ -169,7 +171,8 @@ impl Compiler<'_> {
         let must_list = self.must_list(&scope);
         let message = message?;
         if !message.kind().is_scalar() && message.kind() != Type::Json {
-            let problem = format!("what is signed is text or bytes, and this is {}", message.kind());
+            let problem =
+                format!("what is signed is text or bytes, and this is {}", message.kind());
             let hint = "make it text with 'join'";
             self.mistakes.push(SchemeMistake::of("message", problem).hint(hint));
             return None;

@@ -131,8 +131,7 @@ pub(super) fn of(plans: &[&Plan]) -> Found {
         time: claimed(|plan| plan.time.as_ref()),
         nonce: claimed(|plan| plan.nonce.as_ref()),
     };
-    let says_something =
-        plans.iter().zip(&bounds).all(|(plan, bound)| bound.says_something(plan));
+    let says_something = plans.iter().zip(&bounds).all(|(plan, bound)| bound.says_something(plan));
     let strength = match (coverage.body, says_something) {
         (true, _) => Strength::Full,
         (false, true) => Strength::Partial,
@@ -193,7 +192,8 @@ pub(super) fn unfit(
     definition: &Definition,
 ) -> Vec<Unfit> {
     let mut unfit = Vec::new();
-    let mut say = |problem: String, hint: &str| unfit.push(Unfit { problem, hint: hint.to_owned() });
+    let mut say =
+        |problem: String, hint: &str| unfit.push(Unfit { problem, hint: hint.to_owned() });
     let webhooks = "it is for webhooks; for requests take a scheme such as countersign-v1";
     if plans.iter().any(|plan| plan.time.is_none()) {
         say("signs no time, so a request could come again for ever".to_owned(), webhooks);
@@ -217,11 +217,11 @@ pub(super) fn unfit(
     if strength <= Strength::Token {
         say(format!("proves nothing of a request: its strength is {strength}"), webhooks);
     }
-    let several = |plan: &&Plan| {
+    let several = |plan: &Plan| {
         let list = |place: &super::plan::Place| place.signature.template.kind() == Type::List;
         plan.places.len() > 1 || plan.places.iter().any(list)
     };
-    if plans.iter().any(|plan| several(&plan)) {
+    if plans.iter().any(|plan| several(plan)) {
         say("takes several signatures, and a request has one".to_owned(), webhooks);
     }
     if definition.time_unit.as_deref() == Some("s or ms") {
@@ -349,7 +349,8 @@ impl<'p> Bound<'p> {
     /// Whether the message says more than who signs, when, and by which secret.
     fn says_something(&self, plan: &Plan) -> bool {
         let claims = [&plan.key_id, &plan.time, &plan.nonce].into_iter().flatten();
-        let claims: Vec<&Origin> = claims.flat_map(|claim| claim.template.origins().iter()).collect();
+        let claims: Vec<&Origin> =
+            claims.flat_map(|claim| claim.template.origins().iter()).collect();
         let idle = |origin: &Origin| {
             let about = matches!(
                 origin,
@@ -366,9 +367,9 @@ impl<'p> Bound<'p> {
     /// Whether a claim is cut out of a text that says more, such as a header that holds an event.
     fn signs_content_as_claim(&self, plan: &Plan) -> bool {
         let claims = [&plan.key_id, &plan.time, &plan.nonce].into_iter().flatten();
-        let mut cut = claims.filter(|claim| claim.header.is_none());
-        cut.any(|claim| {
-            claim.template.origins().iter().any(|origin| self.whole(|own| own == origin))
+        let mut read = claims.flat_map(|claim| readings(&claim.template, &plan.scope, &[]));
+        read.any(|cut| {
+            !cut.whole && cut.origin.is_some_and(|origin| self.whole(|own| own == origin))
         })
     }
 }

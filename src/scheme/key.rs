@@ -49,8 +49,11 @@ impl Scheme {
             }
         }
         let values = Arc::new(values);
-        let mut key =
-            VerifyingKey { secret: secret.clone(), values: Arc::clone(&values), ready: SmallVec::new() };
+        let mut key = VerifyingKey {
+            secret: secret.clone(),
+            values: Arc::clone(&values),
+            ready: SmallVec::new(),
+        };
         let headers = HeaderMap::new();
         let nothing = nothing(&headers, &values);
         for plan in self.plans() {

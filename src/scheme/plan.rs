@@ -57,17 +57,20 @@ impl Plan {
         let claims = [&self.key_id, &self.time, &self.nonce, &self.deadline];
         let claims = claims.into_iter().flatten().map(|claim| &claim.template);
         let places = self.places.iter().flat_map(|place| [&place.signature.template, &place.key]);
-        let checks = self.require.iter().flatten().chain(self.must_list.iter().map(|(list, _)| list));
+        let checks =
+            self.require.iter().flatten().chain(self.must_list.iter().map(|(list, _)| list));
         std::iter::once(&self.message).chain(claims).chain(places).chain(checks)
     }
 
     /// The parameters that hold signatures.
     pub(super) fn signature_names(&self) -> Vec<String> {
-        let origins = self.places.iter().flat_map(|place| place.signature.template.origins().iter());
+        let origins =
+            self.places.iter().flat_map(|place| place.signature.template.origins().iter());
         let named = origins.filter_map(|origin| match origin {
-            Origin::QueryField(name) | Origin::Form(name) | Origin::Json(name) | Origin::Xml(name) => {
-                Some(name.to_string())
-            }
+            Origin::QueryField(name)
+            | Origin::Form(name)
+            | Origin::Json(name)
+            | Origin::Xml(name) => Some(name.to_string()),
             _ => None,
         });
         named.collect()

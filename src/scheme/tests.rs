@@ -52,8 +52,19 @@ fn with_timestamp(text: &str) -> Result<Claims, ClaimFault> {
 fn timestamps_are_ten_plain_digits() {
     assert_eq!(with_timestamp("1700000000").unwrap().timestamp().unwrap().secs(), 1_700_000_000);
     for text in [
-        "", "170000000", "17000000000", "1700000000000", "-700000000", "+700000000", "0700000000",
-        "1e9       ", "1700000000.", "0x65920080", "1 00000000", "NaN", "٣٤٥٦٧",
+        "",
+        "170000000",
+        "17000000000",
+        "1700000000000",
+        "-700000000",
+        "+700000000",
+        "0700000000",
+        "1e9       ",
+        "1700000000.",
+        "0x65920080",
+        "1 00000000",
+        "NaN",
+        "٣٤٥٦٧",
     ] {
         assert_eq!(
             with_timestamp(text).unwrap_err(),
@@ -206,7 +217,10 @@ fn definitions_at_fault_say_where() {
     assert!(mistakes(|_| {}).is_empty());
     let text = |text: &str| Some(text.to_owned());
     let always = |text: &str| Some(Formula::Always(text.to_owned()));
-    assert_eq!(mistakes(|d| d.mac = text("hmac-sha257")), ["mac: there is no algorithm 'hmac-sha257'"]);
+    assert_eq!(
+        mistakes(|d| d.mac = text("hmac-sha257")),
+        ["mac: there is no algorithm 'hmac-sha257'"]
+    );
     assert_eq!(mistakes(|d| d.encode = text("hexx")), ["encode: there is no encoding 'hexx'"]);
     assert_eq!(mistakes(|d| d.time_unit = text("sec")), ["time_unit: there is no unit 'sec'"]);
     assert_eq!(mistakes(|d| d.message = None), ["message: the key `message` is missing"]);
@@ -229,10 +243,11 @@ fn definitions_at_fault_say_where() {
 fn lines() -> impl Strategy<Value = [String; 6]> {
     let visible = "[!-~]{1,12}";
     let nonce = "[A-Za-z0-9_-]{16,20}";
-    (visible, nonce, "[A-Z]{1,6}", "[a-z.:0-9]{1,12}", "/[!-~]{0,12}", "[ -~]{0,12}")
-        .prop_map(|(key, nonce, method, host, target, media)| {
+    (visible, nonce, "[A-Z]{1,6}", "[a-z.:0-9]{1,12}", "/[!-~]{0,12}", "[ -~]{0,12}").prop_map(
+        |(key, nonce, method, host, target, media)| {
             [key, nonce, method, host, target, media.trim().to_owned()]
-        })
+        },
+    )
 }
 
 fn nine_lines(parts: &[String; 6], body: &[u8]) -> Vec<u8> {
@@ -247,8 +262,7 @@ fn nine_lines(parts: &[String; 6], body: &[u8]) -> Vec<u8> {
     let (body, values) = ([Bytes::copy_from_slice(body)], NamedSecrets::default());
     let secret = Secret::new(b"0123456789abcdef0123".to_vec()).unwrap();
     let key = scheme.key(&secret, NamedSecrets::default()).unwrap();
-    let subject =
-        Subject { method, authority, ..subject(target, &headers, &body, &values) };
+    let subject = Subject { method, authority, ..subject(target, &headers, &body, &values) };
     scheme.signed_text(&subject, &key).unwrap().to_vec()
 }
 

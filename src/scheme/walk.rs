@@ -94,7 +94,8 @@ impl<'p> Walk<'p, '_> {
         }
         match &expression.source {
             Source::Named(index) => {
-                let templates = self.scope.definition(*index).and_then(|one| one.templates.as_ref());
+                let templates =
+                    self.scope.definition(*index).and_then(|one| one.templates.as_ref());
                 for (_, template) in templates.into_iter().flat_map(|templates| templates.iter()) {
                     self.template(template, &calls);
                 }

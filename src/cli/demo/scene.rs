@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use countersign::clock::Timestamp;
-use countersign::crypto::random;
 use countersign::config::scheme::builtin;
+use countersign::crypto::random;
 use countersign::scheme::VerifyingKey;
 use countersign::secret::{NamedSecrets, Secret};
 use tempfile::TempDir;

@@ -37,7 +37,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
     let words = match (&found, &arguments.secret_file) {
         (Some(_), _) => "It verifies the example. Try it on others before you rely on it.",
-        (None, Some(_)) => "No usual construction gives this signature: message, mac and key are guesses.",
+        (None, Some(_)) => {
+            "No usual construction gives this signature: message, mac and key are guesses."
+        }
         (None, None) => "A guess from names and lengths: give --secret-file to have it tried.",
     };
     writeln!(out, "# {words}")?;

@@ -76,7 +76,8 @@ impl Example {
             }
             _ => Kind::Other,
         };
-        let mut example = Self { signatures: Vec::new(), times: Vec::new(), nonce: None, key_id: None, kind };
+        let mut example =
+            Self { signatures: Vec::new(), times: Vec::new(), nonce: None, key_id: None, kind };
         places.iter().for_each(|(place, value)| example.look(place, value));
         example
     }
@@ -96,7 +97,10 @@ impl Example {
             if let Some((name, inner)) = field.trim().split_once('=')
                 && value.contains(',')
             {
-                parts.push((format!("{{{place} | pairs(',', '=') | get('{name}')}}"), inner.to_owned()));
+                parts.push((
+                    format!("{{{place} | pairs(',', '=') | get('{name}')}}"),
+                    inner.to_owned(),
+                ));
             }
         }
         if let Some((before, after)) = value.split_once(' ') {
@@ -110,7 +114,9 @@ impl Example {
                 self.signatures.push(Signature { template, parameter, encode, bytes });
             } else if let Some(unit) = time(&text) {
                 self.times.push((template, unit));
-            } else if self.nonce.is_none() && (name.contains("nonce") || name.contains("request-id")) {
+            } else if self.nonce.is_none()
+                && (name.contains("nonce") || name.contains("request-id"))
+            {
                 self.nonce = Some(template);
             } else if self.key_id.is_none()
                 && ["key", "client", "merchant", "partner", "access", "account"]
@@ -133,7 +139,14 @@ impl Example {
             None => "{body}".to_owned(),
         };
         let mac = format!("hmac-{}", digest_name(bytes));
-        self.definition(place, encode, &mac, KEYS.first().copied().unwrap_or_default(), message, time)
+        self.definition(
+            place,
+            encode,
+            &mac,
+            KEYS.first().copied().unwrap_or_default(),
+            message,
+            time,
+        )
     }
 
     fn definition(

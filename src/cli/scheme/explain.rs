@@ -62,7 +62,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn keys(definition: &Definition) -> Vec<Vec<Cell>> {
     let mut lines = Vec::new();
     let mut add = |key: &str, text: &str| {
-        lines.push(vec![Cell::plain(format!("  {key}")), Cell::plain(text.escape_debug().to_string())]);
+        lines.push(vec![
+            Cell::plain(format!("  {key}")),
+            Cell::plain(text.escape_debug().to_string()),
+        ]);
     };
     let mut formula = |key: &str, formula: &Option<Formula>| match formula {
         None => {}

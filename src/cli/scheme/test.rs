@@ -75,7 +75,9 @@ fn faults(scheme: &Scheme, recipe: &Recipe) -> Vec<String> {
 fn fault(scheme: &Scheme, trial: &Trial) -> Option<String> {
     match (trial.expected, trial.message.verify(scheme)) {
         (Expected::Accept, Ok(())) | (Expected::Reject, Err(_)) => None,
-        (Expected::Accept, Err(refusal)) => Some(format!("\"{}\" is refused: {refusal}", trial.name)),
+        (Expected::Accept, Err(refusal)) => {
+            Some(format!("\"{}\" is refused: {refusal}", trial.name))
+        }
         (Expected::Reject, Ok(())) => Some(format!("\"{}\" is accepted", trial.name)),
     }
 }

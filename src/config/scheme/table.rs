@@ -12,7 +12,8 @@ use crate::config::value;
 use crate::scheme::{Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector};
 
 const TEMPLATE: &str = "a template: text with {holes}";
-const FORMULA: &str = "a template, or a table of templates by method: { GET = \"…\", \"*\" = \"…\" }";
+const FORMULA: &str =
+    "a template, or a table of templates by method: { GET = \"…\", \"*\" = \"…\" }";
 
 /// A definition and where its parts stand.
 pub(super) struct Placed<'n> {
@@ -43,12 +44,13 @@ fn scheme<'n>(
     let name = key.get_ref().to_string();
     let before = document.fault_count();
     let mut places = Places::new();
-    let definition = Table::of(&node, name.clone(), "a table that says how a scheme signs", |table| {
-        if !value::is_name(key.get_ref()) {
-            table.refuse_key(key, format!("expected {}", value::NAME));
-        }
-        definition(table, &mut places)
-    })?;
+    let definition =
+        Table::of(&node, name.clone(), "a table that says how a scheme signs", |table| {
+            if !value::is_name(key.get_ref()) {
+                table.refuse_key(key, format!("expected {}", value::NAME));
+            }
+            definition(table, &mut places)
+        })?;
     let definition = (document.fault_count() == before).then_some(definition);
     Some(Placed { name, definition, key, document, places })
 }
@@ -95,23 +97,17 @@ fn definition<'n>(table: &mut Table<'n>, places: &mut Places<'n>) -> Definition 
 }
 
 /// A template or templates by method, with their places.
-fn formula<'n>(
-    key: &str,
-    path: &str,
-    node: Node<'n>,
-    places: &mut Places<'n>,
-) -> Option<Formula> {
+fn formula<'n>(key: &str, path: &str, node: Node<'n>, places: &mut Places<'n>) -> Option<Formula> {
     places.push((key.to_owned(), node));
     if !node.value().is_table() {
-        return node
-            .take(path, |node| node.str(FORMULA).map(str::to_owned))
-            .map(Formula::Always);
+        return node.take(path, |node| node.str(FORMULA).map(str::to_owned)).map(Formula::Always);
     }
     let mut texts = Vec::new();
     for (method, inner) in in_order(&node, path)? {
         let good = method == "*" || method.bytes().all(|b| b.is_ascii_uppercase());
         if !good {
-            let mismatch = Mismatch::text("a method in upper case, or \"*\" for all others", method);
+            let mismatch =
+                Mismatch::text("a method in upper case, or \"*\" for all others", method);
             inner.report(path.to_owned(), mismatch);
         }
         places.push((format!("{key}.{method}"), inner));
