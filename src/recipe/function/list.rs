@@ -47,7 +47,7 @@ pub(super) static TABLE: &[Function] = &[
     }),
     Function::text("join", LIST, "The items of a list in one text.", |input, arguments| {
         let Value::List(items) = given(input)? else { return Err(Fault::malformed()) };
-        let between = value_text(arguments, 0)?;
+        let between = if arguments.is_empty() { "".into() } else { value_text(arguments, 0)? };
         let mut joined = Growing::default();
         for (at, item) in items.iter().enumerate() {
             joined.push(if at > 0 { &between } else { "" })?;
@@ -55,7 +55,7 @@ pub(super) static TABLE: &[Function] = &[
         }
         Ok(Value::from(joined.finish()))
     })
-    .with(&[Parameter::required("separator", Kind::Value)]),
+    .with(&[Parameter::optional("separator", Kind::Value)]),
     Function::text(
         "count",
         Takes::Only(&[Type::List, Type::Pairs]),
