@@ -5,6 +5,7 @@
 //! `source | function(argument, …) | …`. `docs/schemes.md` has the grammar.
 
 mod call;
+mod carry;
 mod compile;
 pub mod evaluate;
 pub mod expression;
