@@ -82,7 +82,7 @@ pub(super) static TABLE: &[Function] = &[
             let mut key = Zeroizing::new(bytes(input)?.into_owned());
             let mut next = |part: &[u8]| {
                 let tag = mac::Algorithm::Hmac(digest).of(&key, part);
-                *key = tag.as_bytes().to_vec();
+                key = Zeroizing::new(tag.as_bytes().to_vec());
             };
             for at in 1..arguments.len() {
                 match value(arguments, at)? {

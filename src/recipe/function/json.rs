@@ -70,9 +70,9 @@ pub(super) static TABLE: &[Function] = &[
     Function::text(
         "dump",
         WRITABLE,
-        "Compact JSON text, numbers as they came. `'slashes'` writes `/` as `\\/`, `'ascii'` writes \
-         `\\uXXXX`, `'html'` does for `<`, `>` and `&`, `'spaced'` puts a space behind `,` and `:`; \
-         `'php'`, `'python'` and `'go'` are what these write if nothing is said.",
+        "Compact JSON text, numbers as they came. `'slashes'` writes `/` as `\\/`, `'ascii'` \
+         writes `\\uXXXX`, `'html'` does for `<`, `>` and `&`, `'spaced'` puts a space behind `,` \
+         and `:`; `'php'`, `'python'` and `'go'` are what these write if nothing is said.",
         |input, arguments| {
             let style = every(arguments).fold(Style::COMPACT, Style::with);
             Ok(Value::from(json(given(input)?)?.write(style)))

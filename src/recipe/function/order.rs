@@ -23,8 +23,8 @@ pub(super) static TABLE: &[Function] = &[
     Function::same(
         "sort_names",
         Takes::Only(&[Type::Pairs, Type::Json]),
-        "Pairs or members of JSON by name alone, equal names in the order sent; `'ci'` compares them \
-         in lower case.",
+        "Pairs or members of JSON by name alone, equal names in the order sent; `'ci'` compares \
+         them in lower case.",
         |input, arguments| sort(given(input)?, &Order::of(arguments, true)),
     )
     .with(&[CASE]),

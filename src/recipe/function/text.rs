@@ -1,7 +1,7 @@
 //! Functions that change text.
 
 use super::input::{
-    Growing, bytes, change, cut, fixed, given, optional, size, text, value, value_text,
+    bytes, change, concat, cut, fixed, given, optional, size, text, value, value_text,
 };
 use super::{Argument, Function, Kind, Parameter, Takes};
 use crate::recipe::fault::Fault;
@@ -90,14 +90,10 @@ pub(super) static TABLE: &[Function] = &[
         |input, arguments| {
             let (text, old) = (text(input)?, fixed(arguments, 0)?);
             let new = value_text(arguments, 1)?;
-            let mut replaced = Growing::default();
-            for (count, part) in
-                text.splitn(if old.is_empty() { 1 } else { usize::MAX }, old).enumerate()
-            {
-                replaced.push(if count > 0 { &new } else { "" })?;
-                replaced.push(part)?;
-            }
-            Ok(Value::from(replaced.finish()))
+            let parts = text.splitn(if old.is_empty() { 1 } else { usize::MAX }, old);
+            let parts =
+                parts.enumerate().flat_map(|(at, part)| [if at > 0 { &*new } else { "" }, part]);
+            concat(parts).map(Value::from)
         },
     )
     .with(&[Parameter::required("old", Kind::Text), Parameter::required("new", Kind::Value)]),
@@ -171,10 +167,7 @@ pub(super) static TABLE: &[Function] = &[
                 return Ok(Value::from(""));
             }
             let (before, after) = (value_text(arguments, 0)?, value_text(arguments, 1)?);
-            let text = text(input)?;
-            let mut wrapped = Growing::default();
-            [&before, &text, &after].into_iter().try_for_each(|part| wrapped.push(part))?;
-            Ok(Value::from(wrapped.finish()))
+            concat([&*before, &text(input)?, &after].into_iter()).map(Value::from)
         },
     )
     .with(&[Parameter::required("before", Kind::Value), Parameter::required("after", Kind::Value)])

@@ -30,9 +30,8 @@ fn pairs_are_chosen() {
 #[test]
 fn members_are_chosen_and_stay_json() {
     let json = |rest: &str| {
-        format!(
-            "{{'{{\"b\":1.0,\"n\":null,\"o\":{{\"z\":1,\"a\":2}},\"a\":\"\",\"c\":[]}}' | json | {rest}}}"
-        )
+        let text = r#"{"b":1.0,"n":null,"o":{"z":1,"a":2},"a":"","c":[]}"#;
+        format!("{{'{text}' | json | {rest}}}")
     };
     for (functions, expected) in [
         ("drop('o', 'c')", r#"{"b":1.0,"n":null,"a":""}"#),
