@@ -70,8 +70,8 @@ pub enum Takes {
     /// One text: it is called with [`Value::Text`]. Bytes that are UTF-8 and JSON scalars are made
     /// text for it. It maps over a list and over the values of pairs.
     Text,
-    /// One value: it is called with [`Value::Text`], [`Value::Bytes`] or [`Value::Body`]. It maps as
-    /// [`Takes::Text`] does.
+    /// One value: it is called with [`Value::Text`], [`Value::Bytes`] or [`Value::Body`]. It maps
+    /// as [`Takes::Text`] does.
     Bytes,
     /// A value of one of these types; nothing is mapped. JSON objects are made pairs for a function
     /// that takes [`Type::Pairs`] and not [`Type::Json`], and JSON scalars text where it takes

@@ -26,6 +26,7 @@ fn given(template: &str) -> Result<String, Fault> {
         ("fields", "{params.form}"),
         ("doc", r#"{'{"z":{"y":[1.50,"q"]},"a":true,"n":null}' | json}"#),
         ("jefe", "{'Jefe'}"),
+        ("names", "{'c,a' | split(',')}"),
         ("zeros", "{'000102' | unhex}"),
     ] {
         scope.define(name, Template::compile(definition, &scope).unwrap()).unwrap();
