@@ -5,7 +5,6 @@
 //! `source | function(argument, …) | …`. `docs/schemes.md` has the grammar.
 
 mod call;
-mod carry;
 mod compile;
 pub mod evaluate;
 pub mod expression;
