@@ -39,7 +39,7 @@ pub(super) static TABLE: &[Function] = &[
         },
     )
     .with(&[Parameter::required("pattern", Kind::Pattern)]),
-    Function::list("keys", PAIRS, "The list of names.", |input, _| {
+    Function::list("names", PAIRS, "The list of names.", |input, _| {
         Ok(Value::List(pairs(input)?.iter().map(|(name, _)| name.clone()).collect()))
     }),
     Function::list("values", PAIRS, "The list of values.", |input, _| {

@@ -79,7 +79,7 @@ fn pairs_become_lists_and_texts() {
         ("{params.query | items('{k}={v}') | join('&')}", "q=1&r=2&q=3"),
         ("{params.query | items('{v}{k};{secret}') | first}", "1q;secret"),
         ("{'a,b' | split(',') | items('<{v}>')}", "<a>|<b>"),
-        ("{params.query | keys}", "q|r|q"),
+        ("{params.query | names}", "q|r|q"),
         ("{params.query | values | join}", "123"),
         ("{'a,b' | split(',') | join(@jefe)}", "aJefeb"),
         ("{'' | split(',') | join('-')}", ""),
