@@ -405,7 +405,8 @@ pub(super) fn accepted(types: &[Type], kind: Type) -> Option<Type> {
         Type::Bytes => &[Type::Bytes, Type::Text],
         Type::List => &[Type::List],
         Type::Pairs => &[Type::Pairs],
-        Type::Json => &[Type::Json, Type::Pairs, Type::List, Type::Text, Type::Bytes],
+        // Text first: a member is a string more often than anything else.
+        Type::Json => &[Type::Json, Type::Text, Type::Pairs, Type::List, Type::Bytes],
     };
     order.iter().copied().find(|kind| types.contains(kind))
 }

@@ -73,9 +73,8 @@ pub enum Takes {
     /// One value: it is called with [`Value::Text`], [`Value::Bytes`] or [`Value::Body`]. It maps
     /// as [`Takes::Text`] does.
     Bytes,
-    /// A value of one of these types; nothing is mapped. JSON objects are made pairs for a function
-    /// that takes [`Type::Pairs`] and not [`Type::Json`], and JSON scalars text where it takes
-    /// [`Type::Text`] and not [`Type::Json`].
+    /// A value of one of these types; nothing is mapped. JSON is made text for a function that takes
+    /// [`Type::Text`] and not [`Type::Json`], or else pairs, or else a list, where it takes these.
     Only(&'static [Type]),
 }
 

@@ -108,6 +108,7 @@ fn json_forms_and_xml_are_read_and_written() {
             r#"{"z":{"y":[1.50,"q"]},"a":true,"n":null}"#,
         ),
         ("{doc | get('z.y.0') | text}", "1.50"),
+        (r#"{'{"in":"[1,{\\"a\\":2}]"}' | json | get('in') | json | get('1.a')}"#, "2"),
         ("{doc | get('z')}", r#"{"y":[1.50,"q"]}"#),
         ("{params.form | get('a')}", "1"),
         ("{'data.id=7' | form | get('data.id')}", "7"),

@@ -119,6 +119,8 @@ fn parts_are_cut_out() {
         ("{'äbcdef' | take(2)}", "äb"),
         ("{'abcdef' | take(-2)}", "ef"),
         ("{'ab' | take(5)}", "ab"),
+        ("{doc | get('z.y.0') | take(2)}", "1."),
+        ("{doc.z.y.0 | take(2)}", "1."),
         ("{'ab' | take(-5)}", "ab"),
         ("{'a,b,c' | split(',') | take(2)}", "a|b"),
         ("{params.query | take(-1)}", "q=3"),
