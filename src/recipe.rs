@@ -35,3 +35,6 @@ pub use stepping::{DigestSteps, FeedSteps};
 pub use subject::Subject;
 pub use template::{Piece, Pipeline, Template};
 pub use value::{Type, Value};
+
+#[cfg(test)]
+mod tests;

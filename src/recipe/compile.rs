@@ -527,7 +527,8 @@ mod tests {
         let template = Template::compile(template, &scope()).unwrap();
         let origins: Vec<String> = template.origins().iter().map(Origin::to_string).collect();
         assert_eq!(origins, ["header:x-t", "params.form", "secret", "cred:token"]);
-        let template = Template::compile("{params.form | names | as_headers}", &scope()).unwrap();
+        let template =
+            Template::compile("{params.form | items('{k}') | as_headers}", &scope()).unwrap();
         assert!(template.origins().contains(&Origin::Headers));
     }
 

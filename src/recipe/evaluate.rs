@@ -17,7 +17,7 @@ use crate::recipe::source::Source;
 use crate::recipe::stepping::BodyDigest;
 use crate::recipe::subject::Subject;
 use crate::recipe::template::{Piece, Pipeline, Template};
-use crate::recipe::value::{Pairs, Type, VALUE_BYTES_MAX, Value};
+use crate::recipe::value::{Type, VALUE_BYTES_MAX, Value, lend_pairs};
 
 /// One message, and what is known of it so far.
 pub struct Evaluation<'s> {
@@ -322,8 +322,9 @@ impl<'s> Evaluation<'s> {
             Source::FormFields => Value::Pairs(lend_pairs(memo.form(subject)?)),
             Source::JsonDocument => Value::Json(memo.json(subject)?.lend()),
             Source::XmlElements => {
-                let children = memo.xml(subject)?.iter().filter(|(path, _)| !path.contains('/'));
-                Value::Pairs(children.map(|(name, value)| (lent(name), lent(value))).collect())
+                let mut children = lend_pairs(memo.xml(subject)?);
+                children.retain(|(path, _)| !path.contains('/'));
+                Value::Pairs(children)
             }
             Source::Headers => Value::Pairs(memo::headers(subject)?),
             Source::Secret => Value::from(subject.secret.ok_or_else(Fault::absent)?),
@@ -371,14 +372,6 @@ fn member<'e>(
 fn placed(fault: Fault, template: &Template) -> Fault {
     let origin = template.hole().and_then(|hole| hole.source.origin());
     fault.at(origin.as_ref(), None)
-}
-
-fn lent<'e>(text: &'e Cow<'_, str>) -> Cow<'e, str> {
-    Cow::Borrowed(text)
-}
-
-fn lend_pairs<'e>(pairs: &'e Pairs<'_>) -> Pairs<'e> {
-    pairs.iter().map(|(name, value)| (lent(name), lent(value))).collect()
 }
 
 fn expression_is_scalar(scope: &Scope, index: usize) -> bool {
@@ -493,6 +486,27 @@ mod tests {
         assert_eq!(message.text("{url(public)}").unwrap(), "https://public.example/hook");
         assert_eq!(get("/a", &[]).text("{url}[{query}]").unwrap(), "https://api.example:8443/a[]");
         assert_eq!(message.text("{secret}{cred:token}{'}'}").unwrap(), "SECRETTOKEN}");
+    }
+
+    /// The very bytes of the message, not copies.
+    #[test]
+    fn text_headers_and_the_body_are_handed_on_where_they_are() {
+        let mut scope = Scope::default();
+        scope.define("ts", Template::compile("{header:x-t}", &scope).unwrap()).unwrap();
+        let template = Template::compile("{body}{ts}{path}{secret}.", &scope).unwrap();
+        let message = Message::new("/p?q", &[("x-t", "17")], &["ab", "c"]);
+        let subject = message.subject();
+        let mut fed = Vec::new();
+        let evaluation = Evaluation::new(subject, &scope);
+        evaluation.feed(&template, &mut |bytes| fed.push(bytes.as_ptr())).unwrap();
+        let sent = [
+            subject.body[0].as_ptr(),
+            subject.body[1].as_ptr(),
+            subject.headers["x-t"].as_bytes().as_ptr(),
+            subject.target.as_ptr(),
+            subject.secret.unwrap().as_ptr(),
+        ];
+        assert_eq!(fed[..5], sent);
     }
 
     #[test]
@@ -617,7 +631,7 @@ mod tests {
         let template = Template::compile("{plain | upper}", &scope).unwrap();
         assert!(template.is_secret());
         let message = post(&[]);
-        let mut evaluation = Evaluation::new(message.subject(), &scope);
+        let evaluation = Evaluation::new(message.subject(), &scope);
         assert!(matches!(evaluation.text(&template), Err(Fault::Absent(_))));
         let mut evaluation = Evaluation::new(message.subject(), &scope);
         evaluation.give(plain, Value::from("text"));
