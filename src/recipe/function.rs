@@ -73,8 +73,8 @@ pub enum Takes {
     /// One value: it is called with [`Value::Text`], [`Value::Bytes`] or [`Value::Body`]. It maps
     /// as [`Takes::Text`] does.
     Bytes,
-    /// A value of one of these types; nothing is mapped. JSON is made text for a function that takes
-    /// [`Type::Text`] and not [`Type::Json`], or else pairs, or else a list, where it takes these.
+    /// A value of one of these types; nothing is mapped. JSON is made text for a function that
+    /// takes [`Type::Text`] and not [`Type::Json`], or else pairs, or else a list.
     Only(&'static [Type]),
 }
 

@@ -122,7 +122,7 @@ pub(super) static TABLE: &[Function] = &[
     Function::text(
         "ascii_escape",
         Takes::Text,
-        "Characters beyond ASCII as `\\uXXXX`, others as they are.",
+        "Characters beyond ASCII as `\\uhhhh`, others as they are.",
         |input, _| {
             change(input, |text| {
                 let mut escaped = String::with_capacity(text.len());

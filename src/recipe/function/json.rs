@@ -71,7 +71,7 @@ pub(super) static TABLE: &[Function] = &[
         "dump",
         WRITABLE,
         "Compact JSON text, numbers as they came. `'slashes'` writes `/` as `\\/`, `'ascii'` \
-         writes `\\uXXXX`, `'html'` does for `<`, `>` and `&`, `'spaced'` puts a space behind `,` \
+         writes `\\uhhhh`, `'html'` does for `<`, `>` and `&`, `'spaced'` puts a space behind `,` \
          and `:`; `'php'`, `'python'` and `'go'` are what these write if nothing is said.",
         |input, arguments| {
             let style = every(arguments).fold(Style::COMPACT, Style::with);
