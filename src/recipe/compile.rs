@@ -189,7 +189,7 @@ impl Compiler<'_> {
             let given = result_type(function, kind, call.name.span.clone());
             kind = self.note(given).unwrap_or_else(|| (function.gives)(Type::Text));
             if let Some(operands) = self.operands(function, call, origins) {
-                calls.push(Call { function, operands });
+                calls.push(Call { function, operands, kind });
             }
         }
         (calls.into(), kind)
@@ -246,7 +246,7 @@ impl Compiler<'_> {
             (Kind::Text, RawArgument::Quoted(word)) => Ok(Operand::Text(word.text.into())),
             (Kind::Choice(choices), RawArgument::Quoted(word)) => chosen(choices, word),
             (Kind::Number, RawArgument::Number(number, _)) => Ok(Operand::Number(number)),
-            (Kind::Value, RawArgument::Quoted(word)) => {
+            (Kind::Value | Kind::Any, RawArgument::Quoted(word)) => {
                 let source = Source::Literal(word.text.as_ref().into());
                 let expression = Expression {
                     origins: origins_of(&source),
@@ -258,8 +258,15 @@ impl Compiler<'_> {
                 };
                 Ok(Operand::Value(expression))
             }
-            (Kind::Value, RawArgument::Name(word)) => {
-                return self.value(&word, origins).map(Operand::Value);
+            (Kind::Value | Kind::Any, RawArgument::Name(word)) => {
+                let value = self.value(&word, origins)?;
+                let many = matches!(value.kind, Type::List | Type::Pairs);
+                if !many || parameter.kind == Kind::Any {
+                    return Some(Operand::Value(value));
+                }
+                let (name, function) = (parameter.name, function.name);
+                let problem = format!("'{name}' of '{function}' is one value, not {}", value.kind);
+                Err(Mistake::new(span, problem))
             }
             (Kind::Pattern, RawArgument::Quoted(word)) => {
                 return self.pattern(&word, origins).map(Operand::Pattern);
@@ -453,7 +460,7 @@ fn wanted_form(kind: Kind) -> &'static str {
     match kind {
         Kind::Text | Kind::Choice(_) => "text in single quotes",
         Kind::Number => "a whole number",
-        Kind::Value => "text in single quotes or @name",
+        Kind::Value | Kind::Any => "text in single quotes or @name",
         Kind::Pattern => "text in single quotes, with {k} and {v}",
         Kind::Regex => "a regular expression in single quotes",
         Kind::Path => "a path in single quotes, such as 'a.b.0'",
@@ -572,6 +579,8 @@ mod tests {
         assert!(told("{params.form | items('{k}') | sha256}").contains("over many"));
         assert!(told("{path | items('{k}')}").contains("here comes text"));
         assert!(told("{ts.a}").contains("has no members"));
+        assert!(told("{path | append(@all)}").contains("one value, not pairs"));
+        assert_eq!(kind("{params.query | plus(@all)}"), Type::Pairs);
     }
 
     #[test]

@@ -98,8 +98,10 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// An integer: [`Argument::Number`].
     Number,
-    /// `'text'` or `@name`, any type: [`Argument::Value`].
+    /// `'text'`, or `@name` that is text, bytes or JSON: [`Argument::Value`].
     Value,
+    /// `'text'`, or `@name` of any type: [`Argument::Value`].
+    Any,
     /// `'text'` with `{k}`, `{v}` and holes of its own: [`Argument::Pattern`].
     Pattern,
     /// `'regular expression'`: [`Argument::Regex`].

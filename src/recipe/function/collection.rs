@@ -144,7 +144,7 @@ pub(super) static TABLE: &[Function] = &[
             }
         },
     )
-    .with(&[Parameter::required("other", Kind::Value)]),
+    .with(&[Parameter::required("other", Kind::Any)]),
     Function::same(
         "first_of_name",
         Takes::Only(&[Type::Pairs]),

@@ -93,7 +93,7 @@ pub(super) static TABLE: &[Function] = &[
             Ok(Value::from(key.to_vec()))
         },
     )
-    .with(&[DIGEST, Parameter::repeated("part", Kind::Value)]),
+    .with(&[DIGEST, Parameter::repeated("part", Kind::Any)]),
     Function::bytes(
         "pbkdf2",
         Takes::Bytes,

@@ -76,7 +76,7 @@ pub(super) static TABLE: &[Function] = &[
             _ => Err(Fault::malformed()),
         },
     )
-    .with(&[Parameter::required("where", Kind::Value)]),
+    .with(&[Parameter::required("where", Kind::Any)]),
     Function::pairs(
         "as_headers",
         LIST,
