@@ -12,9 +12,11 @@ mod coverage;
 mod decoy;
 mod definition;
 mod encoding;
+pub mod http_signatures;
 mod key;
 mod parts;
 mod plan;
+mod protocol;
 mod sign;
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,7 @@ pub use verification::{Verdict, Verification};
 use coverage::Facts;
 use encoding::Encoding;
 use plan::Plan;
+use protocol::Protocol;
 use time_unit::TimeUnit;
 
 /// A way of signing messages.
@@ -61,6 +64,8 @@ pub struct Scheme {
     plans: Vec<(Box<str>, Plan)>,
     /// For the methods that have no plan of their own.
     rest: Option<Plan>,
+    /// In place of plans, where it is a protocol and no recipe.
+    protocol: Option<Protocol>,
 }
 
 impl Scheme {
@@ -72,6 +77,11 @@ impl Scheme {
     /// What it is written down as.
     pub fn definition(&self) -> &Definition {
         &self.definition
+    }
+
+    /// The protocol, where it is HTTP Message Signatures and no recipe.
+    pub fn http_signatures(&self) -> Option<&http_signatures::HttpSignatures> {
+        self.protocol.as_ref().map(Protocol::signatures)
     }
 
     /// What its signature binds.
