@@ -1,8 +1,8 @@
 //! How a message is signed: claims out of it, and a verdict over bytes. Pure: no clock, no key
 //! look-up, no network.
 //!
-//! A scheme is data: a [`Definition`] as its table states it, compiled by [`Scheme::compile`]. Those
-//! that others use know this face only: [`Scheme::claims`], [`Scheme::key`], [`Scheme::verify`] and
+//! A scheme is data: a [`Definition`] as its table states it, compiled by [`Scheme::compile`]. All
+//! others know this face only: [`Scheme::claims`], [`Scheme::key`], [`Scheme::verify`] and
 //! [`Scheme::coverage`].
 
 mod algorithm;
@@ -19,6 +19,8 @@ mod parts;
 mod plan;
 mod protocol;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod time_unit;
 mod vector;
 mod verification;
@@ -38,7 +40,7 @@ pub use coverage::{Coverage, Strength, Unfit};
 pub use definition::{Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector};
 pub use form::Form;
 pub use key::VerifyingKey;
-pub use parts::{Part, Piece};
+pub use parts::{Part, Piece, Written};
 pub use sign::{Outgoing, SignFault};
 pub use vector::Refusal;
 pub use verification::{Verdict, Verification};

@@ -244,7 +244,8 @@ fn files_and_functions_are_short() {
                 let words = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(crate) fn "];
                 let more = ["pub(super) fn ", "pub(super) async fn ", "pub(crate) async fn "];
                 let starts = |word: &&str| line.trim_start().starts_with(word);
-                if !words.iter().chain(&more).any(starts) {
+                // What a trait asks for has no body.
+                if !words.iter().chain(&more).any(starts) || line.ends_with(';') {
                     continue;
                 }
                 let end = format!("{}}}", " ".repeat(indent));
@@ -288,7 +289,9 @@ fn names_say_what_a_file_is() {
 fn nothing_is_left_for_later() {
     let words = ["TO\u{44}O", "FIX\u{4d}E", "XX\u{58}", "todo\u{21}", "unimplemented\u{21}"];
     let mut faults = Vec::new();
-    for path in files("", "") {
+    // Recorded messages say what they say.
+    let recorded = |path: &PathBuf| path.starts_with(root().join("tests/vectors/recipes"));
+    for path in files("", "").into_iter().filter(|path| !recorded(path)) {
         let Ok(text) = fs::read_to_string(&path) else { continue };
         for (at, line) in text.lines().enumerate() {
             if words.iter().any(|word| line.contains(word)) {
