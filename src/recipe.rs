@@ -33,7 +33,7 @@ pub use origin::{Origin, Origins};
 pub use scope::{ByMethod, Credentials, Given, NameFault, Scope};
 pub use stepping::{DigestSteps, FeedSteps};
 pub use subject::Subject;
-pub use template::{Piece, Pipeline, Template};
+pub use template::{Piece, Template};
 pub use value::{Type, Value};
 
 #[cfg(test)]

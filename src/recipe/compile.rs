@@ -11,7 +11,7 @@ use crate::recipe::path::Path;
 use crate::recipe::scope::{Credentials, Scope};
 use crate::recipe::source::{self, Source};
 use crate::recipe::syntax::{self, RawCall, RawPiece, RawPipeline, RawSource, Word};
-use crate::recipe::template::{Piece, Pipeline, Template};
+use crate::recipe::template::{Piece, Template};
 use crate::recipe::value::Type;
 
 /// The longest template, in bytes.
@@ -44,14 +44,6 @@ pub(super) fn template(text: &str, scope: &Scope) -> Result<Template, Vec<Mistak
         }
     }
     compiler.end(Template { pieces: pieces.into(), kind, origins })
-}
-
-pub(super) fn pipeline(text: &str, takes: Type, scope: &Scope) -> Result<Pipeline, Vec<Mistake>> {
-    let mut compiler = Compiler { scope, mistakes: Vec::new(), in_pattern: false };
-    let raw = syntax::calls(text).map_err(|mistake| vec![mistake])?;
-    let mut origins = Origins::default();
-    let (calls, kind) = compiler.calls(raw, takes, &mut origins);
-    compiler.end(Pipeline { calls, takes, kind, origins })
 }
 
 mod arguments;

@@ -10,11 +10,11 @@ use crate::recipe::expression::{Call, Expression};
 use crate::recipe::fault::Fault;
 use crate::recipe::memo::Memo;
 use crate::recipe::origin::Origin;
-use crate::recipe::scope::{Definition, Given, Scope};
+use crate::recipe::scope::{Given, Scope};
 use crate::recipe::source::Source;
 use crate::recipe::stepping::BodyDigest;
 use crate::recipe::subject::Subject;
-use crate::recipe::template::{Piece, Pipeline, Template};
+use crate::recipe::template::{Piece, Template};
 use crate::recipe::value::{Type, VALUE_BYTES_MAX, Value};
 
 mod reading;
@@ -54,7 +54,12 @@ impl Drop for Part<'_> {
 
 impl Drop for Evaluation<'_> {
     fn drop(&mut self) {
-        self.wipe_names(|_| true);
+        for (index, cell) in self.names.iter_mut().enumerate() {
+            let definition = self.scope.definition(index);
+            if definition.is_some_and(|one| one.origins.hold_secret()) {
+                cell.take().iter_mut().flatten().for_each(Value::wipe);
+            }
+        }
     }
 }
 
@@ -74,27 +79,6 @@ impl<'s> Evaluation<'s> {
     pub fn give(&mut self, given: Given, value: Value<'s>) {
         if let Some(cell) = self.names.get_mut(given.0) {
             *cell = OnceCell::from(Ok(value));
-        }
-    }
-
-    /// Goes on with another secret. What depends on the old one is wiped; what was parsed stays.
-    pub fn set_secret(
-        &mut self,
-        secret: Option<&'s [u8]>,
-        values: &'s crate::secret::NamedSecrets,
-    ) {
-        self.wipe_names(|definition| definition.templates.is_some());
-        self.digests.retain(|digest| !digest.is_secret());
-        self.subject.secret = secret;
-        self.subject.values = values;
-    }
-
-    fn wipe_names(&mut self, which: fn(&Definition) -> bool) {
-        for (index, cell) in self.names.iter_mut().enumerate() {
-            let definition = self.scope.definition(index);
-            if definition.is_some_and(|one| one.origins.hold_secret() && which(one)) {
-                cell.take().iter_mut().flatten().for_each(Value::wipe);
-            }
         }
     }
 
@@ -153,20 +137,6 @@ impl<'s> Evaluation<'s> {
             },
         };
         template.pieces.iter().map(part).collect()
-    }
-
-    /// Calls functions on a value.
-    ///
-    /// # Errors
-    /// Why the result cannot be had.
-    pub fn apply<'e>(
-        &'e self,
-        pipeline: &'e Pipeline,
-        value: Value<'e>,
-    ) -> Result<Value<'e>, Fault> {
-        let secret = pipeline.origins.hold_secret();
-        let call = |value, call| self.call(call, value, secret, None);
-        pipeline.calls.iter().fold(Ok(value), call)
     }
 
     pub(super) fn feed_piece(

@@ -23,13 +23,6 @@ enum State {
     Done(Vec<u8>),
 }
 
-impl BodyDigest<'_> {
-    /// Whether it depends on what is secret.
-    pub(super) fn is_secret(&self) -> bool {
-        self.call.operands.iter().any(Operand::is_secret)
-    }
-}
-
 /// How far the body has been taken in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BodyCursor {

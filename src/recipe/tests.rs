@@ -221,7 +221,6 @@ proptest! {
             prop_assert!(text.get(mistake.span.clone()).is_some(), "{mistake:?}");
             prop_assert!(!mistake.problem.is_empty());
         }
-        let _ = Pipeline::compile(&text, Type::Bytes, &scope());
     }
 
     #[test]

@@ -114,13 +114,3 @@ fn templates_and_pipelines_are_bounded() {
     assert_eq!(mistake(&many).0, "lower");
     assert!(mistake("{path | re('(a{1000}){1000}')}").1.contains("regular expression"));
 }
-
-#[test]
-fn rows_of_functions_are_templates_without_a_source() {
-    let scope = Scope::default();
-    let pipeline = Pipeline::compile("hex | upper", Type::Bytes, &scope).unwrap();
-    assert_eq!(pipeline.kind(), Type::Text);
-    assert_eq!(pipeline.functions().collect::<Vec<_>>(), ["hex", "upper"]);
-    let mistakes = Pipeline::compile("hxe", Type::Bytes, &scope).unwrap_err();
-    assert_eq!(mistakes[0].span, 0..3);
-}

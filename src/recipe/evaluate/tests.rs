@@ -238,21 +238,6 @@ fn values_are_handed_in() {
 }
 
 #[test]
-fn another_secret_changes_what_depends_on_it() {
-    let mut scope = Scope::default();
-    let key = Template::compile("{secret | sha256}", &scope).unwrap();
-    scope.define("key", key).unwrap();
-    let template = Template::compile("{key | hex}", &scope).unwrap();
-    let message = post(&[]);
-    let mut evaluation = Evaluation::new(message.subject(), &scope);
-    let first = evaluation.text(&template).unwrap().into_owned();
-    evaluation.set_secret(Some(b"OTHER"), &message.values);
-    assert_ne!(evaluation.text(&template).unwrap(), first);
-    evaluation.set_secret(Some(b"SECRET"), &message.values);
-    assert_eq!(evaluation.text(&template).unwrap(), first);
-}
-
-#[test]
 fn values_are_bounded() {
     let scope = Scope::default();
     let body = [Bytes::from(vec![b'a'; VALUE_BYTES_MAX + 1])];
@@ -278,14 +263,4 @@ fn parts_tell_where_a_message_comes_from() {
     assert_eq!(secret, [false, false, true, false]);
     assert_eq!(parts[1].value.as_ref().unwrap().text().unwrap(), "/p");
     assert!(matches!(parts[3].value, Err(Fault::Absent(_))));
-}
-
-#[test]
-fn rows_of_functions_are_called_on_values() {
-    let scope = Scope::default();
-    let pipeline = Pipeline::compile("hex | upper", Type::Bytes, &scope).unwrap();
-    let message = post(&[]);
-    let evaluation = Evaluation::new(message.subject(), &scope);
-    let value = evaluation.apply(&pipeline, Value::from(&b"\xab"[..])).unwrap();
-    assert_eq!(value.text().unwrap(), "AB");
 }
