@@ -7,6 +7,8 @@ mod curl;
 mod demo;
 mod failure;
 mod init;
+mod scheme;
+mod scheme_source;
 mod secret_source;
 mod send;
 mod serve;
@@ -53,6 +55,9 @@ enum Command {
     /// Make certificates and secrets for development.
     #[command(subcommand)]
     Certs(certs::Command),
+    /// Look at schemes: list, explain, test and begin them.
+    #[command(subcommand)]
+    Scheme(scheme::Command),
     /// Sign a request: print its headers, or a curl line that sends it.
     Sign(sign::Arguments),
     /// Sign a request, send it over HTTPS and show the answer.
@@ -70,6 +75,7 @@ pub(crate) fn run(
         Command::Check(arguments) => check::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Certs(certs::Command::Dev(arguments)) => certs::dev(&arguments),
+        Command::Scheme(command) => scheme::run(command),
         Command::Sign(arguments) => sign::run(&arguments, secret),
         Command::Send(arguments) => send::run(&arguments, secret),
     }

@@ -1,6 +1,6 @@
 //! The configuration: typed, complete, and made by [`Config::load`] alone.
 //!
-//! A bad value cannot be held: there is no validation afterwards. Every mistake in both files is
+//! A bad value cannot be held: there is no validation afterwards. Every mistake in all files is
 //! found at once. Secrets go from their files straight into [`crate::secret::Secret`]; no fault
 //! and no note shows one. Only here and in `main` is the environment read.
 
@@ -13,6 +13,7 @@ mod node;
 mod reader;
 mod review;
 mod route;
+pub mod scheme;
 mod secret_file;
 mod upstream;
 mod value;
@@ -32,6 +33,7 @@ pub use fault::{Colour, Excerpt, Fault, Faults, Note, Weight};
 pub use listener::{Listener, Operations};
 use merchant::{PlacedMerchant, Register};
 use reader::Table;
+use scheme::Schemes;
 use secret_file::{Environment, SecretSources};
 
 use crate::gateway::route::RouteSpec;
@@ -60,8 +62,8 @@ pub struct Config {
     pub routes: Vec<RouteSpec>,
     /// Who may sign.
     pub merchants: Vec<MerchantSpec>,
-    /// Every file that this configuration depends on: both files, secrets, certificates, keys and
-    /// CAs.
+    /// Every file that this configuration depends on: both files, schemes, secrets, certificates,
+    /// keys and CAs.
     pub watched: Vec<PathBuf>,
 }
 
@@ -122,7 +124,7 @@ fn load_all(
     let text = text_of(path, faults)?;
     let document = Document::parse(path, &text);
     let mut watched = vec![path.to_owned()];
-    let draft = Table::read_root(&document, |table| draft(table, &mut watched));
+    let draft = Table::read_root(&document, |table| draft(table, &mut watched, faults));
     let main_is_broken = document.is_broken();
     faults.extend(document.into_faults());
     let sources = SecretSources::new(environment)
@@ -135,7 +137,7 @@ fn load_all(
     watched.push(merchants_path.clone());
     let text = text_of(&merchants_path, faults)?;
     let document = Document::parse(&merchants_path, &text);
-    let mut register = Register::new(sources);
+    let mut register = Register::new(sources, &draft.schemes);
     let merchants = Table::read_root(&document, |table| merchant::merchants(table, &mut register));
     let capacity = Capacity::new(draft.replay.memory_bytes, &draft.routes);
     if !main_is_broken {
@@ -177,10 +179,11 @@ struct Draft {
     log: Log,
     merchants: Option<PathBuf>,
     upstreams: Vec<UpstreamSpec>,
+    schemes: Schemes,
     routes: Vec<RouteSpec>,
 }
 
-fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>) -> Draft {
+fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) -> Draft {
     let state = table.required("state", value::path);
     let workers = table.optional("workers", value::count(1024));
     let listener = table.required_table("listener", listener::listener).flatten();
@@ -190,8 +193,12 @@ fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>) -> Draft {
     let log = table.table("log", log).unwrap_or_default();
     let merchants = table.required("merchants", value::path);
     let upstreams = upstream::upstreams(table, watched);
+    let files = table.list("schemes", value::path);
+    let schemes = scheme::read_all(&files, faults);
+    watched.extend(files);
     let surroundings = route::Surroundings {
         upstreams: table.names("upstreams"),
+        schemes: &schemes,
         body_bytes_max: body_bytes_max.unwrap_or(BODY_BYTES_MAX),
         unverified_bytes_max: listener
             .as_ref()
@@ -211,6 +218,7 @@ fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>) -> Draft {
         log,
         merchants,
         upstreams,
+        schemes,
         routes,
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! No HTTP and no input or output. A key is set up once and its state cloned for every message.
 
+pub mod asymmetric;
+
 use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;

@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::crypto::NoRandom;
 use crate::quota::{self, Allowance, Quotas};
 use crate::replay::{Memory, Share};
-use crate::scheme::{Claims, Scheme, VerifyingKey};
+use crate::scheme::{Scheme, VerifyingKey};
 use crate::telemetry::Owner;
 
 pub use lifecycle::State;
@@ -37,7 +37,8 @@ const NOBODY: &str = "(not-in-service)";
 /// All credentials by key id.
 pub struct Keyring {
     credentials: HashMap<KeyId, Arc<Credential>>,
-    decoys: [VerifyingKey; LIVE_VERSIONS_MAX],
+    /// For each scheme in use, so that an unknown key id costs what a known one does.
+    decoys: Vec<(Arc<Scheme>, [VerifyingKey; LIVE_VERSIONS_MAX])>,
     /// Whom a key id that is nobody's names in the log, at the cost of one that is somebody's.
     nobody: Arc<Owner>,
     /// How many MACs every request costs: as many as the credential with the most live versions
@@ -99,44 +100,51 @@ impl Keyring {
         quotas: &Quotas,
     ) -> Result<Self, NoRandom> {
         let mut credentials = HashMap::new();
+        let mut decoys: Vec<(Arc<Scheme>, _)> = Vec::new();
         for spec in merchants {
             let allowance = quotas.merchant(&spec.id, spec.rate);
             let header = visible(&spec.id);
             let (id, addresses) = (Arc::from(spec.id.as_str()), spec.addresses);
             let merchant = Arc::new(Merchant { id, header, addresses, allowance });
             for spec in spec.credentials {
+                if decoys.iter().all(|(scheme, _)| *scheme != spec.scheme) {
+                    let decoy = || spec.scheme.decoy();
+                    let own = [decoy()?, decoy()?, decoy()?, decoy()?];
+                    decoys.push((Arc::clone(&spec.scheme), own));
+                }
                 let credential = Arc::new(Credential::new(spec, &merchant, memory, quotas));
                 credentials.insert(credential.key_id.clone(), credential);
             }
         }
         let live = credentials.values().map(|one| one.versions_that_can_live());
         let tries = live.max().unwrap_or(1).clamp(1, LIVE_VERSIONS_MAX);
-        let decoy = VerifyingKey::decoy;
         let nobody = Owner {
             key_id: NOBODY.into(),
             merchant: Arc::from(NOBODY),
             environment: Environment::Test.as_str(),
         };
-        let decoys = [decoy()?, decoy()?, decoy()?, decoy()?];
         Ok(Self { credentials, decoys, nobody: Arc::new(nobody), tries })
     }
 
-    /// The keys to try for some claims: those of the credential that may verify by this scheme now,
+    /// The keys to try for a key id: those of the credential that may verify by this scheme now,
     /// filled up with decoys to the same number for every key id, known or not.
     pub fn verifying_keys(
         &self,
-        claims: &Claims,
+        key_id: &str,
         scheme: &Scheme,
         now: Timestamp,
     ) -> VerifyingKeys<'_> {
-        let known = self.credentials.get(claims.key_id());
+        let known = self.credentials.get(key_id);
         let credential = known.filter(|one| *one.scheme == *scheme && one.in_service(now));
         let versions = credential.map_or(&[][..], |one| one.versions.as_slice());
         let live = versions.iter().filter(|one| one.state.verifies(now, one.until));
         let live: SmallVec<[&VerifyingKey; LIVE_VERSIONS_MAX]> =
             live.map(|one| &one.key).take(self.tries).collect();
         let real = live.len();
-        let keys = live.into_iter().chain(&self.decoys).take(self.tries).collect();
+        // Under a scheme of no credential every key id is unknown, and there is nothing to hide.
+        let decoys = self.decoys.iter().find(|(own, _)| **own == *scheme);
+        let decoys = decoys.map_or(&[][..], |(_, decoys)| decoys.as_slice());
+        let keys = live.into_iter().chain(decoys).take(self.tries).collect();
         let owner = credential.map_or(&self.nobody, |one| &one.owner);
         VerifyingKeys { credential, owner, keys, real }
     }
@@ -188,7 +196,7 @@ impl Credential {
     ) -> Self {
         let scheme = spec.scheme;
         let versions = spec.versions.into_iter().map(|version| Version {
-            key: scheme.key(&version.secret),
+            key: version.key,
             state: version.state,
             until: version.until,
         });

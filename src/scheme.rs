@@ -1,131 +1,178 @@
-//! How a message is signed: claims out of a head, and a verdict over bytes. Pure: no clock, no
-//! key look-up, no network.
+//! How a message is signed: claims out of it, and a verdict over bytes. Pure: no clock, no key
+//! look-up, no network.
 //!
-//! Admission knows this face only: [`Scheme::claims`], [`Scheme::verify`] and [`Scheme::coverage`].
-//! What a scheme reads and signs stays in here, so that recipes can take the presets' place.
+//! A scheme is data: a [`Definition`] as its table states it, compiled by [`Scheme::compile`]. Those
+//! that others use know this face only: [`Scheme::claims`], [`Scheme::key`], [`Scheme::verify`] and
+//! [`Scheme::coverage`].
 
+mod algorithm;
 mod claims;
+mod compile;
+mod coverage;
+mod decoy;
+mod definition;
+mod encoding;
+pub mod http_signatures;
+mod key;
+mod parts;
+mod plan;
+mod protocol;
 mod sign;
+#[cfg(test)]
+mod tests;
+mod time_unit;
+mod vector;
 mod verification;
+mod walk;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use http::HeaderName;
 
-use crate::crypto::MacKey;
-use crate::secret::Secret;
+use crate::limit::Window;
 
+pub use algorithm::KeyFault;
 pub use claims::{ClaimFault, Claims};
+pub use coverage::{Coverage, Strength, Unfit};
+pub use definition::{Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector};
+pub use key::VerifyingKey;
+pub use parts::{Part, Piece, Written};
 pub use sign::{Outgoing, SignFault};
-pub use verification::{Message, Verdict, Verification};
+pub use vector::Refusal;
+pub use verification::{Verdict, Verification};
 
-pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-pub(crate) const X_TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
-pub(crate) const X_SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
-pub(crate) const X_NONCE: HeaderName = HeaderName::from_static("x-nonce");
+use coverage::Facts;
+use encoding::Encoding;
+use plan::Plan;
+use protocol::Protocol;
+use time_unit::TimeUnit;
 
-/// A way of signing requests.
-#[derive(Debug, PartialEq, Eq)]
+/// A way of signing messages.
 pub struct Scheme {
-    recipe: Recipe,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Recipe {
-    /// KwikPaisa's: HMAC-SHA-256, hexadecimal, over the raw body and the timestamp's text.
-    KwikPaisa,
-    /// Ours: HMAC-SHA-256, lower-case hexadecimal, over nine lines.
-    CountersignV1,
-}
-
-/// What a signature binds. A part that is not bound can be changed by whoever sees the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Coverage {
-    /// The method.
-    pub method: bool,
-    /// The target: path and query.
-    pub target: bool,
-    /// The body.
-    pub body: bool,
-    /// The time.
-    pub time: bool,
-    /// A value that is used once.
-    pub nonce: bool,
-}
-
-/// A secret made ready for one scheme.
-#[derive(Clone)]
-pub struct VerifyingKey(MacKey);
-
-impl VerifyingKey {
-    /// A key that matches nothing, for key ids that do not exist.
-    ///
-    /// # Errors
-    /// When the operating system gives no random bytes.
-    pub fn decoy() -> Result<Self, crate::crypto::NoRandom> {
-        MacKey::decoy().map(Self)
-    }
+    name: Box<str>,
+    definition: Definition,
+    time_unit: TimeUnit,
+    encoding: Encoding,
+    nonce_length: Option<(usize, usize)>,
+    coverage: Coverage,
+    strength: Strength,
+    open: Vec<String>,
+    unfit: Vec<Unfit>,
+    facts: Facts,
+    plans: Vec<(Box<str>, Plan)>,
+    /// For the methods that have no plan of their own.
+    rest: Option<Plan>,
+    /// In place of plans, where it is a protocol and no recipe.
+    protocol: Option<Protocol>,
 }
 
 impl Scheme {
-    /// The built-in schemes by name.
-    pub const PRESETS: [&str; 2] = ["kwikpaisa", "countersign-v1"];
-
-    /// A built-in scheme.
-    pub fn preset(name: &str) -> Option<Arc<Self>> {
-        let recipe = match name {
-            "kwikpaisa" => Recipe::KwikPaisa,
-            "countersign-v1" => Recipe::CountersignV1,
-            _ => return None,
-        };
-        Some(Arc::new(Self { recipe }))
+    /// Its name in configuration, logs and metrics.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Its name in configuration, logs and metrics.
-    pub fn name(&self) -> &'static str {
-        match self.recipe {
-            Recipe::KwikPaisa => "kwikpaisa",
-            Recipe::CountersignV1 => "countersign-v1",
-        }
+    /// What it is written down as.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// The protocol, where it is HTTP Message Signatures and no recipe.
+    pub fn http_signatures(&self) -> Option<&http_signatures::HttpSignatures> {
+        self.protocol.as_ref().map(Protocol::signatures)
     }
 
     /// What its signature binds.
     pub fn coverage(&self) -> Coverage {
-        let all = matches!(self.recipe, Recipe::CountersignV1);
-        Coverage { method: all, target: all, body: true, time: true, nonce: all }
+        self.coverage
+    }
+
+    /// How much its signature proves.
+    pub fn strength(&self) -> Strength {
+        self.strength
+    }
+
+    /// What it leaves open, a sentence each, without a full stop.
+    pub fn left_open(&self) -> &[String] {
+        &self.open
+    }
+
+    /// Why it cannot guard a route of the gateway; nothing where it can.
+    pub fn unfit_for_routes(&self) -> &[Unfit] {
+        &self.unfit
     }
 
     /// The headers that carry its claims: they end at the gate.
-    pub fn credential_headers(&self) -> &'static [HeaderName] {
-        static KWIKPAISA: [HeaderName; 3] = [X_API_KEY, X_TIMESTAMP, X_SIGNATURE];
-        static COUNTERSIGN_V1: [HeaderName; 4] = [X_API_KEY, X_TIMESTAMP, X_NONCE, X_SIGNATURE];
-        match self.recipe {
-            Recipe::KwikPaisa => &KWIKPAISA,
-            Recipe::CountersignV1 => &COUNTERSIGN_V1,
+    pub fn credential_headers(&self) -> &[HeaderName] {
+        &self.facts.credential_headers
+    }
+
+    /// Whether its claims cannot be read before the body is there.
+    pub fn reads_body(&self) -> bool {
+        self.facts.reads_body
+    }
+
+    /// Whether it reads the address under which the gate is known.
+    pub fn reads_public_url(&self) -> bool {
+        self.facts.reads_public_url
+    }
+
+    /// Whether a message says who signs it.
+    pub fn names_key(&self) -> bool {
+        self.facts.names_key
+    }
+
+    /// The values of a credential that it reads beside the secret.
+    pub fn value_names(&self) -> impl Iterator<Item = &str> {
+        self.facts.value_names.iter().map(|name| &**name)
+    }
+
+    /// How old or far ahead a message may be, where its route does not say.
+    pub fn window(&self) -> Window {
+        let default = Window::default();
+        Window {
+            past: self.definition.window.unwrap_or(default.past),
+            ahead: self.definition.ahead.unwrap_or(default.ahead),
         }
     }
 
-    /// Makes a secret ready, once, when keys change.
-    pub fn key(&self, secret: &Secret) -> VerifyingKey {
-        VerifyingKey(MacKey::new(secret))
+    /// The plan for a method; none where the scheme says nothing of it.
+    fn plan(&self, method: &str) -> Option<&Plan> {
+        let own = self.plans.iter().find(|(name, _)| **name == *method);
+        own.map(|(_, plan)| plan).or(self.rest.as_ref())
+    }
+
+    fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.plans.iter().map(|(_, plan)| plan).chain(&self.rest)
     }
 }
 
-impl Coverage {
-    /// The parts that stay open, in words.
-    pub fn open_parts(&self) -> Vec<&'static str> {
-        let parts = [
-            (self.method, "method"),
-            (self.target, "target"),
-            (self.body, "body"),
-            (self.time, "time"),
-            (self.nonce, "nonce"),
-        ];
-        parts.iter().filter(|(bound, _)| !bound).map(|(_, name)| *name).collect()
+/// Schemes are the same if they are written alike under one name.
+impl PartialEq for Scheme {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || self.name == other.name && self.definition == other.definition
     }
+}
 
-    /// Whether one signature can serve several methods or targets.
-    pub fn leaves_target_open(&self) -> bool {
-        !(self.method && self.target)
+impl Eq for Scheme {}
+
+impl fmt::Debug for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scheme").field(&self.name).finish()
     }
+}
+
+/// What refusals call the place of a claim, for as long as the process lives. Each name is kept
+/// once, and only configuration names places.
+fn place_name(text: &str) -> &'static str {
+    static NAMES: LazyLock<Mutex<BTreeSet<&'static str>>> = LazyLock::new(Mutex::default);
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(name) = names.get(text) {
+        return name;
+    }
+    let name: &'static str = Box::leak(text.into());
+    names.insert(name);
+    name
 }

@@ -41,6 +41,11 @@ impl Secret {
         Ok(Self(bytes))
     }
 
+    /// Takes bytes as they are: what partners hand out may be short, and so are published examples.
+    pub fn of_any_length(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
     /// The bytes, for the cryptography that needs them.
     pub fn expose(&self) -> &[u8] {
         &self.0

@@ -48,6 +48,11 @@ impl SecretSource {
 const NO_SECRET: &str = "no secret to sign with: give --secret-file FILE, --secret-list FILE, or \
      set COUNTERSIGN_SECRET (an argument would show it to every user of this machine)";
 
+/// The bytes of a file that holds one secret and nothing else.
+pub(crate) fn secret_in(path: &Path) -> Result<Vec<u8>, Failure> {
+    Ok(secret_alone(&read_secret(path)?))
+}
+
 fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Zeroizing::new(bytes)),

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use countersign::clock::Timestamp;
 use countersign::scheme::{Outgoing, Scheme};
+use countersign::secret::NamedSecrets;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
 
 use super::Failure;
-use super::secret_source::SecretSource;
+use super::scheme_source::SchemeSource;
+use super::secret_source::{SecretSource, secret_in};
 
 /// A request to be signed, and by whom.
 #[derive(Debug, Args)]
@@ -26,10 +27,12 @@ pub(crate) struct SigningArguments {
     #[command(flatten)]
     secret: SecretSource,
 
-    /// How the request is signed
-    #[arg(long, default_value = "kwikpaisa", value_name = "NAME")]
-    #[arg(value_parser = PossibleValuesParser::new(Scheme::PRESETS))]
-    scheme: String,
+    #[command(flatten)]
+    scheme: SchemeSource,
+
+    /// File with a value that the scheme reads beside the secret; may be repeated
+    #[arg(long = "value", value_name = "NAME=FILE", value_parser = named_file)]
+    values: Vec<(String, PathBuf)>,
 
     /// Unix seconds to sign instead of now
     #[arg(long, value_name = "SECONDS")]
@@ -90,7 +93,7 @@ impl Body {
 /// A signed request.
 #[derive(Debug)]
 pub(crate) struct Signed {
-    pub(crate) scheme: &'static str,
+    pub(crate) scheme: String,
     pub(crate) method: Method,
     pub(crate) url: Uri,
     /// Empty: none is sent.
@@ -139,8 +142,11 @@ impl SigningArguments {
         let content_type = message.content_type.as_deref().unwrap_or(content_type).to_owned();
         HeaderValue::from_str(&content_type)
             .map_err(|_| Failure::usage("--content-type: a header cannot hold this text"))?;
-        let scheme = Scheme::preset(&self.scheme)
-            .ok_or_else(|| Failure::usage(format_args!("no scheme is named {}", self.scheme)))?;
+        let scheme = self.scheme.find()?;
+        let mut values = NamedSecrets::default();
+        for (name, path) in &self.values {
+            values.insert(name, secret_in(path)?);
+        }
         let extra = message.extra_headers(&scheme).map_err(Failure::usage)?;
         let outgoing = Outgoing {
             key_id: &self.key_id,
@@ -149,11 +155,14 @@ impl SigningArguments {
             authority: url.authority().map_or("", |authority| authority.as_str()),
             target: url.path_and_query().map_or("/", |target| target.as_str()),
             content_type: &content_type,
+            headers: &message.headers.iter().cloned().collect(),
             body: body.bytes(),
         };
-        let headers = scheme.sign(&scheme.key(&secret), &outgoing).map_err(Failure::failed)?;
+        let key = scheme.signing_key(&secret, values).map_err(Failure::failed)?;
+        let headers = scheme.sign(&key, &outgoing).map_err(Failure::failed)?;
         let credentials = headers.iter().map(|(name, value)| shown(name, value)).collect();
-        Ok(Signed { scheme: scheme.name(), method, url, content_type, extra, credentials, body })
+        let scheme = scheme.name().to_owned();
+        Ok(Signed { scheme, method, url, content_type, extra, credentials, body })
     }
 }
 
@@ -197,6 +206,12 @@ fn shown(name: &HeaderName, value: &HeaderValue) -> (String, String) {
         None => name.as_str().to_owned(),
     };
     (name, String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// `NAME=FILE`.
+fn named_file(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, path) = text.split_once('=').ok_or("a value is NAME=FILE")?;
+    Ok((name.to_owned(), PathBuf::from(path)))
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {

@@ -108,6 +108,16 @@ impl<'d> Document<'d> {
         }
     }
 
+    /// How many faults there are so far.
+    pub(super) fn fault_count(&self) -> usize {
+        self.faults.borrow().len()
+    }
+
+    /// The whole file.
+    pub(super) fn text(&self) -> &'d str {
+        self.text
+    }
+
     pub(super) fn into_faults(self) -> Vec<Fault> {
         self.faults.into_inner()
     }
@@ -159,8 +169,9 @@ impl<'d> Document<'d> {
                 if !canvas.plain_until(own.start) {
                     break;
                 }
-                let shown = *kind == PieceKind::Key || (own == span && showing == Showing::Value);
-                let stand_in = if own == span { HIDDEN } else { "…" };
+                let faulty = own.start <= span.start && span.end <= own.end;
+                let shown = *kind == PieceKind::Key || (faulty && showing == Showing::Value);
+                let stand_in = if faulty { HIDDEN } else { "…" };
                 canvas.piece(own.clone(), (!shown).then_some(stand_in));
             }
         }

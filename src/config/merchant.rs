@@ -8,13 +8,15 @@ use ipnet::IpNet;
 use toml::Spanned;
 
 use super::listener;
-use super::node::{Mismatch, Node};
+use super::node::{Mismatch, Node, one_of};
 use super::reader::Table;
 use super::route;
+use super::scheme::Schemes;
 use super::secret_file::SecretSources;
 use super::value;
 use crate::keyring::{CredentialSpec, Environment, KeyId, MerchantSpec, Scope, State, VersionSpec};
-use crate::secret::Secret;
+use crate::scheme::Scheme;
+use crate::secret::{NamedSecrets, Secret};
 
 pub(super) const ENVIRONMENTS: [(&str, Environment); 2] =
     [("test", Environment::Test), ("live", Environment::Live)];
@@ -36,13 +38,14 @@ pub(super) struct PlacedMerchant {
 /// What is known across all merchants while they are read.
 pub(super) struct Register<'e> {
     pub(super) sources: SecretSources<'e>,
+    schemes: &'e Schemes,
     /// Key ids and where they stand.
     key_ids: HashMap<KeyId, String>,
 }
 
 impl<'e> Register<'e> {
-    pub(super) fn new(sources: SecretSources<'e>) -> Self {
-        Self { sources, key_ids: HashMap::new() }
+    pub(super) fn new(sources: SecretSources<'e>, schemes: &'e Schemes) -> Self {
+        Self { sources, schemes, key_ids: HashMap::new() }
     }
 }
 
@@ -67,7 +70,7 @@ fn credential<'n>(
 ) -> Option<CredentialSpec> {
     let key_id = key_id(name, table, register);
     let environment = table.required("environment", value::choice(&ENVIRONMENTS));
-    let scheme = route::scheme(table);
+    let scheme = route::scheme(table, register.schemes);
     let rate = table.table("rate", listener::rate).flatten();
     let addresses = table.list("addresses", value::network);
     let within = |own: &IpNet| {
@@ -82,7 +85,9 @@ fn credential<'n>(
     let repeatable_reads = table.optional("repeatable_reads", value::boolean).unwrap_or(true);
     let expires = table.optional("expires", value::timestamp);
     let suspended = table.optional("suspended", value::boolean).unwrap_or(false);
-    let versions = versions(table, name.get_ref(), register);
+    let values = named_values(table, name.get_ref(), scheme.as_deref(), register);
+    let signing = scheme.as_deref().zip(values.as_ref());
+    let versions = versions(table, name.get_ref(), signing, register);
     if let Some(versions) = &versions {
         check_states(table, versions, suspended);
     }
@@ -142,6 +147,7 @@ fn scope(node: &Node<'_>) -> Result<Scope, Mismatch> {
 fn versions(
     table: &mut Table<'_>,
     key_id: &str,
+    signing: Signing<'_>,
     register: &mut Register<'_>,
 ) -> Option<Vec<Option<VersionSpec>>> {
     let node = table.required("secrets", |node| Ok(*node))?;
@@ -158,7 +164,8 @@ fn versions(
     let items = table.items("secrets", "an array");
     let read = |(path, item): (String, Node<'_>)| {
         if item.value().is_table() {
-            Table::of(&item, path, "a table", |table| version(table, key_id, register)).flatten()
+            Table::of(&item, path, "a table", |table| version(table, key_id, signing, register))
+                .flatten()
         } else {
             item.take(&path, |item| Err(literal(item)))
         }
@@ -170,9 +177,48 @@ fn literal(node: &Node<'_>) -> Mismatch {
     node.wrong_type("where to read the secret from").hidden().hint(LITERAL)
 }
 
+/// What makes a key of a secret; nothing where one of the two is at fault.
+type Signing<'s> = Option<(&'s Scheme, &'s NamedSecrets)>;
+
+/// The values beside the secret that the scheme reads.
+fn named_values(
+    table: &mut Table<'_>,
+    key_id: &str,
+    scheme: Option<&Scheme>,
+    register: &mut Register<'_>,
+) -> Option<NamedSecrets> {
+    let mut values = NamedSecrets::default();
+    let mut good = true;
+    let wanted: Vec<&str> = scheme.map(Scheme::value_names).into_iter().flatten().collect();
+    let given = table.named("values", |name, table| {
+        let name = name.get_ref().as_ref();
+        if scheme.is_some() && !wanted.contains(&name) {
+            let problem = match wanted.as_slice() {
+                [] => "the scheme reads no further values".to_owned(),
+                names => format!("the scheme reads {}, and no such value", one_of(names)),
+            };
+            table.refuse("", problem, None);
+        }
+        let bytes = secret_bytes(table, key_id, &mut register.sources);
+        good &= bytes.is_some();
+        bytes.map(|mut bytes| values.insert(name, std::mem::take(&mut *bytes)))?;
+        Some(name.to_owned())
+    });
+    let missing = wanted.iter().filter(|name| !given.iter().any(|own| own == **name));
+    let missing: Vec<&str> = missing.copied().collect();
+    if good && !missing.is_empty() {
+        let problem = format!("the scheme reads {} beside the secret", one_of(&missing));
+        let hint = format!("values = {{ {} = {{ file = \"…\" }} }}", missing.concat());
+        table.refuse("values", problem, Some(hint));
+        good = false;
+    }
+    good.then_some(values)
+}
+
 fn version(
     table: &mut Table<'_>,
     key_id: &str,
+    signing: Signing<'_>,
     register: &mut Register<'_>,
 ) -> Option<VersionSpec> {
     let state = table.optional("state", value::choice(&State::NAMES));
@@ -199,7 +245,15 @@ fn version(
         return None;
     }
     let state = if stated { state? } else { State::Active };
-    Some(VersionSpec { secret, state, until })
+    let (scheme, values) = signing?;
+    match scheme.key(&secret, values.clone()) {
+        Ok(key) => Some(VersionSpec { key, state, until }),
+        Err(fault) => {
+            let problem = format!("{} cannot use the secret of {key_id}: {fault}", scheme.name());
+            table.refuse("", problem, None);
+            None
+        }
+    }
 }
 
 fn secret_bytes(

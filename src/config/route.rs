@@ -11,10 +11,12 @@ use super::listener::{BODY_BYTES_TOP, too_large};
 use super::merchant::ENVIRONMENTS;
 use super::node::{Mismatch, Node, nearest, one_of};
 use super::reader::Table;
+use super::scheme::{Schemes, builtin};
 use super::value;
 use crate::gateway::admission::budget::stranger_bytes_max;
 use crate::gateway::route::RouteSpec;
 use crate::gateway::upstream::UpstreamSpec;
+use crate::keyring::{KeyId, KeyIdFault};
 use crate::limit::Window;
 use crate::scheme::Scheme;
 use crate::target::PathPattern;
@@ -31,6 +33,8 @@ const AHEAD_MAX: Duration = Duration::from_secs(600);
 pub(super) struct Surroundings<'s> {
     /// Names of the upstreams as written, those at fault included.
     pub(super) upstreams: Vec<&'s str>,
+    /// The schemes that may be named.
+    pub(super) schemes: &'s Schemes,
     /// The body limit of routes that state none.
     pub(super) body_bytes_max: NonZeroUsize,
     /// The memory of unverified bytes that bodies must fit into.
@@ -58,15 +62,20 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
     let path = table.required("path", path);
     let methods = table.list("methods", method);
     let upstream = table.required("upstream", |node| upstream(node, surroundings));
-    let scheme = scheme(table);
-    let window = window(table);
+    let scheme = scheme(table, surroundings.schemes);
+    let window = window(table, scheme.as_deref());
     let body = table.optional("body", value::size(1..=BODY_BYTES_TOP));
     let too_large = body.and_then(|body| too_large(body, surroundings.unverified_bytes_max));
     if let Some((problem, hint)) = too_large {
         table.refuse("body", problem, Some(hint));
     }
     let environment = table.optional("environment", value::choice(&ENVIRONMENTS));
+    let credential = table.optional("credential", credential);
+    let public_url = table.optional("public_url", public_url);
     require(table, scheme.as_deref());
+    if let Some(scheme) = &scheme {
+        fits(table, scheme);
+    }
     if table.node("envelope").is_some() {
         let hint = "remove the key, or open the bodies in the service behind the gate";
         table.refuse(
@@ -85,11 +94,52 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         window,
         body_bytes_max: body.unwrap_or(surroundings.body_bytes_max),
         environment,
+        credential,
+        public_url,
     })
 }
 
-fn window(table: &mut Table<'_>) -> Window {
-    let default = Window::default();
+/// Refuses a scheme that cannot guard a route, and keys that its scheme does not go with.
+fn fits(table: &mut Table<'_>, scheme: &Scheme) {
+    for unfit in scheme.unfit_for_routes() {
+        table.refuse(
+            "scheme",
+            format!("{} {}", scheme.name(), unfit.problem),
+            Some(unfit.hint.clone()),
+        );
+    }
+    let named = table.node("credential").is_some();
+    if !scheme.names_key() && !named {
+        let problem = format!("{} says nothing of who signs", scheme.name());
+        let hint = "name the one credential that may use this route: credential = \"…\"";
+        table.refuse("credential", problem, Some(hint.to_owned()));
+    } else if scheme.names_key() && named {
+        let problem = format!("under {} the request says whose it is", scheme.name());
+        table.refuse("credential", problem, Some("remove the key".to_owned()));
+    }
+    if scheme.reads_public_url() && table.node("public_url").is_none() {
+        let problem =
+            format!("{} signs the address under which this route is known", scheme.name());
+        let hint = "say which: public_url = \"https://pay.example.com\"";
+        table.refuse("public_url", problem, Some(hint.to_owned()));
+    }
+}
+
+fn credential(node: &Node<'_>) -> Result<KeyId, Mismatch> {
+    let expected = "the key id of a credential";
+    let text = node.str(expected)?;
+    text.parse().map_err(|fault: KeyIdFault| Mismatch::text(expected, text).hint(fault.to_string()))
+}
+
+fn public_url(node: &Node<'_>) -> Result<Arc<str>, Mismatch> {
+    let expected = "an address such as \"https://pay.example.com\"";
+    let text = node.str(expected)?;
+    let good = text.starts_with("https://") && text.bytes().all(|b| b.is_ascii_graphic());
+    if good { Ok(Arc::from(text)) } else { Err(Mismatch::text(expected, text)) }
+}
+
+fn window(table: &mut Table<'_>, scheme: Option<&Scheme>) -> Window {
+    let default = scheme.map_or_else(Window::default, Scheme::window);
     Window {
         past: table.optional("window", value::seconds).unwrap_or(default.past),
         ahead: table.optional("ahead", ahead).unwrap_or(default.ahead),
@@ -142,21 +192,11 @@ fn upstream<'n>(node: &Node<'n>, surroundings: &Surroundings<'_>) -> Result<&'n 
 }
 
 /// The scheme of a route or a credential.
-pub(super) fn scheme(table: &mut Table<'_>) -> Option<Arc<Scheme>> {
+pub(super) fn scheme(table: &mut Table<'_>, schemes: &Schemes) -> Option<Arc<Scheme>> {
     if table.node("scheme").is_none() {
-        return Scheme::preset(SCHEME_DEFAULT);
+        return builtin(SCHEME_DEFAULT);
     }
-    table.optional("scheme", |node| {
-        let expected = one_of(&Scheme::PRESETS);
-        let text = node.str(&expected)?;
-        Scheme::preset(text).ok_or_else(|| {
-            let mismatch = Mismatch::text(expected, text);
-            match nearest(text, &Scheme::PRESETS) {
-                Some(near) => mismatch.hint(format!("did you mean \"{near}\"?")),
-                None => mismatch,
-            }
-        })
-    })
+    table.optional("scheme", |node| schemes.find(node)).flatten()
 }
 
 /// What a route may insist on, as [`crate::scheme::Coverage::open_parts`] names it.

@@ -14,6 +14,7 @@ mod quota;
 mod replay;
 mod routing;
 mod signature;
+mod stated;
 
 use std::sync::Arc;
 
@@ -92,13 +93,14 @@ impl Admission {
         let fresh = freshness::check(claimed)?;
         let memory = self.budget.open(fresh.peer.ip, fresh.trusted());
         let received = body::receive(fresh, body, memory, self.body).await?;
+        let stated = stated::read(received)?;
         // After the body, which may take its time: a key that was revoked or ended meanwhile is
         // none. This never refuses; for a key that is none there are decoys.
         let newer = self.successor(in_force);
         let keyring = newer.as_ref().map_or(&self.keyring, |newer| &newer.keyring);
-        let (scheme, now) = (&received.route().spec.scheme, self.clock.now());
-        let keys = keyring.verifying_keys(received.claims(), scheme, now);
-        let verified = signature::verify(received, keys, &self.addresses).await?;
+        let (scheme, now) = (&stated.route().spec.scheme, self.clock.now());
+        let keys = keyring.verifying_keys(stated.key_id(), scheme, now);
+        let verified = signature::verify(stated, keys, &self.addresses).await?;
         let permitted = permission::check(verified)?;
         let unseen = replay::claim(&self.memory, permitted).await?;
         let granted = quota::spend(unseen)?;

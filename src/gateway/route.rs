@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::gateway::upstream::Upstream;
-use crate::keyring::Environment;
+use crate::keyring::{Environment, KeyId};
 use crate::limit::Window;
 use crate::scheme::Scheme;
 use crate::target::PathPattern;
@@ -36,6 +36,10 @@ pub struct RouteSpec {
     pub body_bytes_max: NonZeroUsize,
     /// Whose credentials it takes: test, live, or without a word both.
     pub environment: Option<Environment>,
+    /// The one credential that may use it, where the scheme says nothing of who signs.
+    pub credential: Option<KeyId>,
+    /// The address under which clients know it, where the scheme signs that.
+    pub public_url: Option<Arc<str>>,
 }
 
 /// A route in service.

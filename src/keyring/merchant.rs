@@ -9,8 +9,7 @@ use ipnet::IpNet;
 use crate::clock::Timestamp;
 use crate::keyring::lifecycle::State;
 use crate::limit::Rate;
-use crate::scheme::Scheme;
-use crate::secret::Secret;
+use crate::scheme::{Scheme, VerifyingKey};
 use crate::target::{PathFault, PathPattern};
 use std::sync::Arc;
 
@@ -153,8 +152,8 @@ pub struct CredentialSpec {
 /// One secret version as configuration states it.
 #[derive(Debug)]
 pub struct VersionSpec {
-    /// The bytes.
-    pub secret: Secret,
+    /// The secret, ready for the credential's scheme.
+    pub key: VerifyingKey,
     /// Its state.
     pub state: State,
     /// The last second in which it verifies; always given for a retiring version.

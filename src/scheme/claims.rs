@@ -1,166 +1,304 @@
 //! What a request says of itself, each part exactly once and of its exact form.
 
+use std::fmt;
+
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
-use crate::crypto::{Bytes32, HexCase, unhex};
+use crate::recipe::expression::{Expression, Operand};
+use crate::recipe::source::Source;
+use crate::recipe::{Evaluation, Fault, Piece, Subject, Template, Value};
 
-use super::{Recipe, Scheme, X_API_KEY, X_NONCE, X_SIGNATURE, X_TIMESTAMP};
+use super::Scheme;
+use super::encoding::SignatureBytes;
+use super::http_signatures;
+use super::plan::Plan;
+
+/// The longest key id or nonce, in characters.
+const NAME_CHARS_MAX: usize = 128;
+/// The most signatures that one place may hold.
+const SIGNATURES_MAX: usize = 16;
 
 /// Key id, timestamp, nonce and signature as a request states them. Nothing here is proved yet.
 #[derive(Debug)]
 pub struct Claims {
-    pub(super) key_id: HeaderValue,
-    pub(super) timestamp: Timestamp,
-    pub(super) timestamp_text: HeaderValue,
-    pub(super) nonce: Option<HeaderValue>,
-    pub(super) signature: Bytes32,
+    key_id: Option<Said>,
+    timestamp: Option<Timestamp>,
+    deadline: Option<Timestamp>,
+    nonce: Option<Said>,
+    pub(super) signatures: SmallVec<[Candidate; 1]>,
+    /// What a protocol has to say beside.
+    pub(super) protocol: Option<Box<http_signatures::Claims>>,
 }
 
-/// Why a head has no claims; the name is that of the header.
+/// A signature, and at which place of the scheme it stands.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) place: usize,
+    pub(super) bytes: SignatureBytes,
+}
+
+/// A text of a message.
+#[derive(Debug)]
+enum Said {
+    /// A header's value, not copied.
+    Header(HeaderValue),
+    /// Text from anywhere else.
+    Text(Box<str>),
+}
+
+/// Why a request has no claims; the name is that of the header, or `query:NAME`, `form:NAME`,
+/// `json:PATH` or `xml:NAME`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimFault {
-    /// The header is absent.
+    /// It is absent.
     Missing(&'static str),
-    /// The header is repeated or not of its form.
+    /// It is repeated or not of its form.
     Malformed(&'static str),
 }
 
+impl fmt::Display for ClaimFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(name) => write!(f, "{name} is absent"),
+            Self::Malformed(name) => write!(f, "{name} is repeated or not of its form"),
+        }
+    }
+}
+
+/// Where a claim is.
+pub(super) struct Claim {
+    pub(super) template: Template,
+    /// The header, where the claim is its whole value.
+    pub(super) header: Option<HeaderName>,
+    /// What a fault calls it.
+    pub(super) shown: &'static str,
+}
+
 impl Claims {
-    /// The key id, 1 to 128 visible ASCII characters.
-    pub fn key_id(&self) -> &str {
-        self.key_id.to_str().unwrap_or_default()
+    /// The key id, 1 to 128 visible ASCII characters; none where the scheme has none.
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_ref().map(Said::as_str)
     }
 
-    /// The timestamp that is signed.
-    pub fn timestamp(&self) -> Timestamp {
+    /// The timestamp, where the scheme has one.
+    pub fn timestamp(&self) -> Option<Timestamp> {
         self.timestamp
     }
 
-    /// The nonce that is signed, where the scheme has one.
+    /// The last second in which the message may be taken, where it says so.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.deadline
+    }
+
+    /// The nonce, where the scheme has one.
     pub fn nonce(&self) -> Option<&[u8]> {
-        self.nonce.as_ref().map(HeaderValue::as_bytes)
+        self.nonce.as_ref().map(|nonce| nonce.as_str().as_bytes())
+    }
+}
+
+impl Claims {
+    /// Those that a protocol states.
+    pub(super) fn of_protocol(claims: http_signatures::Claims) -> Self {
+        Self {
+            key_id: Some(Said::Text(claims.key_id().into())),
+            timestamp: Some(claims.created()),
+            deadline: claims.expires(),
+            nonce: claims.nonce().map(|nonce| Said::Text(nonce.into())),
+            signatures: SmallVec::new(),
+            protocol: Some(Box::new(claims)),
+        }
+    }
+}
+
+impl Said {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Header(value) => value.to_str().unwrap_or_default(),
+            Self::Text(text) => text,
+        }
     }
 }
 
 impl Scheme {
-    /// Reads the claims of a request from its headers.
+    /// Reads the claims of a message.
     ///
     /// # Errors
-    /// The first claim that is absent, repeated or malformed, in the order of the scheme.
-    pub fn claims(&self, headers: &HeaderMap) -> Result<Claims, ClaimFault> {
-        let key_id = once(headers, &X_API_KEY, "X-API-KEY", is_key_id)?;
-        let timestamp_text = once(headers, &X_TIMESTAMP, "X-TIMESTAMP", is_timestamp)?;
-        let (nonce, case) = match self.recipe {
-            Recipe::KwikPaisa => (None, HexCase::Any),
-            Recipe::CountersignV1 => {
-                (Some(once(headers, &X_NONCE, "X-NONCE", is_nonce)?), HexCase::Lower)
+    /// The first claim that is absent, repeated or malformed, in the order of key id, time, nonce,
+    /// signature.
+    pub fn claims(&self, subject: &Subject<'_>) -> Result<Claims, ClaimFault> {
+        if let Some(protocol) = &self.protocol {
+            return protocol.claims(subject);
+        }
+        let plan = self.plan(subject.method).ok_or(ClaimFault::Malformed("method"))?;
+        let evaluation = Evaluation::new(*subject, &plan.scope);
+        let reader = Reader { evaluation, headers: subject.headers };
+        let key_id = reader.said(plan.key_id.as_ref(), is_key_id)?;
+        let timestamp = reader.time(plan.time.as_ref(), self)?;
+        let nonce = reader.said(plan.nonce.as_ref(), |nonce| self.is_nonce(nonce))?;
+        let deadline = reader.time(plan.deadline.as_ref(), self)?;
+        let signatures = reader.signatures(plan, self)?;
+        Ok(Claims { key_id, timestamp, deadline, nonce, signatures, protocol: None })
+    }
+
+    fn is_nonce(&self, text: &str) -> bool {
+        match self.nonce_length {
+            Some((least, most)) => {
+                let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+                (least..=most).contains(&text.len()) && text.bytes().all(good)
             }
+            None => is_key_id(text),
+        }
+    }
+}
+
+struct Reader<'s> {
+    evaluation: Evaluation<'s>,
+    headers: &'s HeaderMap,
+}
+
+impl Reader<'_> {
+    fn said(
+        &self,
+        claim: Option<&Claim>,
+        good: impl FnOnce(&str) -> bool,
+    ) -> Result<Option<Said>, ClaimFault> {
+        let Some(claim) = claim else { return Ok(None) };
+        let said = match &claim.header {
+            Some(name) => Said::Header(self.header(name, claim)?.clone()),
+            None => Said::Text(self.text(claim)?),
         };
-        let text = once(headers, &X_SIGNATURE, "X-SIGNATURE", |text| text.len() == 64)?;
-        let signature = unhex(text.as_bytes(), case).ok_or(ClaimFault::Malformed("X-SIGNATURE"))?;
-        let timestamp = seconds(timestamp_text.as_bytes());
-        Ok(Claims { key_id, timestamp, timestamp_text, nonce, signature })
-    }
-}
-
-fn once(
-    headers: &HeaderMap,
-    name: &HeaderName,
-    shown: &'static str,
-    good: fn(&[u8]) -> bool,
-) -> Result<HeaderValue, ClaimFault> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().ok_or(ClaimFault::Missing(shown))?;
-    if values.next().is_some() || !good(value.as_bytes()) {
-        return Err(ClaimFault::Malformed(shown));
-    }
-    Ok(value.clone())
-}
-
-pub(super) fn is_key_id(text: &[u8]) -> bool {
-    (1..=128).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
-}
-
-/// Ten digits without a leading zero: with a fixed length no byte can move between the body and a
-/// timestamp that follows it without a delimiter.
-fn is_timestamp(text: &[u8]) -> bool {
-    text.len() == 10 && text.iter().all(u8::is_ascii_digit) && text.first() != Some(&b'0')
-}
-
-fn is_nonce(text: &[u8]) -> bool {
-    let good = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-    (16..=64).contains(&text.len()) && text.iter().all(good)
-}
-
-/// The value of at most ten digits.
-fn seconds(digits: &[u8]) -> Timestamp {
-    let value = digits.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-    Timestamp::from_secs(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), v.parse().unwrap())).collect()
+        if !good(said.as_str()) {
+            return Err(ClaimFault::Malformed(claim.shown));
+        }
+        Ok(Some(said))
     }
 
-    fn with_timestamp(text: &str) -> Result<Claims, ClaimFault> {
-        let signature = "ab".repeat(32);
-        let pairs = [("x-api-key", "k"), ("x-timestamp", text), ("x-signature", &signature)];
-        Scheme::preset("kwikpaisa").unwrap().claims(&headers(&pairs))
+    fn time(
+        &self,
+        claim: Option<&Claim>,
+        scheme: &Scheme,
+    ) -> Result<Option<Timestamp>, ClaimFault> {
+        let Some(claim) = claim else { return Ok(None) };
+        let time = match &claim.header {
+            Some(name) => {
+                let text = self.header(name, claim)?.to_str();
+                scheme.time_unit.read(text.unwrap_or_default())
+            }
+            None => scheme.time_unit.read(&self.text(claim)?),
+        };
+        time.map(Some).ok_or(ClaimFault::Malformed(claim.shown))
     }
 
-    #[test]
-    fn timestamps_are_ten_plain_digits() {
-        assert_eq!(with_timestamp("1700000000").unwrap().timestamp().secs(), 1_700_000_000);
-        for text in [
-            "",
-            "170000000",
-            "17000000000",
-            "1700000000000",
-            "-700000000",
-            "+700000000",
-            "0700000000",
-            "1e9       ",
-            "1700000000.",
-            "0x65920080",
-            "1 00000000",
-            "NaN",
-            "٣٤٥٦٧",
-        ] {
-            assert_eq!(
-                with_timestamp(text).unwrap_err(),
-                ClaimFault::Malformed("X-TIMESTAMP"),
-                "{text}"
-            );
+    /// The signatures at all places. Of several places one may be absent, not all.
+    fn signatures(
+        &self,
+        plan: &Plan,
+        scheme: &Scheme,
+    ) -> Result<SmallVec<[Candidate; 1]>, ClaimFault> {
+        let mut found = SmallVec::new();
+        let mut first_fault = None;
+        for (place, at) in plan.places.iter().enumerate() {
+            let claim = &at.signature;
+            match self.signatures_at(claim, place, scheme, &mut found) {
+                Ok(()) => {}
+                Err(fault @ ClaimFault::Missing(_)) => drop(first_fault.get_or_insert(fault)),
+                Err(fault) => return Err(fault),
+            }
+        }
+        match first_fault {
+            Some(fault) if found.is_empty() => Err(fault),
+            _ => Ok(found),
         }
     }
 
-    #[test]
-    fn a_claim_comes_exactly_once() {
-        let scheme = Scheme::preset("kwikpaisa").unwrap();
-        let signature = "ab".repeat(32);
-        let mut all = headers(&[("x-api-key", "k"), ("x-timestamp", "1700000000")]);
-        assert_eq!(scheme.claims(&all).unwrap_err(), ClaimFault::Missing("X-SIGNATURE"));
-        all.append("x-signature", signature.parse().unwrap());
-        assert!(scheme.claims(&all).is_ok());
-        all.append("x-api-key", "k".parse().unwrap());
-        assert_eq!(scheme.claims(&all).unwrap_err(), ClaimFault::Malformed("X-API-KEY"));
+    fn signatures_at(
+        &self,
+        claim: &Claim,
+        place: usize,
+        scheme: &Scheme,
+        found: &mut SmallVec<[Candidate; 1]>,
+    ) -> Result<(), ClaimFault> {
+        let malformed = ClaimFault::Malformed(claim.shown);
+        let mut add = |text: &[u8]| {
+            let bytes = scheme.encoding.decode(text).filter(|bytes| !bytes.is_empty());
+            bytes.map(|bytes| found.push(Candidate { place, bytes }))
+        };
+        if let Some(name) = &claim.header {
+            return add(self.header(name, claim)?.as_bytes()).ok_or(malformed);
+        }
+        let value = self.evaluation.value(&claim.template).map_err(|fault| claim.fault(&fault))?;
+        match &value {
+            // Of several one may be of another version of the provider's scheme, and so malformed.
+            Value::List(items) if items.len() <= SIGNATURES_MAX => {
+                let good = items.iter().filter_map(|item| add(item.as_bytes())).count();
+                match items.len() {
+                    0 => Err(ClaimFault::Missing(claim.shown)),
+                    _ if good == 0 => Err(malformed),
+                    _ => Ok(()),
+                }
+            }
+            Value::List(_) => Err(malformed),
+            one => {
+                let bytes = one.bytes().map_err(|fault| claim.fault(&fault))?;
+                add(&bytes).ok_or(malformed)
+            }
+        }
     }
 
-    #[test]
-    fn our_scheme_wants_a_nonce_and_lower_case() {
-        let scheme = Scheme::preset("countersign-v1").unwrap();
-        let upper = "AB".repeat(32);
-        let mut all =
-            headers(&[("x-api-key", "k"), ("x-timestamp", "1700000000"), ("x-signature", &upper)]);
-        assert_eq!(scheme.claims(&all).unwrap_err(), ClaimFault::Missing("X-NONCE"));
-        all.insert("x-nonce", "short".parse().unwrap());
-        assert_eq!(scheme.claims(&all).unwrap_err(), ClaimFault::Malformed("X-NONCE"));
-        all.insert("x-nonce", "0123456789abcdef".parse().unwrap());
-        assert_eq!(scheme.claims(&all).unwrap_err(), ClaimFault::Malformed("X-SIGNATURE"));
+    /// The one value of a header.
+    fn header(&self, name: &HeaderName, claim: &Claim) -> Result<&HeaderValue, ClaimFault> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next().ok_or(ClaimFault::Missing(claim.shown))?;
+        match values.next() {
+            None => Ok(value),
+            Some(_) => Err(ClaimFault::Malformed(claim.shown)),
+        }
     }
+
+    fn text(&self, claim: &Claim) -> Result<Box<str>, ClaimFault> {
+        let text = self.evaluation.text(&claim.template).map_err(|fault| claim.fault(&fault))?;
+        Ok(text.into())
+    }
+}
+
+impl Claim {
+    pub(super) fn new(template: Template, shown: &'static str) -> Self {
+        let header = match template.pieces() {
+            [Piece::Hole(Expression { source: Source::Header(name), calls, .. })] => {
+                calls.is_empty().then(|| name.clone())
+            }
+            _ => None,
+        };
+        Self { template, header, shown }
+    }
+
+    /// The header that carries it, and what stands there before it; none where it is elsewhere.
+    pub(super) fn slot(&self) -> Option<(&HeaderName, &str)> {
+        if let Some(name) = &self.header {
+            return Some((name, ""));
+        }
+        let [Piece::Hole(expression)] = self.template.pieces() else { return None };
+        let Source::Header(name) = &expression.source else { return None };
+        match &*expression.calls {
+            [call] if call.function.name == "after" => match &*call.operands {
+                [Operand::Text(before)] => Some((name, before)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn fault(&self, fault: &Fault) -> ClaimFault {
+        match fault {
+            Fault::Absent(_) => ClaimFault::Missing(self.shown),
+            _ => ClaimFault::Malformed(self.shown),
+        }
+    }
+}
+
+/// Whether a text can be a key id: 1 to 128 visible ASCII characters.
+pub(super) fn is_key_id(text: &str) -> bool {
+    (1..=NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }

@@ -1,15 +1,18 @@
 //! Signing a request, as a client does. The gate itself uses none of this on the path of a request.
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::clock::Timestamp;
 use crate::crypto::{NoRandom, hex, random};
+use crate::recipe::{Evaluation, Fault, Subject};
+use crate::secret::NamedSecrets;
 
-use super::{
-    Claims, Message, Recipe, Scheme, VerifyingKey, X_API_KEY, X_NONCE, X_SIGNATURE, X_TIMESTAMP,
-};
+use super::claims::{Claim, is_key_id};
+use super::http_signatures;
+use super::plan::Plan;
+use super::{Scheme, VerifyingKey};
 
 /// A request to be signed.
 #[derive(Clone, Debug)]
@@ -26,12 +29,14 @@ pub struct Outgoing<'a> {
     pub target: &'a str,
     /// `Content-Type` as it will be sent; empty when none is.
     pub content_type: &'a str,
+    /// Further header fields as they will be sent.
+    pub headers: &'a HeaderMap,
     /// The body.
     pub body: &'a [u8],
 }
 
 /// Why a request cannot be signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignFault {
     /// A key id that no header can carry.
     #[error("a key id is 1 to 128 visible ASCII characters")]
@@ -39,6 +44,21 @@ pub enum SignFault {
     /// A content type that no header can carry.
     #[error("a content type is a header value: visible ASCII and spaces")]
     ContentType,
+    /// A claim that travels in the message itself, which is not rewritten here.
+    #[error("the scheme's {0} is no header of its own: put it into the request yourself")]
+    Place(&'static str),
+    /// A method that the scheme says nothing of.
+    #[error("the scheme does not sign this method")]
+    Method,
+    /// Something that the scheme signs is not in the request.
+    #[error("the scheme cannot sign this request: {0}")]
+    Message(#[from] Fault),
+    /// Only the owner of a private key signs by this scheme.
+    #[error("this scheme is signed with a private key, which is not kept here")]
+    PrivateKey,
+    /// Something that a protocol signs cannot be signed.
+    #[error("the scheme cannot sign this request: {0}")]
+    Protocol(#[from] http_signatures::NotSigned),
     /// No random bytes for a nonce.
     #[error(transparent)]
     NoRandom(#[from] NoRandom),
@@ -48,118 +68,108 @@ impl Scheme {
     /// The headers that make a request signed, in the order in which to send them.
     ///
     /// # Errors
-    /// When the key id cannot be sent or there are no random bytes for a nonce.
+    /// When a claim is not a header of its own, the message lacks something, or there are no random
+    /// bytes for a nonce.
     pub fn sign(
         &self,
         key: &VerifyingKey,
         request: &Outgoing<'_>,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, SignFault> {
-        let value = |text: &[u8]| HeaderValue::from_bytes(text).map_err(|_| SignFault::KeyId);
-        if !super::claims::is_key_id(request.key_id.as_bytes()) {
-            return Err(SignFault::KeyId);
-        }
-        let nonce = match self.recipe {
-            Recipe::KwikPaisa => None,
-            Recipe::CountersignV1 => {
-                let text = hex(&random::<32>()?);
-                Some(value(text.get(..32).unwrap_or_default())?)
-            }
-        };
-        let claims = Claims {
-            key_id: value(request.key_id.as_bytes())?,
-            timestamp: request.timestamp,
-            timestamp_text: HeaderValue::from(request.timestamp.secs()),
-            nonce,
-            signature: [0; 32],
-        };
-        let body = [Bytes::copy_from_slice(request.body)];
-        let mut sent = HeaderMap::new();
+        let mut sent = request.headers.clone();
         if !request.content_type.is_empty() {
             let text = HeaderValue::from_str(request.content_type);
             sent.insert(CONTENT_TYPE, text.map_err(|_| SignFault::ContentType)?);
         }
-        let message = Message {
-            claims: &claims,
-            method: request.method,
+        if !sent.contains_key(HOST) {
+            let host = HeaderValue::from_str(request.authority);
+            sent.extend(host.ok().map(|host| (HOST, host)));
+        }
+        if let Some(protocol) = &self.protocol {
+            return protocol.sign(key, request, &sent);
+        }
+        let plan = self.plan(request.method.as_str()).ok_or(SignFault::Method)?;
+        if plan.key_id.is_some() && !is_key_id(request.key_id) {
+            return Err(SignFault::KeyId);
+        }
+        let mut headers = Vec::new();
+        let mut put = |claim: &Option<Claim>, text: &str| {
+            let Some(claim) = claim else { return Ok(()) };
+            let (name, value) = claim.header_for(text)?;
+            sent.insert(name.clone(), value.clone());
+            headers.push((name, value));
+            Ok::<_, SignFault>(())
+        };
+        put(&plan.key_id, request.key_id)?;
+        let time = self.time_unit.write(request.timestamp).unwrap_or_default();
+        put(&plan.time, &time)?;
+        if plan.nonce.is_some() {
+            let nonce = hex(&random::<32>()?);
+            put(&plan.nonce, &String::from_utf8_lossy(nonce.get(..32).unwrap_or_default()))?;
+        }
+        let (body, values) = ([Bytes::copy_from_slice(request.body)], NamedSecrets::default());
+        let subject = Subject {
+            method: request.method.as_str(),
+            scheme: "https",
             authority: request.authority,
             target: request.target,
             headers: &sent,
-            body: &body,
+            body: if request.body.is_empty() { &[] } else { &body },
+            status: None,
+            public_url: None,
+            secret: None,
+            values: &values,
         };
-        let mac = self.verify(&[key], message).macs().into_iter().next().unwrap_or_default();
-        let signature = value(&hex(&mac))?;
-        let mut headers = vec![(X_API_KEY, claims.key_id), (X_TIMESTAMP, claims.timestamp_text)];
-        headers.extend(claims.nonce.map(|nonce| (X_NONCE, nonce)));
-        headers.push((X_SIGNATURE, signature));
+        let signature = self.signature_of(&subject, key)?.ok_or(SignFault::PrivateKey)?;
+        let place = plan.places.first().ok_or(SignFault::Method)?;
+        let text = self.encoding.encode(&signature);
+        headers.push(place.signature.header_for(&String::from_utf8_lossy(&text))?);
         Ok(headers)
+    }
+
+    /// The signature that a message must have under a key, decoded; none where only a private key
+    /// makes it.
+    ///
+    /// # Errors
+    /// When the message lacks something that is signed.
+    pub fn signature_of(
+        &self,
+        subject: &Subject<'_>,
+        key: &VerifyingKey,
+    ) -> Result<Option<Vec<u8>>, Fault> {
+        if let Some(protocol) = &self.protocol {
+            return protocol.signature_of(subject, key);
+        }
+        let plan = self.plan(subject.method).ok_or_else(Fault::absent)?;
+        let subject = key.subject(subject);
+        let evaluation = Evaluation::new(subject, &plan.scope);
+        let mut state = self.begin(plan, key, &evaluation)?;
+        evaluation.feed(&plan.message, &mut |bytes| state.update(bytes))?;
+        Ok(state.finish().signature().map(<[u8]>::to_vec))
+    }
+
+    /// The message under the key of the first place.
+    fn begin(
+        &self,
+        plan: &Plan,
+        key: &VerifyingKey,
+        evaluation: &Evaluation<'_>,
+    ) -> Result<super::algorithm::InProgress, Fault> {
+        let place = plan.places.first().ok_or_else(Fault::absent)?;
+        if let Some(ready) = place.slot.and_then(|slot| key.ready.get(slot)) {
+            return Ok(ready.begin());
+        }
+        let method = plan.algorithm.of(evaluation)?;
+        let bytes = evaluation.bytes(&place.key)?;
+        let key = super::algorithm::Key::new(method, &bytes).map_err(|_| Fault::malformed())?;
+        Ok(key.begin())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::secret::Secret;
-
-    fn signed(scheme: &str, body: &[u8]) -> (HeaderMap, VerifyingKey) {
-        let scheme = Scheme::preset(scheme).unwrap();
-        let key = scheme.key(&Secret::new(b"0123456789abcdef0123".to_vec()).unwrap());
-        let request = Outgoing {
-            key_id: "pk_test_1",
-            timestamp: Timestamp::from_secs(1_700_000_000),
-            method: &Method::POST,
-            authority: "API.example.com",
-            target: "/v1/orders?a=1",
-            content_type: "application/json",
-            body,
-        };
-        (scheme.sign(&key, &request).unwrap().into_iter().collect(), key)
+impl Claim {
+    /// The header that carries a text as this claim.
+    fn header_for(&self, text: &str) -> Result<(HeaderName, HeaderValue), SignFault> {
+        let (name, before) = self.slot().ok_or(SignFault::Place(self.shown))?;
+        let value = HeaderValue::from_str(&format!("{before}{text}"));
+        Ok((name.clone(), value.map_err(|_| SignFault::KeyId)?))
     }
-
-    fn verdict(scheme: &str, headers: &HeaderMap, key: &VerifyingKey, target: &str) -> bool {
-        let scheme = Scheme::preset(scheme).unwrap();
-        let claims = scheme.claims(headers).unwrap();
-        let body = [Bytes::from_static(b"{\"a\""), Bytes::from_static(b":1}")];
-        let decoy = VerifyingKey::decoy().unwrap();
-        let mut sent = HeaderMap::new();
-        sent.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let message = Message {
-            claims: &claims,
-            method: &Method::POST,
-            authority: "api.example.com",
-            target,
-            headers: &sent,
-            body: &body,
-        };
-        let verdict = scheme.verify(&[&decoy, key], message).finish();
-        assert!(verdict.matched.is_none_or(|index| index == 1));
-        verdict.matched.is_some()
-    }
-
-    #[test]
-    fn what_is_signed_verifies_in_any_pieces() {
-        for name in Scheme::PRESETS {
-            let (headers, key) = signed(name, b"{\"a\":1}");
-            assert!(verdict(name, &headers, &key, "/v1/orders?a=1"), "{name}");
-            let (headers, _) = signed(name, b"{\"a\":2}");
-            assert!(!verdict(name, &headers, &key, "/v1/orders?a=1"), "{name}");
-        }
-    }
-
-    #[test]
-    fn coverage_tells_the_truth_about_the_target() {
-        for name in Scheme::PRESETS {
-            let (headers, key) = signed(name, b"{\"a\":1}");
-            let bound = Scheme::preset(name).unwrap().coverage().target;
-            assert_eq!(verdict(name, &headers, &key, "/v1/refunds"), !bound, "{name}");
-        }
-    }
-
-    /// Computed with another implementation (OpenSSL 3.0, `openssl dgst -sha256 -hmac`).
-    #[test]
-    fn kwikpaisa_agrees_with_openssl() {
-        let (headers, _) = signed("kwikpaisa", b"{\"a\":1}");
-        assert_eq!(headers["x-signature"], EXPECTED);
-    }
-
-    const EXPECTED: &str = "ea401317b54f3a4a168f7108eb6ba29f3d4685bdbd85863be455d76a2c503519";
 }

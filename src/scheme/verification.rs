@@ -1,136 +1,229 @@
-//! The MACs of a message, step by step, and whether one of them is the signature.
+//! A message under every key that is given, step by step, and whether one of them signed it.
 //!
-//! Every key that is given is tried to the end, whichever of them matches.
+//! Every key is tried to the end, whichever of them matches. What a message and its checks read of
+//! the secret is read of every key's.
 
-use bytes::Bytes;
-use http::Method;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
-use crate::crypto::{Bytes32, DigestInProgress, MacInProgress, equal, hex};
+use crate::crypto::digest::Tag;
+use crate::crypto::{DigestInProgress, equal_bytes};
+use crate::recipe::{DigestSteps, Evaluation, Fault, FeedSteps, Subject, Template, Value};
 
-use super::{Claims, Recipe, Scheme, VerifyingKey};
+use super::algorithm::{Algorithm, InProgress, Key, Method};
+use super::plan::{Place, Plan};
+use super::protocol::ProtocolVerification;
+use super::{Claims, Scheme, VerifyingKey};
 
-/// Bytes of body that one step takes in, all keys together, before others get their turn.
+/// Bytes of a message that one step takes in, all keys together, before others get their turn.
 const STEP_BYTES: usize = 64 * 1024;
-
-/// A request as it was received, byte for byte.
-#[derive(Clone, Copy)]
-pub struct Message<'a> {
-    /// What it says of itself.
-    pub claims: &'a Claims,
-    /// The method.
-    pub method: &'a Method,
-    /// Host or `:authority` as sent.
-    pub authority: &'a str,
-    /// Path and query exactly as sent.
-    pub target: &'a str,
-    /// The header fields as sent.
-    pub headers: &'a HeaderMap,
-    /// The body in the pieces in which it came.
-    pub body: &'a [Bytes],
-}
+/// Keys that find room without an allocation.
+const KEYS: usize = 4;
 
 /// What came of trying the keys.
 #[derive(Debug)]
 pub struct Verdict {
     /// Which of the keys signed the message.
     pub matched: Option<usize>,
-    /// The MAC that the message has under that key.
-    pub mac: Bytes32,
+    /// What there is only one of: the MAC that the message has under that key, or where many
+    /// signatures of one message are good, the digest of what is signed.
+    pub proof: Tag,
 }
 
 /// A verification in progress.
 pub struct Verification<'a> {
-    recipe: Recipe,
-    message: Message<'a>,
-    macs: SmallVec<[MacInProgress; 1]>,
-    digest: DigestInProgress,
-    pieces: std::slice::Iter<'a, Bytes>,
+    plan: Option<&'a Plan>,
+    subject: Subject<'a>,
+    claims: &'a Claims,
+    keys: SmallVec<[&'a VerifyingKey; KEYS]>,
+    /// One for all keys where the message holds no secret; else one a key.
+    runs: SmallVec<[Run<'a>; 1]>,
+    current: usize,
+    /// In place of runs, where the scheme is a protocol and no recipe.
+    protocol: Option<ProtocolVerification<'a>>,
+}
+
+/// The message once, on its way to some keys.
+struct Run<'a> {
+    message: Evaluation<'a>,
+    digests: DigestSteps,
+    fed: FeedSteps,
+    streams: SmallVec<[Stream; 1]>,
+    /// What is signed, where signatures say nothing of it.
+    own_digest: Option<DigestInProgress>,
+    failed: bool,
+}
+
+/// The message under one key.
+struct Stream {
+    key: usize,
+    place: usize,
+    state: InProgress,
 }
 
 impl Scheme {
     /// Begins to verify a message against keys, of which at most one is expected to match.
-    pub fn verify<'a>(&self, keys: &[&VerifyingKey], message: Message<'a>) -> Verification<'a> {
-        Verification {
-            recipe: self.recipe,
-            message,
-            macs: keys.iter().map(|key| key.0.begin()).collect(),
-            digest: DigestInProgress::default(),
-            pieces: message.body.iter(),
+    pub fn verify<'a>(
+        &'a self,
+        keys: &[&'a VerifyingKey],
+        claims: &'a Claims,
+        subject: Subject<'a>,
+    ) -> Verification<'a> {
+        let plan = self.plan(subject.method);
+        let keys = SmallVec::from_slice(keys);
+        let protocol = self.protocol.as_ref().zip(claims.protocol.as_deref());
+        let protocol = protocol.map(|(protocol, claims)| protocol.verify(&keys, claims, &subject));
+        let runs = SmallVec::new();
+        let mut verification =
+            Verification { plan, subject, claims, keys, runs, current: 0, protocol };
+        if let Some(plan) = plan {
+            verification.begin(plan);
         }
+        verification
     }
 }
 
-impl Verification<'_> {
-    /// Takes in some of the body and says whether more is left.
-    pub fn step(&mut self) -> bool {
-        let mut bytes = 0;
-        for piece in self.pieces.by_ref() {
-            bytes += match self.recipe {
-                Recipe::KwikPaisa => {
-                    self.macs.iter_mut().for_each(|mac| mac.update(piece));
-                    piece.len() * self.macs.len()
+impl<'a> Verification<'a> {
+    fn begin(&mut self, plan: &'a Plan) {
+        // Which algorithm a message chooses depends on no key, so this is the same for all.
+        let method = match &plan.algorithm {
+            Algorithm::Fixed(method) => *method,
+            Algorithm::Chosen(_) => {
+                let message = Evaluation::new(self.subject, &plan.scope);
+                let Ok(method) = plan.algorithm.of(&message) else { return };
+                method
+            }
+        };
+        let apart = plan.holds_secret();
+        for (index, key) in self.keys.iter().enumerate() {
+            if apart || self.runs.is_empty() {
+                let subject = if apart { key.subject(&self.subject) } else { self.subject };
+                self.runs.push(Run::new(subject, plan, method));
+            }
+            for (place, at) in plan.places.iter().enumerate() {
+                if !self.claims.signatures.iter().any(|candidate| candidate.place == place) {
+                    continue;
                 }
-                Recipe::CountersignV1 => {
-                    self.digest.update(piece);
-                    piece.len()
-                }
-            };
-            if bytes >= STEP_BYTES {
-                break;
+                let state = self.state(key, at, method, plan);
+                let Some(run) = self.runs.last_mut() else { return };
+                run.streams.extend(state.map(|state| Stream { key: index, place, state }));
             }
         }
-        !self.pieces.as_slice().is_empty()
+    }
+
+    fn state(
+        &self,
+        key: &VerifyingKey,
+        at: &Place,
+        method: Method,
+        plan: &Plan,
+    ) -> Option<InProgress> {
+        if let Some(ready) = at.slot.and_then(|slot| key.ready.get(slot)) {
+            return Some(ready.begin());
+        }
+        let message = Evaluation::new(key.subject(&self.subject), &plan.scope);
+        let bytes = message.secret_bytes(&at.key).ok()?;
+        Some(Key::new(method, &bytes).ok()?.begin())
+    }
+
+    /// Takes in some of the message and says whether more is left.
+    pub fn step(&mut self) -> bool {
+        if let Some(protocol) = &mut self.protocol {
+            return protocol.step();
+        }
+        let (Some(plan), Some(run)) = (self.plan, self.runs.get_mut(self.current)) else {
+            return false;
+        };
+        if run.step(&plan.message) {
+            return true;
+        }
+        self.current += 1;
+        self.current < self.runs.len()
     }
 
     /// Ends the message and compares, in constant time over all keys.
-    pub fn finish(self) -> Verdict {
-        let signature = self.message.claims.signature;
-        let mut verdict = Verdict { matched: None, mac: [0; 32] };
-        for (index, mac) in self.macs().into_iter().enumerate() {
-            if equal(&mac, &signature) {
-                verdict = Verdict { matched: Some(index), mac };
+    pub fn finish(mut self) -> Verdict {
+        if let Some(protocol) = self.protocol {
+            return protocol.finish();
+        }
+        while self.step() {}
+        let mut verdict = Verdict { matched: None, proof: Tag::new(&[]) };
+        let Some(plan) = self.plan else { return verdict };
+        let holds: SmallVec<[bool; KEYS]> = match plan.checks_nothing() {
+            true => SmallVec::from_elem(true, self.keys.len()),
+            false => {
+                let holds = |key: &&VerifyingKey| self.checks(key, plan).is_ok_and(|holds| holds);
+                self.keys.iter().map(holds).collect()
+            }
+        };
+        for run in std::mem::take(&mut self.runs) {
+            let digest = run.own_digest.map(DigestInProgress::finish);
+            for stream in run.streams {
+                let proof = stream.state.finish();
+                let own = self.claims.signatures.iter().filter(|one| one.place == stream.place);
+                let good = own.fold(false, |good, candidate| proof.is(&candidate.bytes) | good);
+                let holds = holds.get(stream.key).copied().unwrap_or(false);
+                if good && holds && !run.failed {
+                    let proof = match &digest {
+                        Some(digest) => Tag::new(digest),
+                        None => Tag::new(proof.signature().unwrap_or_default()),
+                    };
+                    verdict = Verdict { matched: Some(stream.key), proof };
+                }
             }
         }
         verdict
     }
 
-    /// Ends the message: its MAC under each key.
-    pub(super) fn macs(mut self) -> SmallVec<[Bytes32; 1]> {
-        while self.step() {}
-        let timestamp = self.message.claims.timestamp_text.as_bytes();
-        match self.recipe {
-            Recipe::KwikPaisa => self.macs.iter_mut().for_each(|mac| mac.update(timestamp)),
-            Recipe::CountersignV1 => {
-                let text = nine_lines(&self.message, &hex(&self.digest.finish()));
-                self.macs.iter_mut().for_each(|mac| mac.update(&text));
-            }
+    /// Whether everything that the scheme requires of a message holds.
+    fn checks(&self, key: &VerifyingKey, plan: &Plan) -> Result<bool, Fault> {
+        let message = Evaluation::new(key.subject(&self.subject), &plan.scope);
+        let mut holds = true;
+        for [left, right] in &plan.require {
+            let (left, right) = (message.secret_bytes(left)?, message.secret_bytes(right)?);
+            holds &= equal_bytes(&left, &right);
         }
-        self.macs.into_iter().map(MacInProgress::finish).collect()
+        for (list, names) in &plan.must_list {
+            let items = match message.value(list)? {
+                Value::List(items) => items,
+                Value::Json(json) => json.list()?,
+                _ => return Ok(false),
+            };
+            holds &= names.iter().all(|name| items.iter().any(|item| **item == **name));
+        }
+        Ok(holds)
     }
 }
 
-/// The text that `countersign-v1` signs. No line can hold a line break: header values and targets
-/// cannot, and the rest is of our own making.
-fn nine_lines(message: &Message<'_>, body_digest: &[u8; 64]) -> Vec<u8> {
-    let claims = message.claims;
-    let content_type = message.headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-    let lines: [&[u8]; 8] = [
-        claims.key_id.as_bytes(),
-        claims.timestamp_text.as_bytes(),
-        claims.nonce().unwrap_or_default(),
-        message.method.as_str().as_bytes(),
-        &message.authority.as_bytes().to_ascii_lowercase(),
-        message.target.as_bytes(),
-        content_type,
-        body_digest,
-    ];
-    let mut text = Vec::with_capacity(256 + message.target.len() + content_type.len());
-    text.extend_from_slice(b"countersign-v1");
-    for line in lines {
-        text.push(b'\n');
-        text.extend_from_slice(line);
+impl<'a> Run<'a> {
+    fn new(subject: Subject<'a>, plan: &'a Plan, method: Method) -> Self {
+        let mut message = Evaluation::new(subject, &plan.scope);
+        let digests = message.begin_digests(&[&plan.message]);
+        Self {
+            message,
+            digests,
+            fed: FeedSteps::default(),
+            streams: SmallVec::new(),
+            own_digest: matches!(method, Method::Public(_)).then(DigestInProgress::default),
+            failed: false,
+        }
     }
-    text
+
+    fn step(&mut self, template: &Template) -> bool {
+        if self.message.digest_step(&mut self.digests, STEP_BYTES) {
+            return true;
+        }
+        let (streams, own_digest) = (&mut self.streams, &mut self.own_digest);
+        let room = STEP_BYTES / streams.len().max(1);
+        let mut sink = |bytes: &[u8]| {
+            streams.iter_mut().for_each(|stream| stream.state.update(bytes));
+            if let Some(digest) = own_digest {
+                digest.update(bytes);
+            }
+        };
+        let more = self.message.feed_step(template, &mut self.fed, room, &mut sink);
+        more.unwrap_or_else(|_| {
+            self.failed = true;
+            false
+        })
+    }
 }

@@ -7,9 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use countersign::clock::Timestamp;
+use countersign::config::scheme::builtin;
 use countersign::crypto::random;
-use countersign::scheme::{Scheme, VerifyingKey};
-use countersign::secret::Secret;
+use countersign::scheme::VerifyingKey;
+use countersign::secret::{NamedSecrets, Secret};
 use tempfile::TempDir;
 
 use super::super::Failure;
@@ -114,8 +115,11 @@ fn write_files(path: &Path, now: Timestamp, addresses: Addresses) -> Result<Secr
     ] {
         folder.write(name, content.as_bytes(), mode).map_err(Failure::failed)?;
     }
-    let scheme = Scheme::preset("kwikpaisa").ok_or_else(|| Failure::failed("no scheme"))?;
-    let key = |bytes: Vec<u8>| Secret::new(bytes).map(|s| scheme.key(&s)).map_err(Failure::failed);
+    let scheme = builtin("kwikpaisa").ok_or_else(|| Failure::failed("no scheme"))?;
+    let key = |bytes: Vec<u8>| {
+        let secret = Secret::new(bytes).map_err(Failure::failed)?;
+        scheme.key(&secret, NamedSecrets::default()).map_err(Failure::failed)
+    };
     let of = |id| key(listed(list.as_bytes(), id).unwrap_or_default());
     let stranger = random::<32>().map_err(Failure::failed)?;
     Ok(Secrets { acme: of(ACME)?, bazaar: of(BAZAAR)?, stranger: key(stranger.to_vec())? })

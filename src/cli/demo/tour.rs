@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use countersign::client::{Client, Options, Protocol};
 use countersign::clock::Timestamp;
-use countersign::scheme::{Outgoing, Scheme, VerifyingKey};
-use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use countersign::config::scheme::builtin;
+use countersign::scheme::{Outgoing, VerifyingKey};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Uri};
 
 use super::super::failure::chain;
@@ -287,7 +288,7 @@ impl Shot {
 
     fn request(&self, port: u16) -> Result<Request<Bytes>, Box<dyn std::error::Error>> {
         let authority = format!("localhost:{port}");
-        let scheme = Scheme::preset("kwikpaisa").ok_or("the scheme is missing")?;
+        let scheme = builtin("kwikpaisa").ok_or("the scheme is missing")?;
         let outgoing = Outgoing {
             key_id: self.key_id,
             timestamp: self.at,
@@ -295,6 +296,7 @@ impl Shot {
             authority: &authority,
             target: self.target,
             content_type: JSON,
+            headers: &HeaderMap::new(),
             body: &self.body,
         };
         let url: Uri = format!("https://{authority}{}", self.target).parse()?;

@@ -14,6 +14,7 @@ use crate::gateway::admission::budget::Reservation;
 use crate::gateway::admission::freshness::Fresh;
 use crate::gateway::rejection::{Flaw, Rejection};
 use crate::limit::BodyDeadlines;
+use crate::scheme::Claims;
 use crate::telemetry::Stage;
 
 /// From this many pieces on, small ones are joined: each piece holds on to the buffer it came in.
@@ -143,6 +144,11 @@ impl Received {
     /// The length of the body in bytes.
     pub(super) fn body_bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The claims of the head, taken out for the step that has all claims.
+    pub(super) fn take_claims(&mut self) -> Option<Claims> {
+        self.fresh.take_claims()
     }
 
     pub(super) fn into_fresh(self) -> (Fresh, Held) {

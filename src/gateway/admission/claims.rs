@@ -1,36 +1,82 @@
-//! Third step: what the request says of itself. [`Claimed`] has each claim once and well formed,
-//! and none of them proved.
+//! Third step: what the head says of the request. [`Claimed`] has each claim once and well formed,
+//! and none of them proved. Under a scheme whose claims lie in the body it has none yet: they are
+//! read by [`super::stated`].
 
 use std::ops::Deref;
 
+use bytes::Bytes;
+
+use crate::gateway::admission::intake::Entered;
 use crate::gateway::admission::routing::Routed;
 use crate::gateway::rejection::Rejection;
-use crate::scheme::{ClaimFault, Claims};
+use crate::recipe::Subject;
+use crate::scheme::{ClaimFault, Claims, Scheme};
+use crate::secret::NamedSecrets;
 
-/// A request with its claims.
+/// A request with the claims of its head.
 #[must_use]
 pub(super) struct Claimed {
     routed: Routed,
-    claims: Claims,
+    claims: Option<Claims>,
 }
 
-/// Reads the claims that the route's scheme asks for.
+/// Reads the claims that the route's scheme asks for, unless they lie in the body.
 ///
 /// # Errors
 /// `missing_header` or `malformed_header` for the first that is absent, repeated or malformed.
 pub(super) fn read(routed: Routed) -> Result<Claimed, Rejection> {
-    let claims = routed.route().spec.scheme.claims(&routed.head().headers);
-    let claims = claims.map_err(|fault| match fault {
-        ClaimFault::Missing(header) => Rejection::MissingHeader(header),
-        ClaimFault::Malformed(header) => Rejection::MalformedHeader(header),
-    })?;
+    let scheme = &routed.route().spec.scheme;
+    let claims = match scheme.reads_body() {
+        true => None,
+        false => Some(of(scheme, &routed, &[])?),
+    };
     Ok(Claimed { routed, claims })
 }
 
+/// The claims of a request with as much of its body as is there.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn of(scheme: &Scheme, routed: &Routed, body: &[Bytes]) -> Result<Claims, Rejection> {
+    let public_url = routed.route().spec.public_url.as_deref();
+    let claims = scheme.claims(&subject(routed, body, public_url, &NamedSecrets::default()));
+    claims.map_err(|fault| match fault {
+        ClaimFault::Missing(name) => Rejection::MissingHeader(name),
+        ClaimFault::Malformed(name) => Rejection::MalformedHeader(name),
+    })
+}
+
+/// A request as schemes look at it.
+pub(super) fn subject<'a>(
+    entered: &'a Entered,
+    body: &'a [Bytes],
+    public_url: Option<&'a str>,
+    values: &'a NamedSecrets,
+) -> Subject<'a> {
+    let head = entered.head();
+    Subject {
+        method: head.method.as_str(),
+        scheme: "https",
+        authority: entered.authority().to_str().unwrap_or_default(),
+        target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
+        headers: &head.headers,
+        body,
+        status: None,
+        public_url,
+        secret: None,
+        values,
+    }
+}
+
 impl Claimed {
-    /// What the request says of itself.
-    pub(super) fn claims(&self) -> &Claims {
-        &self.claims
+    /// What the head says of the request; nothing where its claims lie in the body.
+    pub(super) fn early_claims(&self) -> Option<&Claims> {
+        self.claims.as_ref()
+    }
+
+    /// The same, taken out for the step that has all claims.
+    pub(super) fn take_claims(&mut self) -> Option<Claims> {
+        self.claims.take()
     }
 
     pub(super) fn into_routed(self) -> Routed {

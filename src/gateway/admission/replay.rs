@@ -27,7 +27,7 @@ pub(super) async fn claim(memory: &Memory, permitted: Permitted) -> Result<Unsee
     let credential = permitted.credential();
     let stamped = Stamped {
         credential: credential.key_id.as_str(),
-        stamp: permitted.claims().timestamp(),
+        stamp: permitted.stamp(),
         proof: permitted.proof(),
         kind: kind(&permitted),
     };

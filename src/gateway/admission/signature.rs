@@ -7,20 +7,22 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::crypto::Bytes32;
+use crate::crypto::digest::Tag;
 use crate::gateway::admission::body::Received;
+use crate::gateway::admission::claims::subject;
+use crate::gateway::admission::stated::Stated;
 use crate::gateway::rejection::Rejection;
 use crate::keyring::{Credential, VerifyingKeys};
 use crate::quota::Addresses;
-use crate::scheme::Message;
+use crate::secret::NamedSecrets;
 use crate::telemetry::Stage;
 
 /// A request whose signature is good.
 #[must_use]
 pub(super) struct Verified {
-    received: Received,
+    stated: Stated,
     credential: Arc<Credential>,
-    mac: Bytes32,
+    proof: Tag,
 }
 
 /// Tries the keys on the bytes as received, in constant time.
@@ -28,31 +30,24 @@ pub(super) struct Verified {
 /// # Errors
 /// `invalid_signature`, whatever is wrong.
 pub(super) async fn verify(
-    received: Received,
+    stated: Stated,
     keys: VerifyingKeys<'_>,
     addresses: &Addresses,
 ) -> Result<Verified, Rejection> {
-    received.record.names(keys.owner());
-    let head = received.head();
-    let message = Message {
-        claims: received.claims(),
-        method: &head.method,
-        authority: received.authority().to_str().unwrap_or_default(),
-        target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
-        headers: &head.headers,
-        body: received.body(),
-    };
-    let mut verification = received.route().spec.scheme.verify(keys.as_slice(), message);
+    stated.record.names(keys.owner());
+    let (spec, values) = (&stated.route().spec, NamedSecrets::default());
+    let message = subject(&stated, stated.body(), spec.public_url.as_deref(), &values);
+    let mut verification = spec.scheme.verify(keys.as_slice(), stated.claims(), message);
     while verification.step() {
         tokio::task::yield_now().await;
     }
     let verdict = verification.finish();
     let credential = verdict.matched.and_then(|index| keys.owner_of(index));
     let credential = Arc::clone(credential.ok_or(Rejection::InvalidSignature)?);
-    addresses.verified(received.peer.ip, received.arrived());
-    received.record.verified();
-    received.record.passed(Stage::Verify);
-    Ok(Verified { received, credential, mac: verdict.mac })
+    addresses.verified(stated.peer.ip, stated.arrived());
+    stated.record.verified();
+    stated.record.passed(Stage::Verify);
+    Ok(Verified { stated, credential, proof: verdict.proof })
 }
 
 impl Verified {
@@ -67,20 +62,21 @@ impl Verified {
     }
 
     /// What makes this request one of its kind: the signed nonce, or the MAC that the gate
-    /// computed. Never a header's text, for one MAC has many spellings.
+    /// computed, or the digest of what a private key has signed. Never a header's text, for one MAC
+    /// has many spellings.
     pub(super) fn proof(&self) -> &[u8] {
-        self.claims().nonce().unwrap_or(&self.mac)
+        self.claims().nonce().unwrap_or(self.proof.as_bytes())
     }
 
     pub(super) fn into_received(self) -> (Received, Arc<Credential>) {
-        (self.received, self.credential)
+        (self.stated.into_received(), self.credential)
     }
 }
 
 impl Deref for Verified {
-    type Target = Received;
+    type Target = Stated;
 
-    fn deref(&self) -> &Received {
-        &self.received
+    fn deref(&self) -> &Stated {
+        &self.stated
     }
 }
