@@ -18,6 +18,8 @@ mod parts;
 mod plan;
 mod protocol;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod time_unit;
 mod vector;
 mod verification;
@@ -36,7 +38,7 @@ pub use claims::{ClaimFault, Claims};
 pub use coverage::{Coverage, Strength, Unfit};
 pub use definition::{Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector};
 pub use key::VerifyingKey;
-pub use parts::{Part, Piece};
+pub use parts::{Part, Piece, Written};
 pub use sign::{Outgoing, SignFault};
 pub use vector::Refusal;
 pub use verification::{Verdict, Verification};
