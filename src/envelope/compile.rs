@@ -370,19 +370,17 @@ impl Compiler<'_> {
             .ok()
             .or_else(|| self.reading.refuse("content_type", "no header can say this", None));
         let fit_key = self.reading.flag("fit_key", false);
-        let method = method?;
-        let data = data?;
-        let wholes: Vec<&Template> = [Some(&data), iv.as_ref(), aad.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|read| &read.whole)
-            .collect();
-        let authenticated = self.authenticates(&method, &wholes);
-        self.opt_in(authenticated);
         self.refuse_unused();
+        let parts = [&data, &iv, &aad].into_iter().flatten().map(|read| &read.whole);
+        let wholes: Vec<&Template> = parts.collect();
+        let authenticated =
+            method.as_ref().is_some_and(|method| self.authenticates(method, &wholes));
+        self.opt_in(authenticated || method.is_none());
+        let method = method?;
         let sealing = Sealing::compile(self, &method);
         let secrets = self.secrets();
         let settled_scope = std::mem::take(&mut self.written);
+        let data = data?;
         Some(Envelope {
             name: name.to_owned(),
             about,
