@@ -5,7 +5,6 @@
 //! `source | function(argument, …) | …`. `docs/schemes.md` has the grammar.
 
 mod call;
-mod carry;
 mod compile;
 pub mod evaluate;
 pub mod expression;
@@ -36,3 +35,6 @@ pub use stepping::{DigestSteps, FeedSteps};
 pub use subject::Subject;
 pub use template::{Piece, Pipeline, Template};
 pub use value::{Type, Value};
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,14 @@ impl Piece {
             Self::Hole(expression) => expression.span(),
         }
     }
+
+    /// What it reads first.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        match self {
+            Self::Literal(..) => Some(Origin::Constant),
+            Self::Hole(expression) => expression.source.origin(),
+        }
+    }
 }
 
 impl Template {

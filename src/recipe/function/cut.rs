@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::input::{bytes, cut, fixed, given, number, size, text, value_text};
+use super::input::{bytes, cut, fixed, given, number, optional, size, text, value_text};
 use super::{Argument, Function, Kind, Parameter, Takes};
 use crate::recipe::fault::Fault;
 use crate::recipe::form::{Plus, decode};
@@ -13,6 +13,9 @@ const TEXT: Parameter = Parameter::required("text", Kind::Value);
 const SEPARATOR: Parameter = Parameter::required("separator", Kind::Text);
 const INDEX: Parameter = Parameter::required("index", Kind::Number);
 const COUNT: Parameter = Parameter::required("count", Kind::Number);
+const BETWEEN: Parameter = Parameter::optional("between", Kind::Text);
+const WITHIN: Parameter = Parameter::optional("within", Kind::Text);
+const FIELD: [Parameter; 3] = [Parameter::required("name", Kind::Text), BETWEEN, WITHIN];
 const SEQUENCES: Takes = Takes::Only(&[Type::Text, Type::List, Type::Pairs]);
 
 pub(super) static TABLE: &[Function] = &[
@@ -86,6 +89,26 @@ pub(super) static TABLE: &[Function] = &[
         |input, arguments| {
             let end = value_text(arguments, 0)?;
             cut(input, |text| text.strip_suffix(&*end))
+        },
+    )
+    .with(&[TEXT]),
+    Function::text(
+        "without_prefix",
+        Takes::Text,
+        "Without a text at its start, where it starts so.",
+        |input, arguments| {
+            let start = value_text(arguments, 0)?;
+            cut(input, |text| Some(text.strip_prefix(&*start).unwrap_or(text)))
+        },
+    )
+    .with(&[TEXT]),
+    Function::text(
+        "without_suffix",
+        Takes::Text,
+        "Without a text at its end, where it ends so.",
+        |input, arguments| {
+            let end = value_text(arguments, 0)?;
+            cut(input, |text| Some(text.strip_suffix(&*end).unwrap_or(text)))
         },
     )
     .with(&[TEXT]),
@@ -169,36 +192,43 @@ pub(super) static TABLE: &[Function] = &[
     Function::text(
         "field",
         Takes::Text,
-        "One part between separators: 0 is the first, -1 the last; absent beyond the ends.",
+        "The first value of a name in a text such as `t=1,v1=ab`; the separators are `,` and `=` \
+         unless others follow the name. Absent where there is none.",
         |input, arguments| {
-            let (separator, index) = (fixed(arguments, 0)?, number(arguments, 1)?);
-            let steps = if index < 0 { index.saturating_add(1) } else { index };
-            let steps = usize::try_from(steps.unsigned_abs()).map_err(|_| Fault::absent())?;
-            cut(input, |text| match index {
-                _ if separator.is_empty() => None,
-                0.. => text.split(separator).nth(steps),
-                _ => text.rsplit(separator).nth(steps),
+            let name = fixed(arguments, 0)?;
+            let (between, within) = separators(arguments, 1);
+            cut(input, |text| fields(text, between, within).find(|(own, _)| *own == name)?.1)
+        },
+    )
+    .with(&FIELD),
+    Function::list(
+        "field_all",
+        Takes::Text,
+        "The list of all values of a name in a text, as `field` finds the first.",
+        |input, arguments| {
+            let name = fixed(arguments, 0)?;
+            let (between, within) = separators(arguments, 1);
+            parts(input, |text| {
+                let same = fields(text, between, within).filter(|(own, _)| *own == name);
+                same.filter_map(|(_, value)| value).take(ITEMS_MAX + 1).collect()
             })
         },
     )
-    .with(&[SEPARATOR, INDEX]),
+    .with(&FIELD),
     Function::pairs(
         "pairs",
         Takes::Text,
-        "The pairs of a text such as `t=1,v1=ab`, split by the first separator and then, once, by \
-         the second; white space around names and values is left out.",
+        "The pairs of a text such as `t=1,v1=ab`, taken apart as `field` does.",
         |input, arguments| {
-            let (between, within) = (fixed(arguments, 0)?, fixed(arguments, 1)?);
+            let (between, within) = separators(arguments, 0);
             let text = text(input)?;
-            let fields = text.split(between).filter(|field| !field.trim().is_empty());
-            let pairs = fields.map(|field| {
-                let (name, value) = field.split_once(within).unwrap_or((field, ""));
-                (Cow::Owned(name.trim().to_owned()), Cow::Owned(value.trim().to_owned()))
-            });
+            let owned = |part: &str| Cow::Owned(part.to_owned());
+            let pairs = fields(&text, between, within)
+                .map(|(name, value)| (owned(name), owned(value.unwrap_or_default())));
             bounded(pairs.take(ITEMS_MAX + 1).collect())
         },
     )
-    .with(&[SEPARATOR, Parameter::required("inner separator", Kind::Text)]),
+    .with(&[BETWEEN, WITHIN]),
     Function::pairs(
         "auth_params",
         Takes::Text,
@@ -257,6 +287,26 @@ pub(super) static TABLE: &[Function] = &[
 /// Parts of a text between separators; an empty separator stands nowhere.
 fn split<'t>(text: &'t str, separator: &str) -> impl Iterator<Item = &'t str> {
     text.splitn(if separator.is_empty() { 1 } else { usize::MAX }, separator)
+}
+
+/// What stands between fields, and between the name and the value of one.
+fn separators<'b>(arguments: &'b [Argument<'_>], at: usize) -> (&'b str, &'b str) {
+    let one = |at, other| optional(arguments, at).unwrap_or(other);
+    (one(at, ","), one(at + 1, "="))
+}
+
+/// Names and values, without the white space around them; a field without inner separator has no
+/// value.
+fn fields<'t>(
+    text: &'t str,
+    between: &str,
+    within: &str,
+) -> impl Iterator<Item = (&'t str, Option<&'t str>)> {
+    let fields = split(text, between).filter(|field| !field.trim().is_empty());
+    fields.map(move |field| match field.split_once(within) {
+        Some((name, value)) => (name.trim(), Some(value.trim())),
+        None => (field.trim(), None),
+    })
 }
 
 /// A list of parts of the text, borrowed if it is.

@@ -13,12 +13,22 @@ const WRITABLE: Takes = Takes::Only(&[Type::Json, Type::Pairs]);
 const JSON: Takes = Takes::Only(&[Type::Json]);
 
 pub(super) static TABLE: &[Function] = &[
-    Function::json("json", Takes::Bytes, "The JSON value of a JSON text.", |input, _| {
-        match borrowed(given(input)?) {
-            Some(text) => Json::parse(text).map(Value::Json),
-            None => Ok(Value::Json(Json::parse(&bytes(input)?)?.into_owned())),
-        }
-    }),
+    Function::json(
+        "json",
+        Takes::Only(&[Type::Text, Type::Bytes, Type::Pairs, Type::List]),
+        "The JSON value of a JSON text; pairs become an object of strings, a list an array.",
+        |input, _| match given(input)? {
+            Value::Pairs(pairs) => Json::from_pairs(pairs).map(Value::Json),
+            Value::List(items) => {
+                let strings = items.iter().map(|item| Json::String(item.clone()));
+                Ok(Value::Json(Json::Array(strings.collect())))
+            }
+            text => match borrowed(text) {
+                Some(text) => Json::parse(text).map(Value::Json),
+                None => Ok(Value::Json(Json::parse(&bytes(input)?)?.into_owned())),
+            },
+        },
+    ),
     Function::pairs("form", Takes::Bytes, "The pairs of a form or query text.", |input, _| {
         match borrowed(given(input)?) {
             Some(text) => form::parse(text).map(Value::Pairs),
@@ -60,34 +70,37 @@ pub(super) static TABLE: &[Function] = &[
     Function::text(
         "dump",
         WRITABLE,
-        "Compact JSON text, numbers as they came. `'slashes'` writes `/` as `\\/`, `'ascii'` writes \
-         `\\uXXXX`, `'html'` does for `<`, `>` and `&`, `'spaced'` puts a space behind `,` and `:`; \
-         `'php'`, `'python'` and `'go'` are what these write if nothing is said.",
+        "Compact JSON text, numbers as they came. `'slashes'` writes `/` as `\\/`, `'ascii'` \
+         writes `\\uhhhh`, `'html'` does for `<`, `>` and `&`, `'spaced'` puts a space behind `,` \
+         and `:`; `'php'`, `'python'` and `'go'` are what these write if nothing is said.",
         |input, arguments| {
             let style = every(arguments).fold(Style::COMPACT, Style::with);
             Ok(Value::from(json(given(input)?)?.write(style)))
         },
     )
     .with(&[Parameter::any("option", Kind::Choice(Style::NAMES))]),
-    Function::text(
+    Function::json(
         "canon",
-        WRITABLE,
-        "Compact JSON text with the members of all objects sorted, as RFC 8785 has it; numbers as \
-         they came.",
-        |input, _| Ok(Value::from(json(given(input)?)?.sorted().write(Style::COMPACT))),
+        JSON,
+        "The members of all objects sorted by name, as RFC 8785 has it.",
+        |input, _| Ok(Value::Json(json(given(input)?)?.sorted())),
     ),
     Function::list(
         "leaves",
         JSON,
-        "The list of all values that are neither object nor array, as JSON text, in their order.",
-        |input, _| {
+        "The list of all values that are neither object nor array, in their order: their texts, or \
+         `'json'` for JSON text.",
+        |input, arguments| {
+            let as_json = optional(arguments, 0).is_some();
             let mut items = Vec::new();
             json(given(input)?)?.leaves(&mut |_, leaf| {
-                items.push(Cow::Owned(leaf.write(Style::COMPACT)));
+                let written = || Cow::Owned(leaf.write(Style::COMPACT));
+                items.push(if as_json { written() } else { leaf.flat_text() });
             });
             if items.len() > ITEMS_MAX { Err(Fault::too_long()) } else { Ok(Value::List(items)) }
         },
-    ),
+    )
+    .with(&[Parameter::optional("form", Kind::Choice(&["json"]))]),
     Function::pairs(
         "flat",
         JSON,
