@@ -104,7 +104,8 @@ fn cost(kit: &Kit) -> bool {
     let text = vec![b'x'; BODY_BYTES];
     let sealed = kit.seal(&text);
     let json = inner(&sealed);
-    let text_of = |name: &str| json.get(name).and_then(|one| one.as_str()).expect("text").to_owned();
+    let text_of =
+        |name: &str| json.get(name).and_then(|one| one.as_str()).expect("text").to_owned();
     let (iv, value) = (text_of("iv"), text_of("value"));
     let bytes = |text: &str| BASE64_STANDARD.decode(text).expect("base64");
     let (iv_bytes, data) = (bytes(&iv), bytes(&value));
@@ -125,7 +126,9 @@ fn cost(kit: &Kit) -> bool {
     let body = vec![Bytes::from(sealed)];
     let whole = median(|| assert!(kit.open(black_box(&body))));
     let ratio = whole / floor;
-    println!("open 4 KiB of PayKun: {whole:.0} ns; its AES and HMAC: {floor:.0} ns; {ratio:.2} times");
+    println!(
+        "open 4 KiB of PayKun: {whole:.0} ns; its AES and HMAC: {floor:.0} ns; {ratio:.2} times"
+    );
     ratio <= RATIO_MAX
 }
 
@@ -209,7 +212,9 @@ fn token_classes() -> bool {
     let altered = |part: usize| {
         let parts = token.split('.').enumerate().map(|(at, text)| {
             let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(text).expect("base64");
-            if at == part && let Some(byte) = bytes.get_mut(20) {
+            if at == part
+                && let Some(byte) = bytes.get_mut(20)
+            {
                 *byte ^= 1;
             }
             BASE64_URL_SAFE_NO_PAD.encode(bytes)
@@ -222,7 +227,9 @@ fn token_classes() -> bool {
 fn main() -> ExitCode {
     let kit = paykun();
     let cheap = cost(&kit);
-    println!("run  what                                          medians                  difference");
+    println!(
+        "run  what                                          medians                  difference"
+    );
     let shows = paykun_classes(&kit) | token_classes();
     println!("cost within {RATIO_MAX} times: {cheap}; differences that show: {shows}");
     if cheap && !shows { ExitCode::SUCCESS } else { ExitCode::FAILURE }
