@@ -54,7 +54,10 @@ pub(super) fn run(arguments: &TestArguments) -> Result<(), Failure> {
             let Outcome { id, name, expected, found } = &outcome;
             let holds = outcome.holds();
             if arguments.json {
-                let line = json!({ "id": id, "case": name, "expect": expected, "found": found, "holds": holds });
+                let (expect, case) = (expected, name);
+                let line = json!({
+                    "id": id, "case": case, "expect": expect, "found": found, "holds": holds,
+                });
                 writeln!(out, "{line}")?;
             } else if holds {
                 writeln!(out, "ok    {id}: {name}: {found}")?;

@@ -144,6 +144,11 @@ fn mistakes_in_routes() {
         ("path = \"/v1/*\"\nrequire = [\"nonces\"]", "require[0]", "did you mean \"nonce\"?"),
         ("path = \"/v1/*\"\nenvelope = \"paykum\"", "envelope", "did you mean \"paykun\"?"),
         ("path = \"/v1/*\"\nsealed = \"required\"", "sealed", "there is no envelope"),
+        (
+            "path = \"/v1/*\"\nscheme = \"bybit-v5\"\nenvelope = \"secpaid-webhook\"",
+            "envelope",
+            "does not notice altered bodies",
+        ),
         ("path = \"/v1/*\"\nenvelope = \"paykun\"\nsealed = \"of\"", "sealed", "`off`"),
     ];
     for (to, key, words) in cases {
