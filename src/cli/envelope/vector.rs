@@ -42,10 +42,17 @@ pub(super) fn run(arguments: &TestArguments) -> Result<(), Failure> {
             .map_err(|e| Failure::because(format_args!("cannot read {}", path.display()), &e))?;
         let file = File::read(path, &bytes)?;
         let id = file.text("id").ok_or_else(|| file.wrong("id is missing"))?;
-        let envelope = all.iter().find(|envelope| envelope.name() == id).ok_or_else(|| {
-            Failure::failed(format_args!("{}: no envelope is named {id}", path.display()))
-        })?;
-        for outcome in file.outcomes(&id, envelope)? {
+        let envelope = all.iter().find(|envelope| envelope.name() == id);
+        let outcomes = match envelope {
+            Some(envelope) => file.outcomes(&id, envelope)?,
+            None => vec![Outcome {
+                id,
+                name: "envelope".into(),
+                expected: "is known",
+                found: "is not known",
+            }],
+        };
+        for outcome in outcomes {
             if outcome.holds() {
                 good += 1
             } else {
