@@ -199,7 +199,15 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_plain(&mut self) {
-        self.skip(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f));
+        let rest = self.rest();
+        let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        // Control characters end a string as well, and are rare.
+        let text = rest.get(..end).unwrap_or_default();
+        let control = text.iter().fold(false, |found, byte| found | (*byte < b' '));
+        self.at += match control {
+            true => text.iter().position(|byte| *byte < b' ').unwrap_or(end),
+            false => end,
+        };
     }
 
     fn escape(&mut self) -> Result<char, Fault> {
