@@ -13,11 +13,11 @@ use countersign::scheme::{Claims, Part, Piece, Scheme, VerifyingKey};
 use countersign::secret::NamedSecrets;
 use serde_json::{Value, json};
 
+use super::Failure;
 use super::http_file::SavedRequest;
 use super::scheme_source::SchemeSource;
 use super::secret_source::{SecretSource, secret_in};
 use super::table::{Cell, render};
-use super::Failure;
 
 /// Which request, and by what it should be signed.
 #[derive(Debug, Args)]

@@ -120,10 +120,12 @@ mod tests {
 
     #[test]
     fn requests_are_read_as_they_go_over_the_wire() {
-        let text = b"POST /v1/a?b=1 HTTP/1.1\r\nHost: api.example\r\nX-A:  b \r\n\r\nbody\r\n\r\nmore";
+        let text =
+            b"POST /v1/a?b=1 HTTP/1.1\r\nHost: api.example\r\nX-A:  b \r\n\r\nbody\r\n\r\nmore";
         let request = SavedRequest::parse(text).unwrap();
         assert_eq!((&*request.method, &*request.target), ("POST", "/v1/a?b=1"));
-        assert_eq!((&*request.authority, &request.headers["x-a"]), ("api.example", &"b"));
+        assert_eq!(&*request.authority, "api.example");
+        assert_eq!(request.headers["x-a"], "b");
         assert_eq!(request.body, &b"body\r\n\r\nmore"[..]);
         let request = SavedRequest::parse(b"GET https://a.example:8443/x HTTP/2\nA: b").unwrap();
         assert_eq!((&*request.authority, &*request.target), ("a.example:8443", "/x"));

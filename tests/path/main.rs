@@ -15,6 +15,7 @@ mod support;
 
 mod concurrency;
 mod defect;
+mod doctor;
 mod drain;
 mod framing;
 mod gone;
