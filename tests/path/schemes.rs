@@ -1,5 +1,5 @@
-//! Schemes as data on the path: claims that lie in the body, schemes of one's own, further values of
-//! a credential, public keys, and routes that name the credential.
+//! Schemes as data on the path: claims that lie in the body, schemes of one's own, further values
+//! of a credential, public keys, and routes that name the credential.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
@@ -98,7 +98,8 @@ key_id    = "{header:Authorization | strip('ACME ') | field(':', 0)}"
 time      = "{header:X-Time}"
 time_unit = "ms"
 nonce     = "{header:X-Once}"
-message   = { GET = "{header:X-Time}.{header:X-Once}.{method}.{target}", "*" = "{header:X-Time}.{header:X-Once}.{method}.{target}.{body | sha256 | hex}" }
+message.GET = "{header:X-Time}.{header:X-Once}.{method}.{target}"
+message."*" = "{header:X-Time}.{header:X-Once}.{method}.{target}.{body | sha256 | hex}"
 mac       = "hmac-sha256"
 signature = "{header:Authorization | strip('ACME ') | field(':', 1)}"
 require   = [["{header:X-Pass}", "{cred:passphrase}"]]

@@ -48,17 +48,17 @@ fn mistakes_in_templates_have_a_caret_under_them() {
         .replace("\"hmac-sha256\"", "\"hmac-sha265\"");
     let text = said(&folder(&schemes, "acme"));
     let expected = [
-        "acme.toml:6:20: acme.message: there is no function 'sha265'",
-        " 6 | message   = \"\\n{body | sha265}{header:X-Time | hx}\"",
-        "   |                       ^^^^^^",
-        "acme.toml:6:42: acme.message: there is no function 'hx'",
-        "   |                                                 ^^",
-        "= hint: did you mean 'sha256'?",
-        "acme.mac: there is no algorithm 'hmac-sha265'",
+        "acme.toml:6:24: acme.message: there is no function 'sha265'\n \
+         6 | message   = \"\\n{body | sha265}{header:X-Time | hx}\"\n   \
+         |                        ^^^^^^\n   \
+         = hint: did you mean 'sha256'?",
+        "acme.toml:6:48: acme.message: there is no function 'hx'",
+        "   |                                                ^^\n",
+        "acme.toml:7:13: acme.mac: there is no algorithm 'hmac-sha265'",
         "3 mistakes in the configuration",
     ];
-    for line in expected.iter().filter(|line| !line.starts_with("acme.toml:6:")) {
-        assert!(text.contains(line), "{line:?} is not in\n{text}");
+    for words in expected {
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
     }
 }
 
