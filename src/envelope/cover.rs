@@ -56,7 +56,8 @@ fn sources(template: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for hole in holes(template) {
         found.extend(hole.split('|').next().map(str::trim));
-        for (_, after) in hole.match_indices('@').filter_map(|(at, _)| hole.split_at_checked(at + 1))
+        for (_, after) in
+            hole.match_indices('@').filter_map(|(at, _)| hole.split_at_checked(at + 1))
         {
             let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
             let end = after.find(|c| !word(c)).unwrap_or(after.len());
