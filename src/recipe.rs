@@ -1,8 +1,8 @@
 //! The expression language of schemes and envelopes: templates over a message, compiled when they
 //! are loaded, with types checked and nothing looked up by name afterwards.
 //!
-//! A template is text with `{pipeline}` holes; `{{` and `}}` are braces. A pipeline is
-//! `source | function(argument, …) | …`. `docs/schemes.md` has the grammar.
+//! [`Template`] says how a template is written, [`source::sources`] and [`function::all`] what it is
+//! made of, [`Scope`] which names it may use, [`Evaluation`] what it gives for a message.
 
 mod call;
 mod compile;

@@ -13,9 +13,6 @@ const TEXT: Parameter = Parameter::required("text", Kind::Value);
 const SEPARATOR: Parameter = Parameter::required("separator", Kind::Text);
 const INDEX: Parameter = Parameter::required("index", Kind::Number);
 const COUNT: Parameter = Parameter::required("count", Kind::Number);
-const BETWEEN: Parameter = Parameter::optional("between", Kind::Text);
-const WITHIN: Parameter = Parameter::optional("within", Kind::Text);
-const FIELD: [Parameter; 3] = [Parameter::required("name", Kind::Text), BETWEEN, WITHIN];
 const SEQUENCES: Takes = Takes::Only(&[Type::Text, Type::List, Type::Pairs]);
 
 pub(super) static TABLE: &[Function] = &[
@@ -192,43 +189,37 @@ pub(super) static TABLE: &[Function] = &[
     Function::text(
         "field",
         Takes::Text,
-        "The first value of a name in a text such as `t=1,v1=ab`; the separators are `,` and `=` \
-         unless others follow the name. Absent where there is none.",
+        "One part between separators: 0 is the first, -1 the last; absent beyond the ends.",
         |input, arguments| {
-            let name = fixed(arguments, 0)?;
-            let (between, within) = separators(arguments, 1);
-            cut(input, |text| fields(text, between, within).find(|(own, _)| *own == name)?.1)
-        },
-    )
-    .with(&FIELD),
-    Function::list(
-        "field_all",
-        Takes::Text,
-        "The list of all values of a name in a text, as `field` finds the first.",
-        |input, arguments| {
-            let name = fixed(arguments, 0)?;
-            let (between, within) = separators(arguments, 1);
-            parts(input, |text| {
-                let same = fields(text, between, within).filter(|(own, _)| *own == name);
-                same.filter_map(|(_, value)| value).take(ITEMS_MAX + 1).collect()
+            let (separator, index) = (fixed(arguments, 0)?, number(arguments, 1)?);
+            let steps = if index < 0 { index.saturating_add(1) } else { index };
+            let steps = usize::try_from(steps.unsigned_abs()).map_err(|_| Fault::absent())?;
+            cut(input, |text| match index {
+                _ if separator.is_empty() => None,
+                0.. => text.split(separator).nth(steps),
+                _ => text.rsplit(separator).nth(steps),
             })
         },
     )
-    .with(&FIELD),
+    .with(&[SEPARATOR, INDEX]),
     Function::pairs(
         "pairs",
         Takes::Text,
-        "The pairs of a text such as `t=1,v1=ab`, taken apart as `field` does.",
+        "The pairs of a text such as `t=1,v1=ab`; the separators are `,` and `=` unless others are \
+         given. White space around names and values is left out.",
         |input, arguments| {
-            let (between, within) = separators(arguments, 0);
+            let between = optional(arguments, 0).unwrap_or(",");
+            let within = optional(arguments, 1).unwrap_or("=");
             let text = text(input)?;
-            let owned = |part: &str| Cow::Owned(part.to_owned());
-            let pairs = fields(&text, between, within)
-                .map(|(name, value)| (owned(name), owned(value.unwrap_or_default())));
+            let fields = split(&text, between).filter(|field| !field.trim().is_empty());
+            let pairs = fields.map(|field| {
+                let (name, value) = field.split_once(within).unwrap_or((field, ""));
+                (Cow::Owned(name.trim().to_owned()), Cow::Owned(value.trim().to_owned()))
+            });
             bounded(pairs.take(ITEMS_MAX + 1).collect())
         },
     )
-    .with(&[BETWEEN, WITHIN]),
+    .with(&[Parameter::optional("between", Kind::Text), Parameter::optional("within", Kind::Text)]),
     Function::pairs(
         "auth_params",
         Takes::Text,
@@ -287,26 +278,6 @@ pub(super) static TABLE: &[Function] = &[
 /// Parts of a text between separators; an empty separator stands nowhere.
 fn split<'t>(text: &'t str, separator: &str) -> impl Iterator<Item = &'t str> {
     text.splitn(if separator.is_empty() { 1 } else { usize::MAX }, separator)
-}
-
-/// What stands between fields, and between the name and the value of one.
-fn separators<'b>(arguments: &'b [Argument<'_>], at: usize) -> (&'b str, &'b str) {
-    let one = |at, other| optional(arguments, at).unwrap_or(other);
-    (one(at, ","), one(at + 1, "="))
-}
-
-/// Names and values, without the white space around them; a field without inner separator has no
-/// value.
-fn fields<'t>(
-    text: &'t str,
-    between: &str,
-    within: &str,
-) -> impl Iterator<Item = (&'t str, Option<&'t str>)> {
-    let fields = split(text, between).filter(|field| !field.trim().is_empty());
-    fields.map(move |field| match field.split_once(within) {
-        Some((name, value)) => (name.trim(), Some(value.trim())),
-        None => (field.trim(), None),
-    })
 }
 
 /// A list of parts of the text, borrowed if it is.

@@ -79,28 +79,26 @@ pub(super) static TABLE: &[Function] = &[
         },
     )
     .with(&[Parameter::any("option", Kind::Choice(Style::NAMES))]),
-    Function::json(
+    Function::text(
         "canon",
-        JSON,
-        "The members of all objects sorted by name, as RFC 8785 has it.",
-        |input, _| Ok(Value::Json(json(given(input)?)?.sorted())),
+        WRITABLE,
+        "Compact JSON text with the members of all objects sorted, as RFC 8785 has it; numbers as \
+         they came.",
+        |input, _| Ok(Value::from(json(given(input)?)?.sorted().write(Style::COMPACT))),
     ),
     Function::list(
         "leaves",
         JSON,
-        "The list of all values that are neither object nor array, in their order: their texts, or \
-         `'json'` for JSON text.",
-        |input, arguments| {
-            let as_json = optional(arguments, 0).is_some();
+        "The list of all values that are neither object nor array, in their order, as JSON text; \
+         `flat('.') | values` gives their texts.",
+        |input, _| {
             let mut items = Vec::new();
             json(given(input)?)?.leaves(&mut |_, leaf| {
-                let written = || Cow::Owned(leaf.write(Style::COMPACT));
-                items.push(if as_json { written() } else { leaf.flat_text() });
+                items.push(Cow::Owned(leaf.write(Style::COMPACT)));
             });
             if items.len() > ITEMS_MAX { Err(Fault::too_long()) } else { Ok(Value::List(items)) }
         },
-    )
-    .with(&[Parameter::optional("form", Kind::Choice(&["json"]))]),
+    ),
     Function::pairs(
         "flat",
         JSON,

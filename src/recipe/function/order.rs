@@ -3,31 +3,22 @@
 use std::borrow::Cow;
 
 use super::collection::members;
-use super::input::{given, optional};
+use super::input::{every, given};
 use super::{Argument, Function, Kind, Parameter, Takes};
 use crate::recipe::fault::Fault;
 use crate::recipe::json::Json;
 use crate::recipe::value::{Type, Value};
 
-const CASE: Parameter = Parameter::optional("case", Kind::Choice(&["ci"]));
-
 pub(super) static TABLE: &[Function] = &[
     Function::same(
         "sort",
         Takes::Only(&[Type::List, Type::Pairs, Type::Json]),
-        "Items in the order of their bytes, pairs by name and then value, members of JSON by name; \
-         `'ci'` compares them in lower case.",
-        |input, arguments| sort(given(input)?, &Order::of(arguments, false)),
+        "In the order of bytes: items; pairs by name and then value; members of JSON by name. \
+         `'ci'` compares in lower case, `'name'` leaves pairs of one name in the order sent, \
+         `'deep'` sorts the objects within JSON too, as RFC 8785 has it.",
+        |input, arguments| sort(given(input)?, &Order::of(arguments)),
     )
-    .with(&[CASE]),
-    Function::same(
-        "sort_names",
-        Takes::Only(&[Type::Pairs, Type::Json]),
-        "Pairs or members of JSON by name alone, equal names in the order sent; `'ci'` compares \
-         them in lower case.",
-        |input, arguments| sort(given(input)?, &Order::of(arguments, true)),
-    )
-    .with(&[CASE]),
+    .with(&[Parameter::any("option", Kind::Choice(&["ci", "name", "deep"]))]),
     Function::same(
         "reverse",
         Takes::Only(&[Type::Text, Type::List, Type::Pairs]),
@@ -43,11 +34,13 @@ pub(super) static TABLE: &[Function] = &[
 struct Order {
     ignores_case: bool,
     by_name: bool,
+    deep: bool,
 }
 
 impl Order {
-    fn of(arguments: &[Argument<'_>], by_name: bool) -> Self {
-        Self { ignores_case: optional(arguments, 0) == Some("ci"), by_name }
+    fn of(arguments: &[Argument<'_>]) -> Self {
+        let has = |option| every(arguments).any(|other| other == option);
+        Self { ignores_case: has("ci"), by_name: has("name"), deep: has("deep") }
     }
 
     /// A text as it is compared.
@@ -74,6 +67,7 @@ fn sort<'a>(value: &Value<'a>, order: &Order) -> Result<Value<'a>, Fault> {
     Ok(match value {
         Value::List(items) => Value::List(order.sorted(items, |item| (item, ""))),
         Value::Pairs(pairs) => Value::Pairs(order.sorted(pairs, |(name, value)| (name, value))),
+        Value::Json(json) if order.deep => Value::Json(json.clone().sorted()),
         other => {
             let sorted = order.sorted(members(other)?, |(name, _)| (name, ""));
             Value::Json(Json::Object(sorted))
