@@ -12,15 +12,27 @@ use crate::recipe::value::{ITEMS_MAX, Pairs};
 /// [`Fault::NotText`] where a decoded part is no UTF-8, [`Fault::TooLong`] for too many fields.
 pub fn parse(text: &[u8]) -> Result<Pairs<'_>, Fault> {
     let mut pairs = Vec::new();
-    for field in text.split(|byte| *byte == b'&').filter(|field| !field.is_empty()) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (field, after) = split(rest, b'&');
+        rest = after;
+        if field.is_empty() {
+            continue;
+        }
         if pairs.len() == ITEMS_MAX {
             return Err(Fault::too_long());
         }
-        let mut parts = field.splitn(2, |byte| *byte == b'=');
-        let [name, value] = [parts.next(), parts.next()].map(Option::unwrap_or_default);
+        let (name, value) = split(field, b'=');
         pairs.push((decode(name, Plus::Space)?, decode(value, Plus::Space)?));
     }
     Ok(pairs)
+}
+
+/// What stands before the first `byte`, and what behind it.
+fn split(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
+    let at = memchr::memchr(byte, text).unwrap_or(text.len());
+    let (before, after) = text.split_at_checked(at).unwrap_or((text, &[]));
+    (before, after.get(1..).unwrap_or_default())
 }
 
 /// What a plus sign stands for.

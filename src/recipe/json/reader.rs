@@ -188,7 +188,9 @@ impl<'a> Reader<'a> {
         if self.take(b'"') {
             return Ok(Cow::Borrowed(first));
         }
-        let mut text = first.to_owned();
+        let ahead = memchr::memchr(b'"', self.rest()).unwrap_or_default();
+        let mut text = String::with_capacity(first.len() + ahead);
+        text.push_str(first);
         while !self.take(b'"') {
             text.push(self.escape()?);
             let start = self.at;
