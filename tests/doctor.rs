@@ -144,7 +144,8 @@ fn cases() -> Vec<(Mistake, &'static str, Sent, String)> {
         kp(
             Mistake::JsonIndented,
             body(
-                "{\n  \"amount\": \"1.00\",\n  \"url\": \"https://x/é\",\n  \"a\": [\n    1,\n    2\n  ]\n}",
+                "{\n  \"amount\": \"1.00\",\n  \"url\": \"https://x/é\",\n  \
+                 \"a\": [\n    1,\n    2\n  ]\n}",
             ),
         ),
         kp(Mistake::JsonSorted, body("{\"a\":[1,2],\"amount\":\"1.00\",\"url\":\"https://x/é\"}")),
