@@ -1,5 +1,5 @@
-//! The mistakes that the doctor knows: a closed list, each with a code, what it is, and a sentence for
-//! the developer who made it.
+//! The mistakes that the doctor knows: a closed list, each with a code, what it is, and a sentence
+//! for the developer who made it.
 
 /// Makes everything of one list.
 macro_rules! mistakes {
@@ -59,10 +59,10 @@ mistakes! {
         "JSON was signed with its members sorted.",
         "You signed the JSON with its members in another order than you sent them.";
     JsonSlashes = "json_slashes",
-        "`/` against `\/`.",
+        "`/` against `\\/`.",
         "Slashes in the JSON are escaped (\\/) on one side only, as PHP's json_encode does.";
     JsonUnicode = "json_unicode",
-        "Characters against `\u` escapes.",
+        "Characters against `\\u` escapes.",
         "Characters in the JSON are \\u escapes on one side only.";
     JsonTwice = "json_twice",
         "JSON was signed as a string that holds JSON.",
