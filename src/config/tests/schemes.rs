@@ -63,6 +63,18 @@ fn mistakes_in_templates_have_a_caret_under_them() {
 }
 
 #[test]
+fn of_a_long_line_the_part_around_the_mistake_is_shown() {
+    let long = format!("{}{{hedaer:X-Time}}{{header:X-Time}}", "{body}-".repeat(60));
+    let text = said(&folder(&change(ACME, "{body}{header:X-Time}", &long), "acme"));
+    let line = text.lines().position(|line| line.contains("{hedaer:X-Time}")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let caret = lines[line + 1].chars().position(|c| c == '^').unwrap();
+    let under: String = lines[line].chars().skip(caret).take(6).collect();
+    assert_eq!(under, "hedaer", "{text}");
+    assert!(lines[line].chars().count() < 220, "{text}");
+}
+
+#[test]
 fn every_key_is_checked() {
     let cases = [
         ("mac       = \"hmac-sha256\"", "", "acme.mac: the key `mac` is missing"),
