@@ -142,3 +142,21 @@ fn a_credential_gives_the_values_that_its_scheme_reads() {
     let text = said(&with("values = { pass = \"word\" }"));
     assert!(!text.contains("word\""), "{text}");
 }
+
+#[test]
+fn what_a_right_configuration_leaves_open_is_told() {
+    let notes = |folder: &Folder| {
+        let (_, notes) = folder.load().unwrap_or_else(|faults| panic!("{faults}"));
+        notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let schemes = change(ACME, "{body}{header:X-Time}", "{json:amount}{json:order}{header:X-Time}");
+    let text = notes(&folder(&schemes, "acme"));
+    let open = "acme leaves the method, target, body, nonce unsigned";
+    assert!(text.contains(open), "{text}");
+    let some = "acme: of the body only some is signed: what is made of json:amount, json:order";
+    assert!(text.contains(some), "{text}");
+    let schemes = change(ACME, "key_id    = \"{header:X-Key}\"\n", "");
+    let silent = folder(&schemes, "acme\"\ncredential = \"pk_nobody");
+    let text = notes(&silent);
+    assert!(text.contains("no credential pk_nobody signs by acme"), "{text}");
+}
