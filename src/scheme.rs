@@ -12,10 +12,14 @@ mod coverage;
 mod decoy;
 mod definition;
 mod encoding;
+pub mod http_signatures;
 mod key;
 mod parts;
 mod plan;
+mod protocol;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod time_unit;
 mod vector;
 mod verification;
@@ -34,7 +38,7 @@ pub use claims::{ClaimFault, Claims};
 pub use coverage::{Coverage, Strength, Unfit};
 pub use definition::{Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector};
 pub use key::VerifyingKey;
-pub use parts::{Part, Piece};
+pub use parts::{Part, Piece, Written};
 pub use sign::{Outgoing, SignFault};
 pub use vector::Refusal;
 pub use verification::{Verdict, Verification};
@@ -42,6 +46,7 @@ pub use verification::{Verdict, Verification};
 use coverage::Facts;
 use encoding::Encoding;
 use plan::Plan;
+use protocol::Protocol;
 use time_unit::TimeUnit;
 
 /// A way of signing messages.
@@ -59,6 +64,8 @@ pub struct Scheme {
     plans: Vec<(Box<str>, Plan)>,
     /// For the methods that have no plan of their own.
     rest: Option<Plan>,
+    /// In place of plans, where it is a protocol and no recipe.
+    protocol: Option<Protocol>,
 }
 
 impl Scheme {
@@ -70,6 +77,11 @@ impl Scheme {
     /// What it is written down as.
     pub fn definition(&self) -> &Definition {
         &self.definition
+    }
+
+    /// The protocol, where it is HTTP Message Signatures and no recipe.
+    pub fn http_signatures(&self) -> Option<&http_signatures::HttpSignatures> {
+        self.protocol.as_ref().map(Protocol::signatures)
     }
 
     /// What its signature binds.

@@ -158,7 +158,7 @@ impl SigningArguments {
             headers: &message.headers.iter().cloned().collect(),
             body: body.bytes(),
         };
-        let key = scheme.key(&secret, values).map_err(Failure::failed)?;
+        let key = scheme.signing_key(&secret, values).map_err(Failure::failed)?;
         let headers = scheme.sign(&key, &outgoing).map_err(Failure::failed)?;
         let credentials = headers.iter().map(|(name, value)| shown(name, value)).collect();
         let scheme = scheme.name().to_owned();

@@ -12,6 +12,7 @@ use crate::recipe::{Evaluation, Fault, Piece, Subject, Template, Value};
 
 use super::Scheme;
 use super::encoding::SignatureBytes;
+use super::http_signatures;
 use super::plan::Plan;
 
 /// The longest key id or nonce, in characters.
@@ -27,6 +28,8 @@ pub struct Claims {
     deadline: Option<Timestamp>,
     nonce: Option<Said>,
     pub(super) signatures: SmallVec<[Candidate; 1]>,
+    /// What a protocol has to say beside.
+    pub(super) protocol: Option<Box<http_signatures::Claims>>,
 }
 
 /// A signature, and at which place of the scheme it stands.
@@ -95,6 +98,20 @@ impl Claims {
     }
 }
 
+impl Claims {
+    /// Those that a protocol states.
+    pub(super) fn of_protocol(claims: http_signatures::Claims) -> Self {
+        Self {
+            key_id: Some(Said::Text(claims.key_id().into())),
+            timestamp: Some(claims.created()),
+            deadline: claims.expires(),
+            nonce: claims.nonce().map(|nonce| Said::Text(nonce.into())),
+            signatures: SmallVec::new(),
+            protocol: Some(Box::new(claims)),
+        }
+    }
+}
+
 impl Said {
     fn as_str(&self) -> &str {
         match self {
@@ -111,6 +128,9 @@ impl Scheme {
     /// The first claim that is absent, repeated or malformed, in the order of key id, time, nonce,
     /// signature.
     pub fn claims(&self, subject: &Subject<'_>) -> Result<Claims, ClaimFault> {
+        if let Some(protocol) = &self.protocol {
+            return protocol.claims(subject);
+        }
         let plan = self.plan(subject.method).ok_or(ClaimFault::Malformed("method"))?;
         let evaluation = Evaluation::new(*subject, &plan.scope);
         let reader = Reader { evaluation, headers: subject.headers };
@@ -119,7 +139,7 @@ impl Scheme {
         let nonce = reader.said(plan.nonce.as_ref(), |nonce| self.is_nonce(nonce))?;
         let deadline = reader.time(plan.deadline.as_ref(), self)?;
         let signatures = reader.signatures(plan, self)?;
-        Ok(Claims { key_id, timestamp, deadline, nonce, signatures })
+        Ok(Claims { key_id, timestamp, deadline, nonce, signatures, protocol: None })
     }
 
     fn is_nonce(&self, text: &str) -> bool {

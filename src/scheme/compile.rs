@@ -11,6 +11,7 @@ use super::coverage::{self, Strength};
 use super::definition::{Definition, Formula, SchemeMistake};
 use super::encoding::{self, Encoding};
 use super::plan::{Place, Plan};
+use super::protocol::Protocol;
 use super::time_unit::{self, TimeUnit};
 use super::{Scheme, place_name, walk};
 
@@ -48,6 +49,25 @@ impl Scheme {
     }
 }
 
+/// A scheme that is a protocol.
+fn protocol_scheme(name: &str, definition: &Definition, protocol: Protocol) -> Scheme {
+    Scheme {
+        name: name.into(),
+        definition: definition.clone(),
+        time_unit: TimeUnit::Seconds,
+        encoding: Encoding::Base64,
+        nonce_length: None,
+        coverage: protocol.coverage(),
+        strength: protocol.strength(),
+        open: protocol.open(),
+        unfit: Vec::new(),
+        facts: Protocol::facts(),
+        plans: Vec::new(),
+        rest: None,
+        protocol: Some(protocol),
+    }
+}
+
 struct Compiler<'d> {
     definition: &'d Definition,
     mistakes: Vec<SchemeMistake>,
@@ -57,6 +77,14 @@ struct Compiler<'d> {
 impl Compiler<'_> {
     fn scheme(&mut self, name: &str) -> Option<Scheme> {
         let definition = self.definition;
+        match Protocol::of(definition) {
+            Ok(Some(protocol)) => return Some(protocol_scheme(name, definition, protocol)),
+            Ok(None) => {}
+            Err(mistakes) => {
+                self.mistakes.extend(mistakes);
+                return None;
+            }
+        }
         let time_unit = self.time_unit();
         let encoding = self.encoding();
         let declared = self.strength();
@@ -83,6 +111,12 @@ impl Compiler<'_> {
             return None;
         }
         let all: Vec<&Plan> = plans.iter().map(|(_, plan)| plan).chain(&rest).collect();
+        if all.iter().any(|plan| !plan.proves_the_secret()) {
+            let problem = "a digest without the secret in it can be made by anybody";
+            let hint = "put {secret} into the message, or take an HMAC such as hmac-sha256";
+            self.mistakes.push(SchemeMistake::of("mac", problem).hint(hint));
+            return None;
+        }
         let found = coverage::of(&all);
         if let Some(declared) = declared
             && declared > found.strength
@@ -105,6 +139,7 @@ impl Compiler<'_> {
             facts: coverage::facts(&all),
             plans: plans.into_iter().map(|(method, plan)| (method.into(), plan)).collect(),
             rest,
+            protocol: None,
         })
     }
 

@@ -31,6 +31,14 @@ pub struct Definition {
     pub lets: Vec<(String, Formula)>,
     /// What is signed.
     pub message: Option<Formula>,
+    /// `rfc9421`, where the scheme is no recipe.
+    pub protocol: Option<String>,
+    /// Of a protocol: the label of the signature that counts.
+    pub label: Option<String>,
+    /// Of a protocol: the tag of the signature that counts.
+    pub tag: Option<String>,
+    /// Of a protocol: what a signature must cover.
+    pub covers: Option<Vec<String>>,
     /// The algorithm: a name, or a template that ends in `map`.
     pub mac: Option<String>,
     /// The key, where it is not the secret as it is.
@@ -53,6 +61,31 @@ pub struct Definition {
     pub strength: Option<String>,
     /// A message that must verify, or the scheme does not load.
     pub vector: Option<Vector>,
+}
+
+impl Definition {
+    /// The keys that it has and that only a recipe can have.
+    pub(super) fn keys_of_recipes(&self) -> impl Iterator<Item = &'static str> {
+        [
+            ("key_id", self.key_id.is_some()),
+            ("time", self.time.is_some()),
+            ("time_unit", self.time_unit.is_some()),
+            ("nonce", self.nonce.is_some()),
+            ("nonce_length", self.nonce_length.is_some()),
+            ("deadline", self.deadline.is_some()),
+            ("let", !self.lets.is_empty()),
+            ("message", self.message.is_some()),
+            ("key", self.key.is_some()),
+            ("encode", self.encode.is_some()),
+            ("compare", self.compare.is_some()),
+            ("signature", self.signature.is_some()),
+            ("any", !self.any.is_empty()),
+            ("require", !self.require.is_empty()),
+            ("must_list", !self.must_list.is_empty()),
+        ]
+        .into_iter()
+        .filter_map(|(key, there)| there.then_some(key))
+    }
 }
 
 /// A template, or one for each method with `*` for the rest.

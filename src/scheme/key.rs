@@ -6,11 +6,13 @@ use std::sync::Arc;
 use http::HeaderMap;
 use smallvec::SmallVec;
 
+use crate::crypto::asymmetric::PrivateKey;
 use crate::crypto::{NoRandom, hex, random};
 use crate::recipe::{Evaluation, Subject};
 use crate::secret::{NamedSecrets, Secret};
 
 use super::algorithm::{Algorithm, Key, KeyFault, Method};
+use super::protocol::Protocol;
 use super::{Scheme, decoy};
 
 /// A secret made ready for one scheme: everything that depends on nothing but the credential is
@@ -46,7 +48,33 @@ impl VerifyingKey {
     }
 }
 
+impl VerifyingKey {
+    /// The secret that it was made of.
+    pub(super) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+}
+
 impl Scheme {
+    /// Makes a secret ready to sign with: where a protocol has key pairs, that is a private key.
+    ///
+    /// # Errors
+    /// As [`Scheme::key`].
+    pub fn signing_key(
+        &self,
+        secret: &Secret,
+        values: NamedSecrets,
+    ) -> Result<VerifyingKey, KeyFault> {
+        match self.protocol.as_ref().map(Protocol::method) {
+            Some(Method::Public(algorithm)) => {
+                let public = PrivateKey::read(secret.expose(), algorithm)?.public_key()?;
+                let ready = smallvec::smallvec![Key::Public(public)];
+                Ok(VerifyingKey { secret: secret.clone(), values: Arc::new(values), ready })
+            }
+            _ => self.key(secret, values),
+        }
+    }
+
     /// Makes a secret ready, once, when keys change. Where the scheme has public keys, the secret
     /// is one. `values` are what the scheme reads as `cred:NAME`.
     ///
@@ -64,6 +92,9 @@ impl Scheme {
             values: Arc::clone(&values),
             ready: SmallVec::new(),
         };
+        if let Some(protocol) = &self.protocol {
+            key.ready.push(Key::new(protocol.method(), secret.expose())?);
+        }
         let headers = HeaderMap::new();
         let nothing = nothing(&headers, &values);
         for plan in self.plans() {
@@ -89,12 +120,16 @@ impl Scheme {
             values.insert(name, text()?);
         }
         let mut ready = SmallVec::new();
+        let bytes = |method| match method {
+            Method::Public(algorithm) => Ok(decoy::public_key(algorithm)),
+            Method::Mac(_) | Method::Comparison => random::<32>().map(|bytes| bytes.to_vec()),
+        };
+        if let Some(method) = self.protocol.as_ref().map(Protocol::method) {
+            ready.extend(Key::new(method, &bytes(method)?).ok());
+        }
         for plan in self.plans() {
             let Algorithm::Fixed(method) = plan.algorithm else { continue };
-            let bytes = match method {
-                Method::Public(algorithm) => decoy::public_key(algorithm),
-                Method::Mac(_) | Method::Comparison => random::<32>()?.to_vec(),
-            };
+            let bytes = bytes(method)?;
             let slots = plan.places.iter().filter(|place| place.slot.is_some());
             ready.extend(slots.filter_map(|_| Key::new(method, &bytes).ok()));
         }

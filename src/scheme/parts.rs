@@ -29,6 +29,9 @@ impl Scheme {
     /// # Errors
     /// The first piece that cannot be had.
     pub fn parts(&self, subject: &Subject<'_>, key: &VerifyingKey) -> Result<Vec<Part>, Fault> {
+        if let Some(protocol) = &self.protocol {
+            return protocol.parts(subject);
+        }
         let plan = self.plan(subject.method).ok_or_else(Fault::absent)?;
         let evaluation = Evaluation::new(key.subject(subject), &plan.scope);
         let mut parts = Vec::new();
@@ -61,6 +64,10 @@ impl Scheme {
         subject: &Subject<'_>,
         key: &VerifyingKey,
     ) -> Result<zeroize::Zeroizing<Vec<u8>>, Fault> {
+        if let Some(protocol) = &self.protocol {
+            let parts = protocol.parts(subject)?.into_iter();
+            return Ok(parts.filter_map(|part| part.bytes).flatten().collect::<Vec<u8>>().into());
+        }
         let plan = self.plan(subject.method).ok_or_else(Fault::absent)?;
         let evaluation = Evaluation::new(key.subject(subject), &plan.scope);
         evaluation.secret_bytes(&plan.message)
@@ -74,6 +81,9 @@ pub type Written = (String, Vec<(String, String)>);
 impl Scheme {
     /// What is signed, as the scheme is written.
     pub fn pieces(&self) -> Vec<Written> {
+        if let Some(protocol) = &self.protocol {
+            return protocol.pieces();
+        }
         let own = self.plans.iter().map(|(method, plan)| (&**method, plan));
         let all = own.chain(self.rest.iter().map(|plan| ("*", plan)));
         let message = self.definition.message.as_ref();

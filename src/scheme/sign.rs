@@ -10,6 +10,7 @@ use crate::recipe::{Evaluation, Fault, Subject};
 use crate::secret::NamedSecrets;
 
 use super::claims::{Claim, is_key_id};
+use super::http_signatures;
 use super::plan::Plan;
 use super::{Scheme, VerifyingKey};
 
@@ -55,13 +56,13 @@ pub enum SignFault {
     /// Only the owner of a private key signs by this scheme.
     #[error("this scheme is signed with a private key, which is not kept here")]
     PrivateKey,
+    /// Something that a protocol signs cannot be signed.
+    #[error("the scheme cannot sign this request: {0}")]
+    Protocol(#[from] http_signatures::NotSigned),
     /// No random bytes for a nonce.
     #[error(transparent)]
     NoRandom(#[from] NoRandom),
 }
-
-/// Where a claim goes in a header: its name, and the text before the value.
-pub(super) type Slot<'p> = (&'p HeaderName, &'p str);
 
 impl Scheme {
     /// The headers that make a request signed, in the order in which to send them.
@@ -74,7 +75,6 @@ impl Scheme {
         key: &VerifyingKey,
         request: &Outgoing<'_>,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, SignFault> {
-        let plan = self.plan(request.method.as_str()).ok_or(SignFault::Method)?;
         let mut sent = request.headers.clone();
         if !request.content_type.is_empty() {
             let text = HeaderValue::from_str(request.content_type);
@@ -84,6 +84,10 @@ impl Scheme {
             let host = HeaderValue::from_str(request.authority);
             sent.extend(host.ok().map(|host| (HOST, host)));
         }
+        if let Some(protocol) = &self.protocol {
+            return protocol.sign(key, request, &sent);
+        }
+        let plan = self.plan(request.method.as_str()).ok_or(SignFault::Method)?;
         if plan.key_id.is_some() && !is_key_id(request.key_id) {
             return Err(SignFault::KeyId);
         }
@@ -132,6 +136,9 @@ impl Scheme {
         subject: &Subject<'_>,
         key: &VerifyingKey,
     ) -> Result<Option<Vec<u8>>, Fault> {
+        if let Some(protocol) = &self.protocol {
+            return protocol.signature_of(subject, key);
+        }
         let plan = self.plan(subject.method).ok_or_else(Fault::absent)?;
         let subject = key.subject(subject);
         let evaluation = Evaluation::new(subject, &plan.scope);

@@ -11,6 +11,7 @@ use crate::recipe::{DigestSteps, Evaluation, Fault, FeedSteps, Subject, Template
 
 use super::algorithm::{Algorithm, InProgress, Key, Method};
 use super::plan::{Place, Plan};
+use super::protocol::ProtocolVerification;
 use super::{Claims, Scheme, VerifyingKey};
 
 /// Bytes of a message that one step takes in, all keys together, before others get their turn.
@@ -37,6 +38,8 @@ pub struct Verification<'a> {
     /// One for all keys where the message holds no secret; else one a key.
     runs: SmallVec<[Run<'a>; 1]>,
     current: usize,
+    /// In place of runs, where the scheme is a protocol and no recipe.
+    protocol: Option<ProtocolVerification<'a>>,
 }
 
 /// The message once, on its way to some keys.
@@ -67,8 +70,11 @@ impl Scheme {
     ) -> Verification<'a> {
         let plan = self.plan(subject.method);
         let keys = SmallVec::from_slice(keys);
+        let protocol = self.protocol.as_ref().zip(claims.protocol.as_deref());
+        let protocol = protocol.map(|(protocol, claims)| protocol.verify(&keys, claims, &subject));
+        let runs = SmallVec::new();
         let mut verification =
-            Verification { plan, subject, claims, keys, runs: SmallVec::new(), current: 0 };
+            Verification { plan, subject, claims, keys, runs, current: 0, protocol };
         if let Some(plan) = plan {
             verification.begin(plan);
         }
@@ -121,6 +127,9 @@ impl<'a> Verification<'a> {
 
     /// Takes in some of the message and says whether more is left.
     pub fn step(&mut self) -> bool {
+        if let Some(protocol) = &mut self.protocol {
+            return protocol.step();
+        }
         let (Some(plan), Some(run)) = (self.plan, self.runs.get_mut(self.current)) else {
             return false;
         };
@@ -133,6 +142,9 @@ impl<'a> Verification<'a> {
 
     /// Ends the message and compares, in constant time over all keys.
     pub fn finish(mut self) -> Verdict {
+        if let Some(protocol) = self.protocol {
+            return protocol.finish();
+        }
         while self.step() {}
         let mut verdict = Verdict { matched: None, proof: Tag::new(&[]) };
         let Some(plan) = self.plan else { return verdict };

@@ -58,18 +58,23 @@ fn parse(name: String, bytes: &[u8]) -> Vector {
     vector
 }
 
-/// A gate with the two keys that the vectors name.
+/// A gate with the keys that the vectors name.
 fn gateway(vector: &Vector) -> Gateway {
     let mut setup = Setup::new().deadline("body", 300);
     setup.routes = vec![
         route("v1", "/v1/*", "kwikpaisa", &vector.route),
         route("v2", "/v2/*", "countersign-v1", ""),
+        route("v3", "/v3/*", "rfc9421", ""),
     ];
     let scopes = match vector.scheme.as_str() {
         "kwikpaisa" => "scopes = [\"POST /v1/orders\", \"GET /v1/orders/*\"]",
         _ => "",
     };
-    let key_id = if scopes.is_empty() { "pk_live_vector_v1" } else { "pk_live_vector" };
+    let key_id = match vector.scheme.as_str() {
+        "kwikpaisa" => "pk_live_vector",
+        "countersign-v1" => "pk_live_vector_v1",
+        _ => "pk_live_vector_rfc",
+    };
     let credential = format!(
         "[merchants.vector.credentials.{key_id}]\nenvironment = \"live\"\nscheme = \"{}\"\n\
          {scopes}\nsecrets = [{{ list = \"secrets.txt\" }}]\n",

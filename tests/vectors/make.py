@@ -11,6 +11,7 @@ and a line of three dashes. What follows is one request, byte for byte as HTTP/1
     route    what the route has beside path and scheme, if anything
 """
 
+import base64
 import hashlib
 import hmac
 import pathlib
@@ -20,6 +21,7 @@ HERE = pathlib.Path(__file__).parent
 HOST = "api.example.com"
 KWIK = ("kwikpaisa", "pk_live_vector", "vector-secret-of-a-kwikpaisa-key")
 OURS = ("countersign-v1", "pk_live_vector_v1", "vector-secret-of-a-countersign-key")
+RFC = ("rfc9421", "pk_live_vector_rfc", "vector-secret-of-an-rfc9421-key")
 BODY = b'{"order_id":"A-1001","amount":100}'
 NONCE = "4f1c2e9ab7d80365"
 
@@ -44,6 +46,35 @@ def ours(method, target, body, at=NOW, kind="application/json", nonce=NONCE, hos
         ("X-TIMESTAMP", str(at)),
         ("X-NONCE", nonce),
         ("X-SIGNATURE", mac(OURS[2], "\n".join(lines).encode())),
+    ]
+
+
+def content_digest(body):
+    return "sha-256=:%s:" % base64.b64encode(hashlib.sha256(body).digest()).decode()
+
+
+def rfc9421(method, target, body, at=NOW, covered=None, parameters="", digest=None):
+    """RFC 9421 with the digest of RFC 9530, over what the scheme asks for."""
+    digest = digest or content_digest(body)
+    values = {
+        "@method": method,
+        "@authority": HOST,
+        "@path": target.partition("?")[0],
+        "@query": "?" + target.partition("?")[2],
+        "@target-uri": "https://" + HOST + target,
+        "content-digest": digest,
+        "content-type": "application/json",
+    }
+    if covered is None:
+        covered = ["@method", "@target-uri"] + (["content-type", "content-digest"] if body else [])
+    statement = '(%s);created=%d;keyid="%s"%s' % (
+        " ".join('"%s"' % name for name in covered), at, RFC[1], parameters)
+    lines = ['"%s": %s' % (name, values[name]) for name in covered]
+    lines.append('"@signature-params": ' + statement)
+    signature = hmac.new(RFC[2].encode(), "\n".join(lines).encode(), hashlib.sha256).digest()
+    return ([("Content-Digest", digest)] if body else []) + [
+        ("Signature-Input", "sig1=" + statement),
+        ("Signature", "sig1=:%s:" % base64.b64encode(signature).decode()),
     ]
 
 
@@ -176,6 +207,44 @@ def signatures():
           request("POST", "/v2/orders?a=1&b=2", v1, BODY, host=HOST + ":443"), OURS)
 
 
+def standard():
+    target = "/v3/orders?a=1"
+    good = rfc9421("POST", target, BODY)
+
+    def post(name, expect, about, headers, body=BODY, target=target):
+        write("rfc9421-" + name, expect, about, request("POST", target, headers, body), RFC)
+
+    post("post", "accepted", "RFC 9421: method, target URI, content type and digest.", good)
+    write("rfc9421-get", "accepted", "RFC 9421 without a body: no digest is needed.",
+          request("GET", target, rfc9421("GET", target, b""), kind=""), RFC)
+    parts = ["@method", "@authority", "@path", "@query", "content-digest"]
+    post("parts", "accepted", "Authority, path and query are as good as the target URI.",
+         rfc9421("POST", target, BODY, covered=parts, parameters=';nonce="4f1c2e9ab7d80365"'))
+    post("other-body", "invalid_signature", "The digest is signed, and is not this body's.", good,
+         BODY.replace(b"100", b"900"))
+    post("other-target", "invalid_signature", "The query is signed.", good,
+         target="/v3/orders?a=2")
+    post("no-digest", "invalid_signature", "A body that no digest ties is not signed.",
+         rfc9421("POST", target, BODY, covered=["@method", "@target-uri"]))
+    post("weak-digest", "invalid_signature", "No digest that the gate takes.",
+         rfc9421("POST", target, BODY, digest="md5=:CY9rzUYh03PK3k6DJie09g==:"))
+    post("no-method", "malformed_header", "The method must be covered.",
+         rfc9421("POST", target, BODY, covered=["@target-uri", "content-digest"]))
+    post("algorithm", "malformed_header", "The credential fixes the algorithm.",
+         rfc9421("POST", target, BODY, parameters=';alg="rsa-pss-sha512"'))
+    post("expired", "stale_timestamp", "The signature says until when it may be taken.",
+         rfc9421("POST", target, BODY, parameters=";expires=%d" % (NOW - 1)))
+    post("old", "stale_timestamp", "Created one second too early.",
+         rfc9421("POST", target, BODY, at=NOW - 301))
+    post("no-input", "missing_header", "Signature-Input is absent.",
+         changed(good, "Signature-Input", None))
+    statement, signature = dict(good)["Signature-Input"], dict(good)["Signature"]
+    post("two", "malformed_header", "Two signatures, and nothing that says which one counts.",
+         changed(changed(good, "Signature-Input",
+                         [statement, statement.replace("sig1", "sig2")]),
+                 "Signature", [signature, signature.replace("sig1", "sig2")]))
+
+
 def framing():
     post, good = ("POST", "/v1/orders"), kwikpaisa(BODY)
     bad = "bad_request"
@@ -215,4 +284,5 @@ if __name__ == "__main__":
     accepted()
     claims()
     signatures()
+    standard()
     framing()

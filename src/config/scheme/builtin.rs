@@ -62,6 +62,19 @@ mod tests {
     }
 
     #[test]
+    fn every_algorithm_of_http_message_signatures_has_a_scheme() {
+        for name in
+            ["rfc9421", "rfc9421-ed25519", "rfc9421-ecdsa-p256-sha256", "rfc9421-rsa-pss-sha512"]
+        {
+            let scheme = builtin(name);
+            let protocol = scheme.as_deref().and_then(Scheme::http_signatures);
+            let algorithm = protocol.map(|protocol| protocol.algorithm.name());
+            let expected = name.strip_prefix("rfc9421-").unwrap_or("hmac-sha256");
+            assert_eq!(algorithm, Some(expected), "{name}");
+        }
+    }
+
+    #[test]
     fn no_name_stands_in_two_files() {
         let count: usize = FILES.iter().map(|(name, text)| definitions(name, text).len()).sum();
         assert_eq!(count, ALL.len());

@@ -77,6 +77,9 @@ fn definition<'n>(table: &mut Table<'n>, places: &mut Places<'n>) -> Definition 
     };
     definition.about = text(table, "about").unwrap_or_default();
     definition.time_unit = text(table, "time_unit");
+    definition.protocol = text(table, "protocol");
+    definition.label = text(table, "label");
+    definition.tag = text(table, "tag");
     definition.mac = text(table, "mac");
     definition.encode = text(table, "encode");
     definition.compare = text(table, "compare");
@@ -89,7 +92,11 @@ fn definition<'n>(table: &mut Table<'n>, places: &mut Places<'n>) -> Definition 
     definition.require = require(table, places);
     definition.must_list = must_list(table, places);
     definition.respond = table.table("respond", respond).flatten();
-    for key in ["nonce_length", "vector"] {
+    definition.covers = table
+        .node("covers")
+        .is_some()
+        .then(|| table.list("covers", |node| node.str("a word or a component").map(str::to_owned)));
+    for key in ["nonce_length", "covers", "vector"] {
         places.extend(table.node(key).map(|node| (key.to_owned(), node)));
     }
     definition.vector = table.table("vector", vector).flatten();

@@ -174,7 +174,8 @@ fn a_private_key_shows_nothing() {
 }
 
 /// Text that begins as a key does.
-const LIKE_A_KEY: &str = "(-----BEGIN (RSA )?(PUBLIC|PRIVATE) KEY-----)?[A-Za-z0-9+/=\n]{0,80}(-----END PUBLIC KEY-----)?";
+const LIKE_A_KEY: &str = "(-----BEGIN (RSA )?(PUBLIC|PRIVATE) KEY-----)?[A-Za-z0-9+/=\n]{0,80}\
+                          (-----END PUBLIC KEY-----)?";
 
 proptest::proptest! {
     #[test]
