@@ -3,6 +3,7 @@
 mod documentation;
 mod faults;
 mod limits;
+mod schemes;
 mod secrets;
 
 use std::ffi::OsString;

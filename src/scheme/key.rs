@@ -48,13 +48,6 @@ impl VerifyingKey {
     }
 }
 
-impl VerifyingKey {
-    /// The secret that it was made of.
-    pub(super) fn secret(&self) -> &Secret {
-        &self.secret
-    }
-}
-
 impl Scheme {
     /// Makes a secret ready to sign with: where a protocol has key pairs, that is a private key.
     ///

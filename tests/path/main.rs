@@ -24,6 +24,7 @@ mod operator;
 mod quota;
 mod reload;
 mod replay;
+mod schemes;
 mod sealed;
 mod secrets;
 mod signature;

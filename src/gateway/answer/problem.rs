@@ -23,6 +23,8 @@ struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     header: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    claim: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     body_bytes_max: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
@@ -55,6 +57,7 @@ pub(super) fn text(face: &Face, rejection: Option<Rejection>, id: &RequestId) ->
         },
         detail: None,
         header: None,
+        claim: None,
         body_bytes_max: None,
         retry_after_seconds: None,
         now: None,
@@ -71,8 +74,7 @@ impl Problem<'_> {
     fn help(&mut self, rejection: Rejection) {
         match rejection {
             Rejection::BadRequest(flaw) => self.detail = Some(flaw.explanation()),
-            Rejection::MissingHeader(name) => self.header = Some(name),
-            Rejection::MalformedHeader(name) => self.header = Some(name),
+            Rejection::MissingHeader(name) | Rejection::MalformedHeader(name) => self.named(name),
             Rejection::StaleTimestamp(stale) => self.stale(stale),
             Rejection::BodyTooLarge(bytes) => self.body_bytes_max = Some(bytes),
             Rejection::RateLimited(wait) => self.retry_after_seconds = Some(whole_seconds(wait)),
@@ -88,6 +90,14 @@ impl Problem<'_> {
             | Rejection::CannotOpen
             | Rejection::Busy
             | Rejection::Internal => {}
+        }
+    }
+
+    /// A header by its name; what is elsewhere by its place: `query:NAME`, `json:PATH`.
+    fn named(&mut self, name: &'static str) {
+        match name.contains(':') {
+            true => self.claim = Some(name),
+            false => self.header = Some(name),
         }
     }
 
