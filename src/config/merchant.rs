@@ -207,16 +207,16 @@ fn named_values(
     let mut values = NamedSecrets::default();
     let mut good = true;
     let sealing = envelope.map_or_else(Vec::new, Envelope::value_names);
+    let read = if envelope.is_some() { "scheme and envelope read" } else { "the scheme reads" };
     let mut wanted: Vec<&str> = scheme.map(Scheme::value_names).into_iter().flatten().collect();
     wanted.extend(sealing.iter().map(String::as_str));
     wanted.sort_unstable();
     wanted.dedup();
-    let read = if envelope.is_some() { "scheme and envelope read" } else { "the scheme reads" };
     let given = table.named("values", |name, table| {
         let name = name.get_ref().as_ref();
         if scheme.is_some() && !wanted.contains(&name) {
             let problem = match wanted.as_slice() {
-                [] => "neither the scheme nor an envelope reads further values".to_owned(),
+                [] => format!("{read} no further values"),
                 names => format!("{read} {}, and no such value", one_of(names)),
             };
             table.refuse("", problem, None);
