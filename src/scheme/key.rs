@@ -1,7 +1,6 @@
 //! A secret made ready for one scheme.
 
 use std::fmt;
-use std::sync::Arc;
 
 use http::HeaderMap;
 use smallvec::SmallVec;
@@ -20,7 +19,7 @@ use super::{Scheme, decoy};
 #[derive(Clone)]
 pub struct VerifyingKey {
     secret: Secret,
-    values: Arc<NamedSecrets>,
+    values: NamedSecrets,
     /// By the slots of the scheme's places.
     pub(super) ready: SmallVec<[Key; 1]>,
 }
@@ -61,8 +60,8 @@ impl Scheme {
         match self.protocol.as_ref().map(Protocol::method) {
             Some(Method::Public(algorithm)) => {
                 let public = PrivateKey::read(secret.expose(), algorithm)?.public_key()?;
-                let ready = smallvec::smallvec![Key::Public(public)];
-                Ok(VerifyingKey { secret: secret.clone(), values: Arc::new(values), ready })
+                let ready = smallvec::smallvec![Key::Public(Box::new(public))];
+                Ok(VerifyingKey { secret: secret.clone(), values, ready })
             }
             _ => self.key(secret, values),
         }
@@ -79,14 +78,9 @@ impl Scheme {
                 return Err(KeyFault::Value(name.to_owned()));
             }
         }
-        let values = Arc::new(values);
-        let mut key = VerifyingKey {
-            secret: secret.clone(),
-            values: Arc::clone(&values),
-            ready: SmallVec::new(),
-        };
+        let mut ready = SmallVec::new();
         if let Some(protocol) = &self.protocol {
-            key.ready.push(Key::new(protocol.method(), secret.expose())?);
+            ready.push(Key::new(protocol.method(), secret.expose())?);
         }
         let headers = HeaderMap::new();
         let nothing = nothing(&headers, &values);
@@ -95,10 +89,10 @@ impl Scheme {
             for place in plan.places.iter().filter(|place| place.slot.is_some()) {
                 let subject = Subject { secret: Some(secret.expose()), ..nothing };
                 let bytes = Evaluation::new(subject, &plan.scope).secret_bytes(&place.key)?;
-                key.ready.push(Key::new(*method, &bytes)?);
+                ready.push(Key::new(*method, &bytes)?);
             }
         }
-        Ok(key)
+        Ok(VerifyingKey { secret: secret.clone(), values, ready })
     }
 
     /// A key that nobody knows, for key ids that do not exist. It costs what another costs.
@@ -126,7 +120,7 @@ impl Scheme {
             let slots = plan.places.iter().filter(|place| place.slot.is_some());
             ready.extend(slots.filter_map(|_| Key::new(method, &bytes).ok()));
         }
-        Ok(VerifyingKey { secret: Secret::of_any_length(text()?), values: Arc::new(values), ready })
+        Ok(VerifyingKey { secret: Secret::of_any_length(text()?), values, ready })
     }
 }
 
