@@ -89,9 +89,10 @@ impl Scheme {
         let message = self.definition.message.as_ref();
         let written = |(method, plan): (&str, &super::Plan)| {
             let (text, _) = message.and_then(|one| one.text("", method)).unwrap_or_default();
-            let pieces = plan.message.pieces().iter().map(|piece| {
-                (one_line(text.get(piece.span()).unwrap_or_default()), about(piece))
-            });
+            let pieces =
+                plan.message.pieces().iter().map(|piece| {
+                    (one_line(text.get(piece.span()).unwrap_or_default()), about(piece))
+                });
             (method.to_owned(), pieces.collect())
         };
         all.map(written).collect()
