@@ -118,6 +118,36 @@ fn every_algorithm_is_named() {
     }
 }
 
+/// Every file below a folder, with its text.
+fn sources_below(folder: &Path, found: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => sources_below(&path, found),
+            false if path.extension().is_some_and(|extension| extension == "rs") => {
+                found.push_str(&fs::read_to_string(path).unwrap());
+            }
+            false => {}
+        }
+    }
+}
+
+/// What is said to prove something is there.
+#[test]
+fn tests_that_are_named_exist() {
+    let mut all = String::new();
+    ["src", "tests"].iter().for_each(|folder| sources_below(&root().join(folder), &mut all));
+    let text = document("docs/security.md");
+    let named: Vec<&str> =
+        text.split("(`").skip(1).filter_map(|rest| rest.split('`').next()).collect();
+    let word = |name: &&&str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let tests: Vec<&&str> = named.iter().filter(word).filter(|name| name.contains('_')).collect();
+    assert!(tests.len() > 10, "{tests:?}");
+    for name in tests {
+        assert!(all.contains(&format!("fn {name}(")), "{name} is no test");
+    }
+}
+
 /// A block of code: what stands behind its fence, and its text.
 struct Block {
     kind: String,
