@@ -222,10 +222,9 @@ fn is_shown(shown: &[String], output: &[String]) -> bool {
 
 fn run(command: &str, folder: &Path) -> Vec<String> {
     let program = Path::new(env!("CARGO_BIN_EXE_countersign"));
-    let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new("sh")
-        .args(["-c", &format!("{{ {command}\n}} 2>&1")])
-        .env("PATH", format!("{}:{path}", program.parent().unwrap().display()))
+        .args(["-c", &format!("PATH=\"$PROGRAM_FOLDER:$PATH\"; {{ {command}\n}} 2>&1")])
+        .env("PROGRAM_FOLDER", program.parent().unwrap())
         .current_dir(folder)
         .output()
         .unwrap();
