@@ -36,8 +36,9 @@ pub struct Verification<'a> {
     subject: Subject<'a>,
     claims: &'a Claims,
     keys: SmallVec<[&'a VerifyingKey; KEYS]>,
-    /// One for all keys where the message holds no secret; else one a key.
-    runs: SmallVec<[Run<'a>; 1]>,
+    /// One for all keys where the message holds no secret; else one a key. They are large, and stay
+    /// where they are while the verification moves.
+    runs: Vec<Run<'a>>,
     current: usize,
     /// In place of runs, where the scheme is a protocol and no recipe.
     protocol: Option<ProtocolVerification<'a>>,
@@ -73,7 +74,7 @@ impl Scheme {
         let keys = SmallVec::from_slice(keys);
         let protocol = self.protocol.as_ref().zip(claims.protocol.as_deref());
         let protocol = protocol.map(|(protocol, claims)| protocol.verify(&keys, claims, &subject));
-        let runs = SmallVec::new();
+        let runs = Vec::new();
         let mut verification =
             Verification { plan, subject, claims, keys, runs, current: 0, protocol };
         if let Some(plan) = plan {
@@ -95,6 +96,7 @@ impl<'a> Verification<'a> {
             }
         };
         let apart = plan.holds_secret();
+        self.runs.reserve_exact(if apart { self.keys.len() } else { 1 });
         for (index, key) in self.keys.iter().enumerate() {
             if apart || self.runs.is_empty() {
                 let subject = if apart { key.subject(&self.subject) } else { self.subject };
@@ -156,9 +158,9 @@ impl<'a> Verification<'a> {
                 self.keys.iter().map(holds).collect()
             }
         };
-        for run in std::mem::take(&mut self.runs) {
-            let digest = run.own_digest.map(DigestInProgress::finish);
-            for stream in run.streams {
+        for run in &mut self.runs {
+            let digest = run.own_digest.take().map(DigestInProgress::finish);
+            for stream in run.streams.drain(..) {
                 let proof = stream.state.finish();
                 let own = self.claims.signatures.iter().filter(|one| one.place == stream.place);
                 let good = own.fold(false, |good, candidate| proof.is(&candidate.bytes) | good);

@@ -33,9 +33,10 @@ pub(crate) const ADDED_HEADERS: [&str; 5] =
 const MEMBERS: [&str; 6] = ["type", "title", "status", "code", "request_id", "forwarded"];
 
 /// Members that a refusal may have.
-const MORE_MEMBERS: [&str; 8] = [
+const MORE_MEMBERS: [&str; 9] = [
     "detail",
     "header",
+    "claim",
     "mistake",
     "hint",
     "body_bytes_max",
