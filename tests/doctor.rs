@@ -1,6 +1,5 @@
 //! What the doctor recognises: each mistake made as a merchant's program would make it, with HMACs
 //! of the libraries themselves, and none recognised where none was made.
-#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
