@@ -40,7 +40,7 @@ pub use coverage::{Coverage, Strength, Unfit};
 pub use definition::{Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector};
 pub use form::Form;
 pub use key::VerifyingKey;
-pub use parts::{Part, Piece, Written};
+pub use parts::{Part, Piece, Written, one_line};
 pub use sign::{Outgoing, SignFault};
 pub use vector::Refusal;
 pub use verification::{Verdict, Verification};

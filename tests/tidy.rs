@@ -390,6 +390,7 @@ fn the_documents_are_there() {
         "docs/envelopes.md",
         "docs/performance.md",
         "docs/rejections.md",
+        "docs/schemes.md",
         "config/countersign.toml",
     ] {
         let text = fs::read_to_string(root().join(name)).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use countersign::scheme::{Definition, Formula, Scheme};
+use countersign::scheme::{Definition, Formula, Scheme, one_line};
 use serde_json::json;
 
 use crate::cli::Failure;
@@ -62,10 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn keys(definition: &Definition) -> Vec<Vec<Cell>> {
     let mut lines = Vec::new();
     let mut add = |key: &str, text: &str| {
-        lines.push(vec![
-            Cell::plain(format!("  {key}")),
-            Cell::plain(text.escape_debug().to_string()),
-        ]);
+        lines.push(vec![Cell::plain(format!("  {key}")), Cell::plain(one_line(text))]);
     };
     let mut formula = |key: &str, formula: &Option<Formula>| match formula {
         None => {}
