@@ -121,6 +121,7 @@ impl Keyring {
     ///
     /// # Errors
     /// When the operating system gives no random bytes for decoys.
+    #[expect(clippy::mutable_key_type, reason = "its key id never changes")]
     pub fn build(
         merchants: Vec<MerchantSpec>,
         memory: &Memory,
