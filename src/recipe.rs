@@ -1,11 +1,10 @@
 //! The expression language of schemes and envelopes: templates over a message, compiled when they
 //! are loaded, with types checked and nothing looked up by name afterwards.
 //!
-//! A template is text with `{pipeline}` holes; `{{` and `}}` are braces. A pipeline is
-//! `source | function(argument, …) | …`. `docs/schemes.md` has the grammar.
+//! [`Template`] says how a template is written, [`source::sources`] and [`function::all`] what it is
+//! made of, [`Scope`] which names it may use, [`Evaluation`] what it gives for a message.
 
 mod call;
-mod carry;
 mod compile;
 pub mod evaluate;
 pub mod expression;
@@ -36,3 +35,6 @@ pub use stepping::{DigestSteps, FeedSteps};
 pub use subject::Subject;
 pub use template::{Piece, Pipeline, Template};
 pub use value::{Type, Value};
+
+#[cfg(test)]
+mod tests;

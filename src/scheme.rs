@@ -19,6 +19,8 @@ mod parts;
 mod plan;
 mod protocol;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod time_unit;
 mod vector;
 mod verification;
@@ -38,7 +40,7 @@ pub use coverage::{Coverage, Strength, Unfit};
 pub use definition::{Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector};
 pub use form::Form;
 pub use key::VerifyingKey;
-pub use parts::{Part, Piece};
+pub use parts::{Part, Piece, Written};
 pub use sign::{Outgoing, SignFault};
 pub use vector::Refusal;
 pub use verification::{Verdict, Verification};

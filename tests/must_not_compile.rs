@@ -26,7 +26,7 @@ struct Case {
 const ADMISSION: &str = "src/gateway/admission.rs";
 
 const FRESHNESS: &str = "let fresh = freshness::check(claimed)?;";
-const VERIFIED: &str = "let verified = signature::verify(received, keys, &self.addresses).await?;";
+const VERIFIED: &str = "let verified = signature::verify(stated, keys, &self.addresses).await?;";
 const PERMITTED: &str = "let permitted = permission::check(verified)?;";
 const UNSEEN: &str = "let unseen = replay::claim(&self.memory, permitted).await?;";
 const GRANTED: &str = "let granted = quota::spend(unseen)?;";
@@ -42,12 +42,20 @@ const CASES: &[Case] = &[
         says: "expected `Fresh`, found `Claimed`",
     },
     Case {
+        name: "skip the claims of the body",
+        file: ADMISSION,
+        from: "let stated = stated::read(received)?;",
+        to: "let stated = received;",
+        error: "E0308",
+        says: "expected `Stated`, found `Received`",
+    },
+    Case {
         name: "skip the signature",
         file: ADMISSION,
         from: VERIFIED,
-        to: "let verified = received;",
+        to: "let verified = stated;",
         error: "E0308",
-        says: "expected `Verified`, found `Received`",
+        says: "expected `Verified`, found `Stated`",
     },
     Case {
         name: "skip permission",
@@ -140,17 +148,17 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "print a secret",
-        file: "src/scheme.rs",
-        from: "VerifyingKey(MacKey::new(secret))",
-        to: "{ let _ = format!(\"{secret}\"); VerifyingKey(MacKey::new(secret)) }",
+        file: "src/scheme/key.rs",
+        from: "let nothing = nothing(&headers, &values);",
+        to: "let nothing = nothing(&headers, &values); let _ = format!(\"{secret}\");",
         error: "E0277",
         says: "`Secret` doesn't implement `std::fmt::Display`",
     },
     Case {
         name: "compare secrets in plain",
-        file: "src/scheme.rs",
-        from: "VerifyingKey(MacKey::new(secret))",
-        to: "{ let _ = secret == secret; VerifyingKey(MacKey::new(secret)) }",
+        file: "src/scheme/key.rs",
+        from: "let nothing = nothing(&headers, &values);",
+        to: "let nothing = nothing(&headers, &values); let _ = secret == secret;",
         error: "E0369",
         says: "cannot be applied to type `&Secret`",
     },

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use countersign::clock::{Clock, Timestamp};
+use countersign::config::scheme::builtin;
 use countersign::doctor::Practice;
 use countersign::gateway::admission::Admission;
 use countersign::gateway::admission::budget::Budget;
@@ -25,11 +26,11 @@ use countersign::peer::{CertNames, Peer};
 use countersign::quota::{Addresses, Quotas};
 use countersign::replay::Memory;
 use countersign::scheme::{Outgoing, Scheme};
-use countersign::secret::Secret;
+use countersign::secret::{NamedSecrets, Secret};
 use countersign::telemetry::{Code, GateMetrics, Lane, Log, LogFormat, LogSink, Record};
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::Full;
 
 #[global_allocator]
@@ -57,7 +58,7 @@ impl Bench {
         let metrics = GateMetrics::new().expect("metrics");
         let memory = Memory::without_past(NonZeroUsize::new(8 << 30).expect("not zero"));
         let memory = Arc::new(memory.expect("random bytes"));
-        let scheme = Scheme::preset("kwikpaisa").expect("a preset");
+        let scheme = builtin("kwikpaisa").expect("a preset");
         let quotas = Quotas::new();
         let merchants = vec![
             merchant("open", &scheme, u32::MAX, &[]),
@@ -107,7 +108,8 @@ impl Bench {
         let mut body = format!("{{\"n\":\"{count:016}\",\"p\":\"").into_bytes();
         body.resize(bytes, b'x');
         let secret = [SECRET, merchant.as_bytes()].concat();
-        let key = self.scheme.key(&Secret::new(secret).expect("a secret"));
+        let secret = Secret::new(secret).expect("a secret");
+        let key = self.scheme.key(&secret, NamedSecrets::default()).expect("a key");
         let outgoing = Outgoing {
             key_id: merchant,
             timestamp: Timestamp::from_secs(self.admission.load().clock.now().secs()),
@@ -115,6 +117,7 @@ impl Bench {
             authority: "localhost",
             target: "/v1/orders",
             content_type: "application/json",
+            headers: &HeaderMap::new(),
             body: &body,
         };
         let mut request = Request::post("/v1/orders").header("host", "localhost");
@@ -157,6 +160,7 @@ impl Bench {
 fn merchant(id: &str, scheme: &Arc<Scheme>, rate: u32, networks: &[&str]) -> MerchantSpec {
     let rate = NonZeroU32::new(rate).expect("not zero");
     let secret = Secret::new([SECRET, id.as_bytes()].concat()).expect("a secret");
+    let key = scheme.key(&secret, NamedSecrets::default()).expect("a key");
     MerchantSpec {
         id: id.into(),
         rate: Rate { per_second: rate, burst: rate },
@@ -172,7 +176,7 @@ fn merchant(id: &str, scheme: &Arc<Scheme>, rate: u32, networks: &[&str]) -> Mer
             repeatable_reads: false,
             expires: None,
             suspended: false,
-            versions: vec![VersionSpec { secret, state: State::Active, until: None }],
+            versions: vec![VersionSpec { key, state: State::Active, until: None }],
         }],
     }
 }

@@ -101,7 +101,7 @@ mod tests {
     fn signed(method: Method, url: &str, body: Body) -> Signed {
         let content_type = if matches!(body, Body::None) { "" } else { "application/json" };
         Signed {
-            scheme: "kwikpaisa",
+            scheme: "kwikpaisa".to_owned(),
             method,
             url: url.parse().unwrap(),
             content_type: content_type.to_owned(),

@@ -12,7 +12,12 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
 use super::{Config, Faults, Note};
+use crate::clock::Timestamp;
+use crate::scheme::{Outgoing, Scheme, VerifyingKey};
+use crate::secret::{NamedSecrets, Secret};
 
 /// A right main file; tests change pieces of it.
 const MAIN: &str = r#"
@@ -195,6 +200,26 @@ fn everything_can_be_said() {
         b"env-marker-0123456789",
         b"own-secret-0123456789",
     ];
-    assert_eq!(bytes, expected);
+    for (version, secret) in versions.iter().zip(expected) {
+        let secret = Secret::new(secret.to_vec()).unwrap();
+        let key = credential.scheme.key(&secret, NamedSecrets::default()).unwrap();
+        assert_eq!(signed(&credential.scheme, &version.key), signed(&credential.scheme, &key));
+    }
+    assert_eq!(versions.len(), expected.len());
     assert_eq!(versions[2].until.unwrap().secs(), 1_893_452_400);
+}
+
+/// What one message gets as its headers under a key.
+fn signed(scheme: &Scheme, key: &VerifyingKey) -> Vec<(HeaderName, HeaderValue)> {
+    let outgoing = Outgoing {
+        key_id: "pk",
+        timestamp: Timestamp::from_secs(1_700_000_000),
+        method: &Method::POST,
+        authority: "a.example",
+        target: "/",
+        content_type: "",
+        headers: &HeaderMap::new(),
+        body: b"{}",
+    };
+    scheme.sign(key, &outgoing).unwrap()
 }

@@ -92,7 +92,7 @@ pub struct Hasher(State);
 
 algorithms! {
     Md5 "md5" 16 md5::Md5, "MD5 (RFC 1321): broken, met in older payment forms.";
-    Sha1 "sha1" 20 sha1::Sha1, "SHA-1 (FIPS 180-4): broken where an attacker chooses both messages.";
+    Sha1 "sha1" 20 sha1::Sha1, "SHA-1 (FIPS 180-4): broken for whoever chooses both messages.";
     Sha224 "sha224" 28 sha2::Sha224, "SHA-224 (FIPS 180-4).";
     Sha256 "sha256" 32 sha2::Sha256, "SHA-256 (FIPS 180-4).";
     Sha384 "sha384" 48 sha2::Sha384, "SHA-384 (FIPS 180-4).";

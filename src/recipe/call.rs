@@ -29,7 +29,7 @@ impl Evaluation<'_> {
         let result = held.run(call.function);
         let result = result.and_then(|mut result| {
             if !result.is_too_long() {
-                return Ok(result);
+                return typed(result, call.kind);
             }
             if secret {
                 result.wipe();
@@ -150,6 +150,18 @@ fn map<'i, 'e: 'i>(
         }
     }
     Ok(made)
+}
+
+/// A value of the type that was compiled, where a function handed an argument on that has another.
+fn typed(value: Value<'_>, kind: Type) -> Result<Value<'_>, Fault> {
+    match (kind, value.kind()) {
+        (wanted, kind) if wanted == kind => Ok(value),
+        // JSON that is a scalar may be text already.
+        (Type::Json, Type::Text) => Ok(value),
+        (Type::Text, _) => value.into_text().map(Value::Text),
+        (Type::Bytes, _) => value.into_bytes().map(Value::Bytes),
+        _ => Err(Fault::not_text()),
+    }
 }
 
 /// A value as a function takes it.

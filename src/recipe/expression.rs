@@ -27,6 +27,8 @@ pub struct Expression {
 pub(crate) struct Call {
     pub(crate) function: &'static Function,
     pub(crate) operands: Box<[Operand]>,
+    /// The type of what it gives here.
+    pub(crate) kind: Type,
 }
 
 /// An argument, as far as it is known before there is a message.

@@ -64,6 +64,8 @@ fn value_of(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn pairs(text: &str) -> Vec<(String, String)> {
@@ -114,5 +116,13 @@ mod tests {
         let pairs = parse(b"a=b").unwrap();
         assert!(matches!(pairs[..], [(Cow::Borrowed("a"), Cow::Borrowed("b"))]));
         assert_eq!(decode(b"a+b%20c", Plus::Itself).unwrap(), "a+b c");
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "[a%+&=0-9f]{0,40}", bytes in any::<Vec<u8>>()) {
+            let _ = parse(text.as_bytes());
+            let _ = parse(&bytes);
+        }
     }
 }

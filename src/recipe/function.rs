@@ -70,12 +70,11 @@ pub enum Takes {
     /// One text: it is called with [`Value::Text`]. Bytes that are UTF-8 and JSON scalars are made
     /// text for it. It maps over a list and over the values of pairs.
     Text,
-    /// One value: it is called with [`Value::Text`], [`Value::Bytes`] or [`Value::Body`]. It maps as
-    /// [`Takes::Text`] does.
+    /// One value: it is called with [`Value::Text`], [`Value::Bytes`] or [`Value::Body`]. It maps
+    /// as [`Takes::Text`] does.
     Bytes,
-    /// A value of one of these types; nothing is mapped. JSON objects are made pairs for a function
-    /// that takes [`Type::Pairs`] and not [`Type::Json`], and JSON scalars text where it takes
-    /// [`Type::Text`] and not [`Type::Json`].
+    /// A value of one of these types; nothing is mapped. JSON is made text for a function that
+    /// takes [`Type::Text`] and not [`Type::Json`], or else pairs, or else a list.
     Only(&'static [Type]),
 }
 
@@ -99,8 +98,10 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// An integer: [`Argument::Number`].
     Number,
-    /// `'text'` or `@name`, any type: [`Argument::Value`].
+    /// `'text'`, or `@name` that is text, bytes or JSON: [`Argument::Value`].
     Value,
+    /// `'text'`, or `@name` of any type: [`Argument::Value`].
+    Any,
     /// `'text'` with `{k}`, `{v}` and holes of its own: [`Argument::Pattern`].
     Pattern,
     /// `'regular expression'`: [`Argument::Regex`].

@@ -228,3 +228,92 @@ impl<'s> Found<'s> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::recipe::Subject;
+    use crate::recipe::scope::Scope;
+    use crate::secret::NamedSecrets;
+
+    fn subject<'a>(
+        body: &'a [Bytes],
+        headers: &'a HeaderMap,
+        values: &'a NamedSecrets,
+    ) -> Subject<'a> {
+        Subject {
+            method: "POST",
+            scheme: "https",
+            authority: "a.example",
+            target: "/",
+            headers,
+            body,
+            status: None,
+            public_url: None,
+            secret: Some(b"key"),
+            values,
+        }
+    }
+
+    #[test]
+    fn digests_of_the_body_come_out_the_same_step_by_step() {
+        let mut scope = Scope::default();
+        let inner = "{body | sha256 | hex}{body | hmac('sha256', @secret) | hex}";
+        scope.define("inner", Template::compile(inner, &scope).unwrap()).unwrap();
+        let message = "{inner}{body | md5 | hex}{path | append(@inner)}{body | sha256 | base64}";
+        let message = Template::compile(message, &scope).unwrap();
+        let body = [Bytes::from_static(b"abc"), Bytes::new(), Bytes::from(vec![b'd'; 1000])];
+        let (headers, values) = (HeaderMap::new(), NamedSecrets::default());
+        let subject = subject(&body, &headers, &values);
+        let expected = Evaluation::new(subject, &scope).text(&message).unwrap().into_owned();
+        for most in [1, 7, 300, 100_000] {
+            let mut evaluation = Evaluation::new(subject, &scope);
+            let mut steps = evaluation.begin_digests(&[&message]);
+            assert_eq!(evaluation.digests.len(), 3);
+            let mut count = 1;
+            while evaluation.digest_step(&mut steps, most) {
+                count += 1;
+            }
+            assert_eq!(count, 1003_usize.div_ceil((most / 3).max(1)));
+            assert_eq!(evaluation.text(&message).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_template_without_digests_takes_no_steps() {
+        let scope = Scope::default();
+        let message = Template::compile("{body}", &scope).unwrap();
+        let body = [Bytes::from_static(b"abc")];
+        let (headers, values) = (HeaderMap::new(), NamedSecrets::default());
+        let mut evaluation = Evaluation::new(subject(&body, &headers, &values), &scope);
+        let mut steps = evaluation.begin_digests(&[&message]);
+        assert!(!evaluation.digest_step(&mut steps, 1));
+    }
+
+    #[test]
+    fn the_body_is_handed_on_in_bounded_steps() {
+        let scope = Scope::default();
+        let message = Template::compile("<{body}|{path}|{body}>", &scope).unwrap();
+        let body = [Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"defgh")];
+        let (headers, values) = (HeaderMap::new(), NamedSecrets::default());
+        let evaluation = Evaluation::new(subject(&body, &headers, &values), &scope);
+        for most in [1, 2, 3, 8, 100] {
+            let (mut fed, mut steps) = (Vec::new(), FeedSteps::default());
+            let mut longest = 0;
+            loop {
+                let before = fed.len();
+                let more = evaluation.feed_step(&message, &mut steps, most, &mut |bytes| {
+                    fed.extend_from_slice(bytes);
+                });
+                longest = longest.max(fed.len() - before);
+                if !more.unwrap() {
+                    break;
+                }
+            }
+            assert_eq!(fed, b"<abcdefgh|/|abcdefgh>");
+            assert!(longest <= most + 5, "{longest}");
+        }
+    }
+}

@@ -174,6 +174,11 @@ impl<'t> Parser<'t> {
         let start = self.at;
         self.take('{');
         self.space();
+        let unclosed = Mistake::new(start..start + 1, "the closing '}' is missing")
+            .hint("write '{{' for a brace in text");
+        if self.is_done() {
+            return Err(unclosed);
+        }
         let source = self.source()?;
         let mut calls = Vec::new();
         loop {
@@ -182,8 +187,7 @@ impl<'t> Parser<'t> {
                 return Ok(RawPipeline { source, calls, span: start..self.at });
             }
             if self.is_done() {
-                let hint = "write '{{' for a brace in text";
-                return Err(Mistake::new(start..start + 1, "the closing '}' is missing").hint(hint));
+                return Err(unclosed);
             }
             if !self.take('|') {
                 return Err(self.here("'|' and a function, or '}', belongs here"));

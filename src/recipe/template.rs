@@ -11,6 +11,24 @@ use crate::recipe::source::Source;
 use crate::recipe::value::Type;
 
 /// A template, compiled for one scope; it is evaluated with that scope or a later state of it.
+///
+/// ```text
+/// template = { text | "{{" | "}}" | "{" pipeline "}" }
+/// pipeline = source { "|" call }
+/// source   = word [ ":" ( quoted | name ) ] | "url(public)" | quoted
+/// call     = word [ "(" [ argument { "," argument } ] ")" ]
+/// argument = quoted | integer | "@" name
+/// quoted   = "'" text "'"            with \n \r \t \' \\ resolved
+/// ```
+///
+/// A word without a name is a source or a name of the scope; `name.a.0` is a member of one that is
+/// JSON or pairs. `@name` is a name of the scope, `@secret`, or a value of the credential. A name
+/// behind a colon ends at white space, `|` or a brace, or stands in quotes. Paths of `json:` have
+/// dots between their steps, and steps with dots in double quotes.
+///
+/// A template that is one hole has the type of that hole; any other is text, or bytes where a hole
+/// gives bytes. What is absent, repeated or malformed is a [`Fault`](crate::recipe::Fault) and not
+/// an empty text; functions such as `default` take absence, and nothing takes the others.
 #[derive(Clone, Debug)]
 pub struct Template {
     pub(crate) pieces: Box<[Piece]>,
@@ -33,6 +51,14 @@ impl Piece {
         match self {
             Self::Literal(_, span) => span.clone(),
             Self::Hole(expression) => expression.span(),
+        }
+    }
+
+    /// What it reads first.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        match self {
+            Self::Literal(..) => Some(Origin::Constant),
+            Self::Hole(expression) => expression.source.origin(),
         }
     }
 }

@@ -219,17 +219,14 @@ impl<'a> Value<'a> {
 
     /// The same value, borrowed from this one.
     pub fn lend(&self) -> Value<'_> {
-        fn lent<'b>(text: &'b Cow<'_, str>) -> Cow<'b, str> {
-            Cow::Borrowed(text)
-        }
         match self {
             Self::Text(text) => Value::Text(Cow::Borrowed(text)),
             Self::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
             Self::Body(pieces) => Value::Body(pieces),
-            Self::List(items) => Value::List(items.iter().map(lent).collect()),
-            Self::Pairs(pairs) => {
-                Value::Pairs(pairs.iter().map(|(name, value)| (lent(name), lent(value))).collect())
+            Self::List(items) => {
+                Value::List(items.iter().map(|item| Cow::Borrowed(&**item)).collect())
             }
+            Self::Pairs(pairs) => Value::Pairs(lend_pairs(pairs)),
             Self::Json(json) => Value::Json(json.lend()),
         }
     }
@@ -260,6 +257,14 @@ impl<'a> Value<'a> {
             Self::Json(json) => json.wipe(),
         }
     }
+}
+
+/// Pairs, borrowed from these.
+pub fn lend_pairs<'b>(pairs: &'b [(Cow<'_, str>, Cow<'_, str>)]) -> Pairs<'b> {
+    let lend = |(name, value): &'b (Cow<'_, str>, Cow<'_, str>)| {
+        (Cow::Borrowed(&**name), Cow::Borrowed(&**value))
+    };
+    pairs.iter().map(lend).collect()
 }
 
 /// Pairs that borrow nothing.

@@ -166,6 +166,8 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn leaves(text: &str) -> Vec<(String, String)> {
@@ -236,5 +238,39 @@ mod tests {
         let wide = |count: usize| format!("<r>{}</r>", "<a/>".repeat(count));
         assert_eq!(parse(wide(ITEMS_MAX).as_bytes()).unwrap().len(), ITEMS_MAX);
         assert_eq!(parse(wide(ITEMS_MAX + 1).as_bytes()), Err(Fault::too_long()));
+    }
+
+    fn escaped(text: &str) -> String {
+        let escape = |c| match c {
+            '&' => "&amp;".to_owned(),
+            '<' => "&lt;".to_owned(),
+            '>' => "&gt;".to_owned(),
+            '\r' => "&#13;".to_owned(),
+            c => c.to_string(),
+        };
+        text.chars().map(escape).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_escaped_is_read_again(
+            texts in prop::collection::vec(("[a-zé_][a-z0-9._-]{0,8}", any::<String>()), 0..8),
+        ) {
+            let allowed = |text: &str| text.chars().filter(|c| is_character(*c)).collect();
+            let mut pairs: Vec<(String, String)> = Vec::new();
+            pairs.extend(texts.iter().map(|(name, text)| (name.clone(), allowed(text))));
+            let element = |(name, text): &(String, String)| {
+                format!("<{name}>{}</{name}>", escaped(text))
+            };
+            let document = format!("<r>{}</r>", pairs.iter().map(element).collect::<String>());
+            prop_assert_eq!(leaves(&document), pairs);
+        }
+
+        #[test]
+        fn never_panics(text in "[<>/a?!&;#x0\\-\\[\\]\"= ]{0,60}", bytes in any::<Vec<u8>>()) {
+            let _ = parse(text.as_bytes());
+            let _ = parse(format!("<r>{text}</r>").as_bytes());
+            let _ = parse(&bytes);
+        }
     }
 }

@@ -111,6 +111,12 @@ impl Compiler<'_> {
             return None;
         }
         let all: Vec<&Plan> = plans.iter().map(|(_, plan)| plan).chain(&rest).collect();
+        if all.iter().any(|plan| !plan.proves_the_secret()) {
+            let problem = "a digest without the secret in it can be made by anybody";
+            let hint = "put {secret} into the message, or take an HMAC such as hmac-sha256";
+            self.mistakes.push(SchemeMistake::of("mac", problem).hint(hint));
+            return None;
+        }
         let found = coverage::of(&all);
         if let Some(declared) = declared
             && declared > found.strength

@@ -217,11 +217,11 @@ pub(super) fn unfit(
     if strength <= Strength::Token {
         say(format!("proves nothing of a request: its strength is {strength}"), webhooks);
     }
-    let several = |plan: &&Plan| {
+    let several = |plan: &Plan| {
         let list = |place: &super::plan::Place| place.signature.template.kind() == Type::List;
         plan.places.len() > 1 || plan.places.iter().any(list)
     };
-    if plans.iter().any(|plan| several(&plan)) {
+    if plans.iter().any(|plan| several(plan)) {
         say("takes several signatures, and a request has one".to_owned(), webhooks);
     }
     if definition.time_unit.as_deref() == Some("s or ms") {
@@ -274,14 +274,6 @@ struct Bound<'p> {
 
 impl<'p> Bound<'p> {
     fn new(plan: &'p Plan) -> Self {
-        // A digest without a key binds what it reads only because the secret is in it.
-        let keyed = match &plan.algorithm {
-            Algorithm::Fixed(method) => method.is_keyed(),
-            Algorithm::Chosen(_) => false,
-        };
-        if !keyed && !plan.message.is_secret() {
-            return Self { readings: Vec::new() };
-        }
         let compared = matches!(plan.algorithm, Algorithm::Fixed(Method::Comparison));
         let own = plan.signature_names();
         let mut bound = match compared {
@@ -375,9 +367,9 @@ impl<'p> Bound<'p> {
     /// Whether a claim is cut out of a text that says more, such as a header that holds an event.
     fn signs_content_as_claim(&self, plan: &Plan) -> bool {
         let claims = [&plan.key_id, &plan.time, &plan.nonce].into_iter().flatten();
-        let mut cut = claims.filter(|claim| claim.header.is_none());
-        cut.any(|claim| {
-            claim.template.origins().iter().any(|origin| self.whole(|own| own == origin))
+        let mut read = claims.flat_map(|claim| readings(&claim.template, &plan.scope, &[]));
+        read.any(|cut| {
+            !cut.whole && cut.origin.is_some_and(|origin| self.whole(|own| own == origin))
         })
     }
 }

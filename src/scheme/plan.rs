@@ -38,6 +38,15 @@ impl Plan {
         self.message.is_secret()
     }
 
+    /// Whether nobody can make a signature without the secret.
+    pub(super) fn proves_the_secret(&self) -> bool {
+        let keyed = match &self.algorithm {
+            Algorithm::Fixed(method) => method.is_keyed(),
+            Algorithm::Chosen(_) => false,
+        };
+        keyed || self.message.is_secret()
+    }
+
     /// Whether it requires nothing of a message beside its signature.
     pub(super) fn checks_nothing(&self) -> bool {
         self.require.is_empty() && self.must_list.is_empty()

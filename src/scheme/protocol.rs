@@ -18,7 +18,7 @@ use super::http_signatures::{
     Requirement, Signer, Statement,
 };
 use super::parts::{Part, Piece, Written};
-use super::{ClaimFault, Claims, Outgoing, SignFault, Verdict, VerifyingKey};
+use super::{ClaimFault, Claims, Outgoing, Scheme, SignFault, Verdict, VerifyingKey};
 
 /// What `protocol` may say.
 const NAME: &str = "rfc9421";
@@ -181,6 +181,11 @@ impl Protocol {
         }
     }
 
+    /// What signs with the secret of a key; none where that is a public key.
+    fn signer(&self, key: &VerifyingKey) -> Option<Signer> {
+        Signer::new(self.signatures.algorithm, key.secret().expose()).ok()
+    }
+
     /// The headers that make a request signed. The key must have the secret, or the private key.
     pub(super) fn sign(
         &self,
@@ -188,8 +193,7 @@ impl Protocol {
         request: &Outgoing<'_>,
         sent: &HeaderMap,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, SignFault> {
-        let signer = Signer::new(self.signatures.algorithm, key.secret().expose());
-        let signer = signer.map_err(|_| SignFault::PrivateKey)?;
+        let signer = self.signer(key).ok_or(SignFault::PrivateKey)?;
         let nonce = hex(&random::<32>()?);
         let nonce = String::from_utf8_lossy(nonce.get(..32).unwrap_or_default());
         let statement = Statement {
@@ -256,6 +260,14 @@ impl Protocol {
         let about = "what the signature says of itself: components, created, keyid and the rest";
         pieces.push(("@signature-params".to_owned(), about.to_owned()));
         vec![("*".to_owned(), pieces)]
+    }
+}
+
+impl Scheme {
+    /// What signs answers by HTTP Message Signatures with the secret that verified their request.
+    /// None where the scheme is a recipe, or the gate has the public half of a key pair only.
+    pub fn answer_signer(&self, key: &VerifyingKey) -> Option<Signer> {
+        self.protocol.as_ref()?.signer(key)
     }
 }
 

@@ -66,9 +66,6 @@ pub enum SignFault {
     NoRandom(#[from] NoRandom),
 }
 
-/// Where a claim goes in a header: its name, and the text before the value.
-pub(super) type Slot<'p> = (&'p HeaderName, &'p str);
-
 impl Scheme {
     /// The headers that make a request signed, in the order in which to send them.
     ///

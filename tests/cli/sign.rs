@@ -144,3 +144,51 @@ fn mistakes_are_named() {
         assert!(!text(&output.stderr).contains(SECRET));
     }
 }
+
+/// RFC 9421 with a private key: OpenSSL verifies the lines, put together here once more.
+#[test]
+fn an_ed25519_signature_by_rfc_9421_verifies_with_openssl() {
+    let place = tempfile::tempdir().unwrap();
+    let file = |name: &str| path(&place.path().join(name)).to_owned();
+    let (private, public, signature) = (file("private"), file("public"), file("signature"));
+    good(&shell(&format!(
+        "umask 077; openssl genpkey -algorithm ed25519 -out {private} && \
+         openssl pkey -in {private} -pubout -out {public}"
+    )));
+    let output = run(&[
+        "sign",
+        "--json",
+        "--scheme=rfc9421-ed25519",
+        "--key-id=pk_test_acme",
+        "--secret-file",
+        &private,
+        "--timestamp=1700000000",
+        "--url=https://API.example.test/v1/orders?a=%20",
+        "--data=x",
+    ]);
+    let json: serde_json::Value = serde_json::from_str(good(&output)).unwrap();
+    let header = |name: &str| {
+        let headers = json["headers"].as_array().unwrap();
+        headers.iter().find(|header| header[0] == name).unwrap()[1].as_str().unwrap().to_owned()
+    };
+    let parameters = header("signature-input").strip_prefix("sig1=").unwrap().to_owned();
+    let covered = "(\"@method\" \"@target-uri\" \"content-type\" \"content-digest\")";
+    assert!(parameters.starts_with(covered), "{parameters}");
+    // SHA-256 of "x".
+    let digest = "sha-256=:LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=:";
+    assert_eq!(header("content-digest"), digest);
+    let base = format!(
+        "\"@method\": POST\n\"@target-uri\": https://api.example.test/v1/orders?a=%20\n\
+         \"content-type\": application/json\n\"content-digest\": {digest}\n\
+         \"@signature-params\": {parameters}"
+    );
+    let text = header("signature");
+    let text = text.strip_prefix("sig1=:").and_then(|text| text.strip_suffix(':')).unwrap();
+    std::fs::write(file("base"), base).unwrap();
+    let verified = shell(&format!(
+        "echo {text} | openssl base64 -d -A > {signature} && openssl pkeyutl -verify -pubin \
+         -inkey {public} -rawin -in {} -sigfile {signature}",
+        file("base")
+    ));
+    assert_eq!(good(&verified).trim(), "Signature Verified Successfully");
+}

@@ -45,6 +45,8 @@ fn asked_keys() -> BTreeSet<(String, String)> {
         .replace("http://127.0.0.1:8080\"", "http://127.0.0.1:8080\"\ndeadlines = {}");
     let merchants = change(MERCHANTS, "scopes", "rate = { per_second = 1, burst = 1 }\nscopes");
     let folder = Folder::with(&main, &merchants);
+    // The built-in schemes are read when the first of them is asked for, by the same readers.
+    assert!(crate::config::scheme::builtin("kwikpaisa").is_some());
     let keys = asked::during(|| {
         folder.load().unwrap_or_else(|faults| panic!("{faults}"));
     });

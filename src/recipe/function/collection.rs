@@ -104,11 +104,23 @@ pub(super) static TABLE: &[Function] = &[
     .with(&[Parameter::required("name", Kind::Text), Parameter::required("value", Kind::Value)]),
     Function::same(
         "plus",
-        NAMED,
-        "These pairs and then those of another value.",
+        Takes::Only(&[Type::Pairs, Type::Json, Type::List]),
+        "These pairs, members or items, and then those of another value. A text is one item.",
         |input, arguments| {
             let other = value(arguments, 0)?;
             match given(input)? {
+                Value::List(items) => {
+                    let mut items = items.clone();
+                    match other {
+                        Value::List(others) => items.extend(others.iter().cloned()),
+                        one => items.push(one.text()?),
+                    }
+                    if items.len() > ITEMS_MAX {
+                        Err(Fault::too_long())
+                    } else {
+                        Ok(Value::List(items))
+                    }
+                }
                 Value::Pairs(pairs) => {
                     let mut pairs = pairs.clone();
                     match other {
@@ -132,7 +144,7 @@ pub(super) static TABLE: &[Function] = &[
             }
         },
     )
-    .with(&[Parameter::required("other", Kind::Value)]),
+    .with(&[Parameter::required("other", Kind::Any)]),
     Function::same(
         "first_of_name",
         Takes::Only(&[Type::Pairs]),
@@ -166,16 +178,6 @@ pub(super) static TABLE: &[Function] = &[
     Function::same("lower_names", NAMED, "Names in lower case.", |input, _| {
         renamed(input, str::to_lowercase)
     }),
-    Function::same(
-        "without_prefix",
-        NAMED,
-        "Names without this text at their start, where they begin so.",
-        |input, arguments| {
-            let start = fixed(arguments, 0)?;
-            renamed(input, |name| name.strip_prefix(start).unwrap_or(name).to_owned())
-        },
-    )
-    .with(&[Parameter::required("start", Kind::Text)]),
     Function::pairs(
         "enc",
         Takes::Only(&[Type::Pairs]),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::input::{bytes, cut, fixed, given, number, size, text, value_text};
+use super::input::{bytes, cut, fixed, given, number, optional, size, text, value_text};
 use super::{Argument, Function, Kind, Parameter, Takes};
 use crate::recipe::fault::Fault;
 use crate::recipe::form::{Plus, decode};
@@ -86,6 +86,26 @@ pub(super) static TABLE: &[Function] = &[
         |input, arguments| {
             let end = value_text(arguments, 0)?;
             cut(input, |text| text.strip_suffix(&*end))
+        },
+    )
+    .with(&[TEXT]),
+    Function::text(
+        "without_prefix",
+        Takes::Text,
+        "Without a text at its start, where it starts so.",
+        |input, arguments| {
+            let start = value_text(arguments, 0)?;
+            cut(input, |text| Some(text.strip_prefix(&*start).unwrap_or(text)))
+        },
+    )
+    .with(&[TEXT]),
+    Function::text(
+        "without_suffix",
+        Takes::Text,
+        "Without a text at its end, where it ends so.",
+        |input, arguments| {
+            let end = value_text(arguments, 0)?;
+            cut(input, |text| Some(text.strip_suffix(&*end).unwrap_or(text)))
         },
     )
     .with(&[TEXT]),
@@ -185,12 +205,13 @@ pub(super) static TABLE: &[Function] = &[
     Function::pairs(
         "pairs",
         Takes::Text,
-        "The pairs of a text such as `t=1,v1=ab`, split by the first separator and then, once, by \
-         the second; white space around names and values is left out.",
+        "The pairs of a text such as `t=1,v1=ab`; the separators are `,` and `=` unless others are \
+         given. White space around names and values is left out.",
         |input, arguments| {
-            let (between, within) = (fixed(arguments, 0)?, fixed(arguments, 1)?);
+            let between = optional(arguments, 0).unwrap_or(",");
+            let within = optional(arguments, 1).unwrap_or("=");
             let text = text(input)?;
-            let fields = text.split(between).filter(|field| !field.trim().is_empty());
+            let fields = split(&text, between).filter(|field| !field.trim().is_empty());
             let pairs = fields.map(|field| {
                 let (name, value) = field.split_once(within).unwrap_or((field, ""));
                 (Cow::Owned(name.trim().to_owned()), Cow::Owned(value.trim().to_owned()))
@@ -198,7 +219,7 @@ pub(super) static TABLE: &[Function] = &[
             bounded(pairs.take(ITEMS_MAX + 1).collect())
         },
     )
-    .with(&[SEPARATOR, Parameter::required("inner separator", Kind::Text)]),
+    .with(&[Parameter::optional("between", Kind::Text), Parameter::optional("within", Kind::Text)]),
     Function::pairs(
         "auth_params",
         Takes::Text,

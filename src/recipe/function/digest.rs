@@ -1,6 +1,6 @@
 //! Digests, MACs, and keys that are made of them.
 
-use zeroize::Zeroize as _;
+use zeroize::Zeroizing;
 
 use super::input::{bytes, fixed, given, size, value, value_bytes};
 use super::{Absorb, Argument, Function, Kind, Parameter, Takes};
@@ -75,21 +75,25 @@ pub(super) static TABLE: &[Function] = &[
     Function::bytes(
         "fold_hmac",
         Takes::Bytes,
-        "A chain of HMACs that begins with this as the key: each part is authenticated with what \
-         the part before it gave.",
+        "A chain of HMACs that begins with this as the key: each part, or item of a list, is \
+         authenticated with what the one before it gave.",
         |input, arguments| {
             let digest = digest(arguments)?;
-            let mut key = bytes(input)?.into_owned();
+            let mut key = Zeroizing::new(bytes(input)?.into_owned());
+            let mut next = |part: &[u8]| {
+                let tag = mac::Algorithm::Hmac(digest).of(&key, part);
+                key = Zeroizing::new(tag.as_bytes().to_vec());
+            };
             for at in 1..arguments.len() {
-                let mut mac = mac::Algorithm::Hmac(digest).key(&key).begin();
-                key.zeroize();
-                value(arguments, at)?.feed(&mut |bytes| mac.update(bytes))?;
-                key = mac.finish().as_bytes().to_vec();
+                match value(arguments, at)? {
+                    Value::List(items) => items.iter().for_each(|item| next(item.as_bytes())),
+                    one => next(&bytes(Some(one))?),
+                }
             }
-            Ok(Value::from(key))
+            Ok(Value::from(key.to_vec()))
         },
     )
-    .with(&[DIGEST, Parameter::repeated("part", Kind::Value)]),
+    .with(&[DIGEST, Parameter::repeated("part", Kind::Any)]),
     Function::bytes(
         "pbkdf2",
         Takes::Bytes,
@@ -146,9 +150,7 @@ fn digest(arguments: &[Argument<'_>]) -> Result<Algorithm, Fault> {
     Algorithm::find(fixed(arguments, 0)?).ok_or_else(Fault::malformed)
 }
 
-fn derived<'a>(
-    key: Result<zeroize::Zeroizing<Vec<u8>>, DerivationFault>,
-) -> Result<Value<'a>, Fault> {
+fn derived<'a>(key: Result<Zeroizing<Vec<u8>>, DerivationFault>) -> Result<Value<'a>, Fault> {
     key.map(|key| Value::from(key.to_vec())).map_err(|_| Fault::malformed())
 }
 

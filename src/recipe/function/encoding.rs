@@ -137,7 +137,7 @@ pub(super) static TABLE: &[Function] = &[
     Function::text(
         "ascii_escape",
         Takes::Text,
-        "Characters beyond ASCII as `\\uXXXX`, others as they are.",
+        "Characters beyond ASCII as `\\uhhhh`, others as they are.",
         |input, _| {
             change(input, |text| {
                 let mut escaped = String::with_capacity(text.len());
@@ -151,7 +151,7 @@ pub(super) static TABLE: &[Function] = &[
     Function::text(
         "html_escape",
         Takes::Text,
-        "`&`, `<`, `>`, `\"` and `'` as `&amp;`, `&lt;`, `&gt;`, `&quot;` and `&#039;`, as PHP does.",
+        "`&`, `<`, `>`, `\"` and `'` as PHP writes them: `&amp;` and so on, `&#039;` for the last.",
         |input, _| change(input, html_escape),
     ),
     Function::bytes(
@@ -228,7 +228,7 @@ impl Percent {
 
     /// The encoded text.
     pub(super) fn encode(&self, bytes: &[u8]) -> String {
-        let mut text = String::with_capacity(bytes.len());
+        let mut text = String::with_capacity(bytes.len() * 3);
         for byte in bytes {
             match byte {
                 b' ' => text.push_str(self.space),

@@ -114,26 +114,13 @@ pub(super) fn size(arguments: &[Argument<'_>], at: usize, most: usize) -> Result
     if size <= most { Ok(size) } else { Err(Fault::too_long()) }
 }
 
-/// Text that grows no longer than a value may be.
-#[derive(Default)]
-pub(super) struct Growing {
-    text: String,
-}
-
-impl Growing {
-    /// Adds text.
-    pub(super) fn push(&mut self, text: &str) -> Result<(), Fault> {
-        if self.text.len().saturating_add(text.len()) > VALUE_BYTES_MAX {
-            return Err(Fault::too_long());
-        }
-        self.text.push_str(text);
-        Ok(())
-    }
-
-    /// The text.
-    pub(super) fn finish(self) -> String {
-        self.text
-    }
+/// Parts in one text, which has its size from the start: growing would leave copies behind.
+pub(super) fn concat<'b>(parts: impl Iterator<Item = &'b str> + Clone) -> Result<String, Fault> {
+    let mut size = Sum::default();
+    parts.clone().try_for_each(|part| size.add(part.len()))?;
+    let mut text = String::with_capacity(size.0);
+    text.extend(parts);
+    Ok(text)
 }
 
 /// Checks that parts of a list or of pairs are together no longer than a value may be.

@@ -13,12 +13,22 @@ const WRITABLE: Takes = Takes::Only(&[Type::Json, Type::Pairs]);
 const JSON: Takes = Takes::Only(&[Type::Json]);
 
 pub(super) static TABLE: &[Function] = &[
-    Function::json("json", Takes::Bytes, "The JSON value of a JSON text.", |input, _| {
-        match borrowed(given(input)?) {
-            Some(text) => Json::parse(text).map(Value::Json),
-            None => Ok(Value::Json(Json::parse(&bytes(input)?)?.into_owned())),
-        }
-    }),
+    Function::json(
+        "json",
+        Takes::Only(&[Type::Text, Type::Bytes, Type::Pairs, Type::List]),
+        "The JSON value of a JSON text; pairs become an object of strings, a list an array.",
+        |input, _| match given(input)? {
+            Value::Pairs(pairs) => Json::from_pairs(pairs).map(Value::Json),
+            Value::List(items) => {
+                let strings = items.iter().map(|item| Json::String(item.clone()));
+                Ok(Value::Json(Json::Array(strings.collect())))
+            }
+            text => match borrowed(text) {
+                Some(text) => Json::parse(text).map(Value::Json),
+                None => Ok(Value::Json(Json::parse(&bytes(input)?)?.into_owned())),
+            },
+        },
+    ),
     Function::pairs("form", Takes::Bytes, "The pairs of a form or query text.", |input, _| {
         match borrowed(given(input)?) {
             Some(text) => form::parse(text).map(Value::Pairs),
@@ -60,9 +70,9 @@ pub(super) static TABLE: &[Function] = &[
     Function::text(
         "dump",
         WRITABLE,
-        "Compact JSON text, numbers as they came. `'slashes'` writes `/` as `\\/`, `'ascii'` writes \
-         `\\uXXXX`, `'html'` does for `<`, `>` and `&`, `'spaced'` puts a space behind `,` and `:`; \
-         `'php'`, `'python'` and `'go'` are what these write if nothing is said.",
+        "Compact JSON text, numbers as they came. `'slashes'` writes `/` as `\\/`, `'ascii'` \
+         writes `\\uhhhh`, `'html'` does for `<`, `>` and `&`, `'spaced'` puts a space behind `,` \
+         and `:`; `'php'`, `'python'` and `'go'` are what these write if nothing is said.",
         |input, arguments| {
             let style = every(arguments).fold(Style::COMPACT, Style::with);
             Ok(Value::from(json(given(input)?)?.write(style)))
@@ -79,7 +89,8 @@ pub(super) static TABLE: &[Function] = &[
     Function::list(
         "leaves",
         JSON,
-        "The list of all values that are neither object nor array, as JSON text, in their order.",
+        "The list of all values that are neither object nor array, in their order, as JSON text; \
+         `flat('.') | values` gives their texts.",
         |input, _| {
             let mut items = Vec::new();
             json(given(input)?)?.leaves(&mut |_, leaf| {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::collection::pairs;
-use super::input::{Growing, Sum, given, value, value_text};
+use super::input::{Sum, concat, given, value, value_text};
 use super::{Argument, Function, Kind, Parameter, PatternPiece, Takes};
 use crate::recipe::fault::Fault;
 use crate::recipe::json::Json;
@@ -39,7 +39,7 @@ pub(super) static TABLE: &[Function] = &[
         },
     )
     .with(&[Parameter::required("pattern", Kind::Pattern)]),
-    Function::list("keys", PAIRS, "The list of names.", |input, _| {
+    Function::list("names", PAIRS, "The list of names.", |input, _| {
         Ok(Value::List(pairs(input)?.iter().map(|(name, _)| name.clone()).collect()))
     }),
     Function::list("values", PAIRS, "The list of values.", |input, _| {
@@ -47,15 +47,12 @@ pub(super) static TABLE: &[Function] = &[
     }),
     Function::text("join", LIST, "The items of a list in one text.", |input, arguments| {
         let Value::List(items) = given(input)? else { return Err(Fault::malformed()) };
-        let between = value_text(arguments, 0)?;
-        let mut joined = Growing::default();
-        for (at, item) in items.iter().enumerate() {
-            joined.push(if at > 0 { &between } else { "" })?;
-            joined.push(item)?;
-        }
-        Ok(Value::from(joined.finish()))
+        let between = if arguments.is_empty() { "".into() } else { value_text(arguments, 0)? };
+        let parts = items.iter().enumerate();
+        concat(parts.flat_map(|(at, item)| [if at > 0 { &*between } else { "" }, item]))
+            .map(Value::from)
     })
-    .with(&[Parameter::required("separator", Kind::Value)]),
+    .with(&[Parameter::optional("separator", Kind::Value)]),
     Function::text(
         "count",
         Takes::Only(&[Type::List, Type::Pairs]),
@@ -79,7 +76,7 @@ pub(super) static TABLE: &[Function] = &[
             _ => Err(Fault::malformed()),
         },
     )
-    .with(&[Parameter::required("where", Kind::Value)]),
+    .with(&[Parameter::required("where", Kind::Any)]),
     Function::pairs(
         "as_headers",
         LIST,
@@ -120,8 +117,9 @@ fn fill<'a>(
         PatternPiece::Value => value,
         PatternPiece::Text(text) => text,
     });
-    parts.clone().try_for_each(|part| sum.add(part.len()))?;
-    Ok(Cow::Owned(parts.collect()))
+    let text = concat(parts)?;
+    sum.add(text.len())?;
+    Ok(Cow::Owned(text))
 }
 
 /// Every name of a list with what is found under it.

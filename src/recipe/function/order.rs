@@ -1,9 +1,8 @@
 //! Functions that put things in order.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
-use super::collection::{members, pairs};
+use super::collection::members;
 use super::input::{every, given};
 use super::{Argument, Function, Kind, Parameter, Takes};
 use crate::recipe::fault::Fault;
@@ -14,12 +13,12 @@ pub(super) static TABLE: &[Function] = &[
     Function::same(
         "sort",
         Takes::Only(&[Type::List, Type::Pairs, Type::Json]),
-        "In the order of bytes: items; pairs by name and then value; members by name. `'ci'` \
-         ignores case, `'name'` leaves equal names in their order, `'value'` goes by value, \
-         `'deep'` sorts objects within objects too.",
+        "In the order of bytes: items; pairs by name and then value; members of JSON by name. `'ci'` \
+         compares in lower case, `'name'` leaves pairs of one name in the order sent, `'deep'` \
+         sorts the objects within JSON too, as RFC 8785 has it.",
         |input, arguments| sort(given(input)?, &Order::of(arguments)),
     )
-    .with(&[Parameter::any("option", Kind::Choice(&["ci", "name", "value", "deep"]))]),
+    .with(&[Parameter::any("option", Kind::Choice(&["ci", "name", "deep"]))]),
     Function::same(
         "reverse",
         Takes::Only(&[Type::Text, Type::List, Type::Pairs]),
@@ -32,71 +31,46 @@ pub(super) static TABLE: &[Function] = &[
     ),
 ];
 
-#[derive(Default)]
 struct Order {
     ignores_case: bool,
     by_name: bool,
-    by_value: bool,
     deep: bool,
 }
 
 impl Order {
     fn of(arguments: &[Argument<'_>]) -> Self {
         let has = |option| every(arguments).any(|other| other == option);
-        Self {
-            ignores_case: has("ci"),
-            by_name: has("name"),
-            by_value: has("value"),
-            deep: has("deep"),
-        }
+        Self { ignores_case: has("ci"), by_name: has("name"), deep: has("deep") }
     }
 
     /// A text as it is compared.
     fn key<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let changes = self.ignores_case && text.chars().any(|c| c.is_uppercase());
+        let changes = self.ignores_case && text.chars().any(char::is_uppercase);
         if changes { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) }
     }
 
-    /// How two pairs stand to each other, each given as its compared name and value.
-    fn compare(&self, a: (&str, &str), b: (&str, &str)) -> Ordering {
-        match (self.by_name, self.by_value) {
-            (_, true) => a.1.cmp(b.1),
-            (true, _) => a.0.cmp(b.0),
-            _ => a.cmp(&b),
-        }
-    }
-
-    /// Sorts with keys that are made once. Equal ones keep their order.
-    fn sorted<T: Clone>(&self, things: &[T], key: impl Fn(&T) -> (&str, Cow<'_, str>)) -> Vec<T> {
+    /// Sorts by name and value, which are made ready once. Equal things keep their order.
+    fn sorted<T: Clone>(&self, things: &[T], parts: impl Fn(&T) -> (&str, &str)) -> Vec<T> {
         let mut keyed: Vec<_> = things
             .iter()
             .map(|thing| {
-                let (name, value) = key(thing);
-                (self.key(name).into_owned(), self.key(&value).into_owned(), thing)
+                let (name, value) = parts(thing);
+                (self.key(name), self.key(if self.by_name { "" } else { value }), thing)
             })
             .collect();
-        keyed.sort_by(|(a, b, _), (c, d, _)| self.compare((a, b), (c, d)));
+        keyed.sort_by(|(a, b, _), (c, d, _)| (a, b).cmp(&(c, d)));
         keyed.into_iter().map(|(_, _, thing)| thing.clone()).collect()
     }
 }
 
 fn sort<'a>(value: &Value<'a>, order: &Order) -> Result<Value<'a>, Fault> {
-    match value {
-        Value::List(items) => {
-            Ok(Value::List(order.sorted(items, |item| (item, Cow::Borrowed("")))))
-        }
-        Value::Json(json) if order.deep => Ok(Value::Json(json.clone().sorted())),
-        Value::Json(_) => {
-            let by_value = order.by_value;
-            let text =
-                |value: &Json<'a>| if by_value { value.flat_text() } else { Cow::Borrowed("") };
-            let sorted = order.sorted(members(value)?, |(name, value)| (name, text(value)));
-            Ok(Value::Json(Json::Object(sorted)))
-        }
+    Ok(match value {
+        Value::List(items) => Value::List(order.sorted(items, |item| (item, ""))),
+        Value::Pairs(pairs) => Value::Pairs(order.sorted(pairs, |(name, value)| (name, value))),
+        Value::Json(json) if order.deep => Value::Json(json.clone().sorted()),
         other => {
-            let sorted =
-                order.sorted(pairs(Some(other))?, |(name, value)| (name, Cow::Borrowed(&**value)));
-            Ok(Value::Pairs(sorted))
+            let sorted = order.sorted(members(other)?, |(name, _)| (name, ""));
+            Value::Json(Json::Object(sorted))
         }
-    }
+    })
 }

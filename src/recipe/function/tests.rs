@@ -26,6 +26,7 @@ fn given(template: &str) -> Result<String, Fault> {
         ("fields", "{params.form}"),
         ("doc", r#"{'{"z":{"y":[1.50,"q"]},"a":true,"n":null}' | json}"#),
         ("jefe", "{'Jefe'}"),
+        ("names", "{'c,a' | split(',')}"),
         ("zeros", "{'000102' | unhex}"),
     ] {
         scope.define(name, Template::compile(definition, &scope).unwrap()).unwrap();
@@ -118,7 +119,7 @@ fn any_argument(kind: Kind, text: &'static str, number: i64) -> Option<Argument<
         Kind::Text => Argument::Text(text),
         Kind::Choice(choices) => Argument::Text(choices.first()?),
         Kind::Number => Argument::Number(number),
-        Kind::Value => Argument::Value(Value::from(text)),
+        Kind::Value | Kind::Any => Argument::Value(Value::from(text)),
         Kind::Pattern => {
             Argument::Pattern(vec![PatternPiece::Key, PatternPiece::Text(text.into())])
         }

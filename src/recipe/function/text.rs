@@ -1,6 +1,8 @@
 //! Functions that change text.
 
-use super::input::{Growing, change, cut, fixed, given, optional, size, text, value, value_text};
+use super::input::{
+    bytes, change, concat, cut, fixed, given, optional, size, text, value, value_text,
+};
 use super::{Argument, Function, Kind, Parameter, Takes};
 use crate::recipe::fault::Fault;
 use crate::recipe::value::{Type, VALUE_BYTES_MAX, Value};
@@ -88,14 +90,10 @@ pub(super) static TABLE: &[Function] = &[
         |input, arguments| {
             let (text, old) = (text(input)?, fixed(arguments, 0)?);
             let new = value_text(arguments, 1)?;
-            let mut replaced = Growing::default();
-            for (count, part) in
-                text.splitn(if old.is_empty() { 1 } else { usize::MAX }, old).enumerate()
-            {
-                replaced.push(if count > 0 { &new } else { "" })?;
-                replaced.push(part)?;
-            }
-            Ok(Value::from(replaced.finish()))
+            let parts = text.splitn(if old.is_empty() { 1 } else { usize::MAX }, old);
+            let parts =
+                parts.enumerate().flat_map(|(at, part)| [if at > 0 { &*new } else { "" }, part]);
+            concat(parts).map(Value::from)
         },
     )
     .with(&[Parameter::required("old", Kind::Text), Parameter::required("new", Kind::Value)]),
@@ -169,27 +167,18 @@ pub(super) static TABLE: &[Function] = &[
                 return Ok(Value::from(""));
             }
             let (before, after) = (value_text(arguments, 0)?, value_text(arguments, 1)?);
-            let text = text(input)?;
-            let mut wrapped = Growing::default();
-            [&before, &text, &after].into_iter().try_for_each(|part| wrapped.push(part))?;
-            Ok(Value::from(wrapped.finish()))
+            concat([&*before, &text(input)?, &after].into_iter()).map(Value::from)
         },
     )
     .with(&[Parameter::required("before", Kind::Value), Parameter::required("after", Kind::Value)])
     .absence(),
-    Function::same(
-        "prepend",
-        Takes::Only(&[Type::Text, Type::Bytes, Type::List]),
-        "A value before it: text before text, an item before a list.",
-        |input, arguments| joined(given(input)?, value(arguments, 0)?, Side::Before),
-    )
+    Function::same("prepend", Takes::Bytes, "A value before it.", |input, arguments| {
+        joined(input, value(arguments, 0)?, |own, other| [other, own].concat())
+    })
     .with(&[Parameter::required("value", Kind::Value)]),
-    Function::same(
-        "append",
-        Takes::Only(&[Type::Text, Type::Bytes, Type::List]),
-        "A value behind it: text behind text, an item behind a list.",
-        |input, arguments| joined(given(input)?, value(arguments, 0)?, Side::Behind),
-    )
+    Function::same("append", Takes::Bytes, "A value behind it.", |input, arguments| {
+        joined(input, value(arguments, 0)?, |own, other| [own, other].concat())
+    })
     .with(&[Parameter::required("value", Kind::Value)]),
     Function::text(
         "length",
@@ -247,37 +236,21 @@ fn filling(input: Option<&Value<'_>>, arguments: &[Argument<'_>]) -> Result<Stri
     Ok(std::iter::repeat_n(character, missing).collect())
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Side {
-    Before,
-    Behind,
-}
-
-fn joined<'a>(to: &Value<'a>, what: &Value<'a>, side: Side) -> Result<Value<'a>, Fault> {
-    if to.size().saturating_add(what.size()) > VALUE_BYTES_MAX {
+/// Text or bytes joined with another value.
+fn joined<'a>(
+    input: Option<&Value<'a>>,
+    other: &Value<'a>,
+    join: fn(&[u8], &[u8]) -> Vec<u8>,
+) -> Result<Value<'a>, Fault> {
+    let own = given(input)?;
+    if own.size().saturating_add(other.size()) > VALUE_BYTES_MAX {
         return Err(Fault::too_long());
     }
-    let in_order = |to: &[u8], what: &[u8]| match side {
-        Side::Before => [what, to].concat(),
-        Side::Behind => [to, what].concat(),
-    };
-    match to {
-        Value::List(items) => {
-            let mut items = items.clone();
-            let at = if side == Side::Before { 0 } else { items.len() };
-            items.insert(at, what.text()?);
-            Ok(Value::List(items))
-        }
-        Value::Text(text) => {
-            let other = self::text(Some(what))?;
-            let both = in_order(text.as_bytes(), other.as_bytes());
-            String::from_utf8(both).map(Value::from).map_err(|_| Fault::not_text())
-        }
-        other => {
-            let [to, what] = [other, what].map(|value| super::input::bytes(Some(value)));
-            Ok(Value::from(in_order(&to?, &what?)))
-        }
+    let both = join(&bytes(input)?, &bytes(Some(other))?);
+    if own.kind() == Type::Bytes {
+        return Ok(Value::from(both));
     }
+    String::from_utf8(both).map(Value::from).map_err(|_| Fault::not_text())
 }
 
 /// A set of characters, written one after the other, `a-z` being a range.

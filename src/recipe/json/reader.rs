@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The character of `XXXX`, or of `XXXX\uXXXX` where the first is half of a pair.
+    /// The character of `hhhh`, or of `hhhh\uhhhh` where the first is half of a pair.
     fn unicode(&mut self) -> Result<char, Fault> {
         let first = self.unit()?;
         if !(0xd800..0xdc00).contains(&first) {

@@ -123,7 +123,8 @@ fn styles_are_those_of_other_languages() {
     );
     assert_eq!(
         in_style(&["php"]),
-        "{\"u\":\"https:\\/\\/a\\/\\u00e9\\ud83d\\ude00\",\"c\":\"\\\"\\\\\\b\\f\\n\\r\\t\\u0001<&>\"}"
+        "{\"u\":\"https:\\/\\/a\\/\\u00e9\\ud83d\\ude00\",\
+         \"c\":\"\\\"\\\\\\b\\f\\n\\r\\t\\u0001<&>\"}"
     );
     assert_eq!(
         in_style(&["python"]),
@@ -142,7 +143,8 @@ fn members_are_sorted_by_their_utf16() {
     let text = r#"{"\u20ac":1,"\r":2,"\ufb33":3,"1":4,"\ud83d\ude00":5,"\u0080":6,"\u00f6":7,
                    "in":{"b":[{"d":1,"c":2}],"a":0}}"#;
     let sorted = read(text).sorted().write(Style::COMPACT);
-    let expected = "{\"\\r\":2,\"1\":4,\"in\":{\"a\":0,\"b\":[{\"c\":2,\"d\":1}]},\"\u{80}\":6,\"ö\":7,\"€\":1,\"😀\":5,\"\u{fb33}\":3}";
+    let expected = "{\"\\r\":2,\"1\":4,\"in\":{\"a\":0,\"b\":[{\"c\":2,\"d\":1}]},\"\u{80}\":6,\
+                    \"ö\":7,\"€\":1,\"😀\":5,\"\u{fb33}\":3}";
     assert_eq!(sorted, expected);
 }
 
@@ -192,8 +194,8 @@ proptest! {
         }
     }
 
-    /// Broken text is refused by both, or read as the same by both. Only this reader refuses members
-    /// that repeat, and only serde refuses numbers that no float can hold.
+    /// Broken text is refused by both, or read as the same by both. Only this reader refuses
+    /// members that repeat, and only serde refuses numbers that no float can hold.
     #[test]
     fn agrees_with_serde_on_broken_text(value in any_json(), at in any::<prop::sample::Index>(),
                                         with in "[\\[\\]{}\",:0-9eE.+\\\\untrf -]{0,3}") {

@@ -9,9 +9,9 @@ use super::Json;
 pub struct Style {
     /// `/` is written `\/`.
     pub slashes: bool,
-    /// Characters beyond ASCII are written `\uXXXX`, in lower case.
+    /// Characters beyond ASCII are written `\uhhhh`, in lower case.
     pub ascii: bool,
-    /// `<`, `>`, `&` and the line separators U+2028 and U+2029 are written `\uXXXX`.
+    /// `<`, `>`, `&` and the line separators U+2028 and U+2029 are written `\uhhhh`.
     pub html: bool,
     /// A space follows every comma and colon.
     pub spaced: bool,
@@ -105,7 +105,7 @@ impl Style {
     }
 }
 
-/// A character as one or two `\uXXXX`.
+/// A character as one or two `\uhhhh`.
 pub(crate) fn escape(c: char, to: &mut String) {
     for unit in c.encode_utf16(&mut [0; 2]) {
         let _infallible = write!(to, "\\u{unit:04x}");

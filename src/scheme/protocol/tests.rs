@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Method as HttpMethod};
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::scheme::Scheme;
+use crate::scheme::http_signatures::Response;
 use crate::secret::{NamedSecrets, Secret};
 
 fn definition(mac: &str) -> Definition {
@@ -130,6 +130,38 @@ fn a_private_key_is_taken_for_signing_only() {
         assert!(scheme.key(&private, NamedSecrets::default()).is_err(), "{name}");
         assert!(scheme.signing_key(&public, NamedSecrets::default()).is_err(), "{name}");
     }
+}
+
+#[test]
+fn answers_are_signed_with_the_secret_that_verified_their_request() {
+    let scheme = Scheme::compile("own", &definition("hmac-sha256")).unwrap();
+    let key = scheme.key(&secrets("hmac-sha256").1, NamedSecrets::default()).unwrap();
+    let signer = scheme.answer_signer(&key).unwrap();
+    let protocol = scheme.http_signatures().unwrap();
+    let sent = signed(&scheme, b"{}");
+    let request = Request {
+        method: "POST",
+        scheme: "https",
+        authority: "api.example.com",
+        target: "/v1/orders?a=1",
+        headers: &sent.headers,
+    };
+    let created = Timestamp::from_secs(1_700_000_001);
+    let statement = Statement { key_id: "pk_test_1", created, expires: None, nonce: None };
+    let (empty, body) = (HeaderMap::new(), [Bytes::from_static(b"{\"ok\":1}")]);
+    let answer = |headers| Response { status: 200, headers };
+    let message = Message::Response(answer(&empty), request);
+    let headers: HeaderMap =
+        protocol.sign(&signer, &statement, &message, &body).unwrap().into_iter().collect();
+    let message = Message::Response(answer(&headers), request);
+    let claims = protocol.claims(&headers).unwrap();
+    assert_eq!(protocol.check(&claims, &message, true), Ok(()));
+    let mut state = key.ready[0].begin();
+    claims.feed(&message, &mut |bytes| state.update(bytes)).unwrap();
+    assert!(state.finish().is(claims.signature()));
+    let public = Scheme::compile("own", &definition("ed25519")).unwrap();
+    let key = public.key(&secrets("ed25519").1, NamedSecrets::default()).unwrap();
+    assert!(public.answer_signer(&key).is_none());
 }
 
 #[test]
