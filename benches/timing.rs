@@ -10,6 +10,7 @@
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up should stop at once")]
 
 mod gate;
+mod statistics;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use countersign::gateway::rejection::Rejection;
 use http::HeaderValue;
 
 use crate::gate::{Bench, Case};
+use crate::statistics::{Coin, cut, mean, median_ns, welch};
 
 const SAMPLES: usize = 100_000;
 const WARM_UP: usize = 5_000;
@@ -33,18 +35,6 @@ const KNOWN: &str = "open";
 const UNKNOWN: &str = "nope";
 /// Compared with the other unknown: shows what the method itself makes up.
 const CONTROL: &str = "none";
-
-/// An xorshift generator: the order of samples must have no pattern, and need not be secret.
-struct Coin(u64);
-
-impl Coin {
-    fn toss(&mut self) -> bool {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 63 == 1
-    }
-}
 
 /// A request that differs from others of its kind and of the other kind in the key id only.
 fn case(bench: &Bench, key_id: &'static str) -> Case {
@@ -89,35 +79,6 @@ fn samples(bench: &Bench, coin: &mut Coin, one: &'static str, other: &'static st
         }
     }
     [first, second]
-}
-
-/// Sorts samples of both kinds and drops what is slower than 99 in 100 of all.
-fn cut(unknown: &mut Vec<Duration>, known: &mut Vec<Duration>) {
-    let mut all: Vec<_> = unknown.iter().chain(known.iter()).copied().collect();
-    all.sort_unstable();
-    let slowest = *all.get(all.len() / 100 * 99).expect("samples");
-    for kind in [unknown, known] {
-        kind.retain(|one| *one < slowest);
-        kind.sort_unstable();
-    }
-}
-
-fn median_ns(sorted: &[Duration]) -> f64 {
-    sorted.get(sorted.len() / 2).expect("samples").as_secs_f64() * 1e9
-}
-
-/// Mean in nanoseconds, and the square of its standard error.
-fn mean(samples: &[Duration]) -> (f64, f64) {
-    let count: f64 = samples.iter().map(|_| 1.0).sum();
-    let ns = || samples.iter().map(|one| one.as_secs_f64() * 1e9);
-    let mean = ns().sum::<f64>() / count;
-    let squares: f64 = ns().map(|one| (one - mean).powi(2)).sum();
-    (mean, squares / (count - 1.0) / count)
-}
-
-fn welch(one: &[Duration], other: &[Duration]) -> f64 {
-    let ((mean_one, error_one), (mean_other, error_other)) = (mean(one), mean(other));
-    (mean_one - mean_other) / (error_one + error_other).sqrt()
 }
 
 /// Prints a line and says whether a difference shows.

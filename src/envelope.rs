@@ -8,6 +8,7 @@ mod check;
 pub mod cipher;
 pub mod coding;
 mod compile;
+mod cover;
 pub mod definition;
 mod fresh;
 mod inside;

@@ -1,8 +1,8 @@
 //! The expression language of schemes and envelopes: templates over a message, compiled when they
 //! are loaded, with types checked and nothing looked up by name afterwards.
 //!
-//! [`Template`] says how a template is written, [`source::sources`] and [`function::all`] what it is
-//! made of, [`Scope`] which names it may use, [`Evaluation`] what it gives for a message.
+//! [`Template`] says how a template is written, [`source::sources`] and [`function::all`] what
+//! stands in it, [`Scope`] which names it may use, [`Evaluation`] what it gives for a message.
 
 mod call;
 mod compile;
@@ -33,7 +33,7 @@ pub use origin::{Origin, Origins};
 pub use scope::{ByMethod, Credentials, Given, NameFault, Scope};
 pub use stepping::{DigestSteps, FeedSteps};
 pub use subject::Subject;
-pub use template::{Piece, Pipeline, Template};
+pub use template::{Piece, Template};
 pub use value::{Type, Value};
 
 #[cfg(test)]

@@ -63,8 +63,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Values of a credential by name, beside its secret: a passphrase, a second key, a partner's number.
-/// They may be short, and are kept as closely as secrets.
+/// Values of a credential by name, beside its secret: a passphrase, a second key, a partner's
+/// number. They may be short, and are kept as closely as secrets.
 #[derive(Clone, Default)]
 pub struct NamedSecrets(Vec<(Box<str>, Zeroizing<Vec<u8>>)>);
 

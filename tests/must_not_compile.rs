@@ -30,7 +30,7 @@ const VERIFIED: &str = "let verified = signature::verify(stated, keys, &self.add
 const PERMITTED: &str = "let permitted = permission::check(verified)?;";
 const UNSEEN: &str = "let unseen = replay::claim(&self.memory, permitted).await?;";
 const GRANTED: &str = "let granted = quota::spend(unseen)?;";
-const OPENED: &str = "Ok(opening::open(granted))";
+const OPENED: &str = "opening::open(granted).await";
 
 const CASES: &[Case] = &[
     Case {
@@ -77,7 +77,7 @@ const CASES: &[Case] = &[
         name: "skip the quota",
         file: ADMISSION,
         from: OPENED,
-        to: "Ok(opening::open(unseen))",
+        to: "opening::open(unseen).await",
         error: "E0308",
         says: "expected `Granted`, found `Unseen",
     },

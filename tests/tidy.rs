@@ -385,6 +385,7 @@ fn the_documents_are_there() {
         "CONTRIBUTING.md",
         "LICENSE",
         "docs/configuration.md",
+        "docs/envelopes.md",
         "docs/performance.md",
         "docs/rejections.md",
         "config/countersign.toml",

@@ -244,6 +244,7 @@ fn version(
     let state = table.optional("state", value::choice(&State::NAMES));
     let stated = table.node("state").is_some();
     let until = table.optional("until", value::timestamp);
+    let fitted = table.optional("fitted", value::boolean).unwrap_or(false);
     let bytes = secret_bytes(table, key_id, &mut register.sources);
     let retiring = state == Some(State::Retiring);
     if retiring && table.node("until").is_none() {
@@ -267,7 +268,7 @@ fn version(
     let state = if stated { state? } else { State::Active };
     let (Reading { scheme, envelope }, values) = signing?;
     if let Some(envelope) = envelope {
-        check_sealing(table, key_id, &secret, values, envelope);
+        check_sealing(table, key_id, (&secret, fitted), values, envelope);
     }
     let scheme = scheme?;
     match scheme.key(&secret, values.clone()) {
@@ -285,11 +286,10 @@ fn version(
 fn check_sealing(
     table: &mut Table<'_>,
     key_id: &str,
-    secret: &Secret,
+    (secret, fitted): (&Secret, bool),
     values: &NamedSecrets,
     envelope: &Envelope,
 ) {
-    let fitted = table.optional("fitted", value::boolean).unwrap_or(false);
     if envelope.derives() {
         return;
     }

@@ -3,6 +3,7 @@
 
 use super::check::{Check, Over};
 use super::cipher::{Cipher, Mode};
+use super::cover::covers;
 use super::definition::{Definition, EnvelopeMistake, Reading};
 use super::inside::Inside;
 use super::jwe::{Content, Jwe, Management};
@@ -232,9 +233,13 @@ impl<'d> Compiler<'d> {
     fn check(&mut self, at: &str) -> Option<Check> {
         let key = |name: &str| format!("{at}.{name}");
         if self.reading.has(&key("mac")) {
-            let known: Vec<String> = mac::Algorithm::all().map(mac::Algorithm::name).collect();
+            // A plain digest takes no key: it belongs to `digest`.
+            let named = mac::Algorithm::all().map(mac::Algorithm::name);
+            let known: Vec<String> = named.filter(|name| name.starts_with("hmac-")).collect();
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            let algorithm = self.reading.choice(&key("mac"), &known, mac::Algorithm::find);
+            let algorithm = self.reading.choice(&key("mac"), &known, |name| {
+                known.contains(&name).then(|| mac::Algorithm::find(name)).flatten()
+            });
             let secret = match self.reading.has(&key("key")) {
                 true => self.role(&key("key")).map(|read| read.part),
                 false => self.reading.refuse(&key("key"), "a MAC has a key", None),
@@ -276,38 +281,27 @@ impl<'d> Compiler<'d> {
         positions.filter_map(|at| self.check(&format!("{when}.{at}"))).collect()
     }
 
-    /// What a check is made over, with every name followed.
-    fn covered(&self, when: &str) -> Vec<Origins> {
+    /// What each check with a secret in it is made over, as written.
+    fn covered(&self, when: &str) -> Vec<Vec<&str>> {
         let mut found = Vec::new();
         for at in self.reading.below(when) {
             let at = format!("{when}.{at}");
-            let is_mac = self.reading.has(&format!("{at}.mac"));
-            if !is_mac && !self.reading.has(&format!("{at}.digest")) {
-                continue;
-            }
-            let mut texts = self.reading.list(&format!("{at}.sorted"));
-            texts
-                .extend(self.reading.text(&format!("{at}.over")).map(|text| (String::new(), text)));
-            let keyed = [format!("{at}.key")];
-            let keys = keyed.iter().filter_map(|key| self.reading.text(key));
-            let over: Vec<&str> = texts.into_iter().map(|(_, text)| text).collect();
-            let mut origins = Origins::default();
-            let mut secret = false;
-            for text in over.into_iter().chain(keys) {
-                if let Ok(template) = Template::compile(text, &self.written.scope) {
-                    secret |= template.is_secret();
-                    origins.extend(template.origins());
-                }
-            }
+            let key = self.reading.text(&format!("{at}.key"));
+            let sorted = self.reading.list(&format!("{at}.sorted"));
+            let mut over: Vec<&str> = sorted.into_iter().map(|(_, text)| text).collect();
+            over.extend(self.reading.text(&format!("{at}.over")));
+            let secret = over.iter().copied().chain(key).any(|text| {
+                Template::compile(text, &self.written.scope).is_ok_and(|one| one.is_secret())
+            });
             if secret {
-                found.push(origins);
+                found.push(over);
             }
         }
         found
     }
 
     /// Whether any altered message is noticed by what is written here.
-    fn authenticates(&self, method: &Method, parts: &[&Template]) -> bool {
+    fn authenticates(&self, method: &Method) -> bool {
         let sealed = match method {
             Method::Jwe(_) | Method::Records => true,
             Method::Block(choice) => choice.cipher.mode() == Mode::Gcm,
@@ -315,18 +309,13 @@ impl<'d> Compiler<'d> {
                 choices.iter().all(|(_, choice)| choice.cipher.mode() == Mode::Gcm)
             }
         };
-        let mut needed = Origins::default();
-        parts.iter().for_each(|part| needed.extend(part.origins()));
-        let of_message = |origin: &&Origin| {
-            !matches!(origin, Origin::Constant | Origin::Secret | Origin::Credential(_))
-        };
-        let all_in = |origins: &Origins| {
-            needed.iter().filter(of_message).all(|origin| origins.contains(origin))
-        };
-        let plain = Origin::Given("plain".into());
+        let parts = ["data", "iv"].into_iter().filter_map(|part| self.reading.text(part));
+        let parts: Vec<&str> = parts.collect();
+        let before = self.covered("before");
+        let after = self.covered("after");
         sealed
-            || self.covered("before").iter().any(all_in)
-            || self.covered("after").iter().any(|origins| origins.contains(&plain))
+            || before.iter().any(|over| covers(&self.own, over, &parts))
+            || after.iter().any(|over| covers(&self.own, over, &["{plain}"]))
     }
 }
 
@@ -370,19 +359,14 @@ impl Compiler<'_> {
             .ok()
             .or_else(|| self.reading.refuse("content_type", "no header can say this", None));
         let fit_key = self.reading.flag("fit_key", false);
-        let method = method?;
-        let data = data?;
-        let wholes: Vec<&Template> = [Some(&data), iv.as_ref(), aad.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|read| &read.whole)
-            .collect();
-        let authenticated = self.authenticates(&method, &wholes);
-        self.opt_in(authenticated);
         self.refuse_unused();
+        let authenticated = method.as_ref().is_some_and(|method| self.authenticates(method));
+        self.opt_in(authenticated || method.is_none());
+        let method = method?;
         let sealing = Sealing::compile(self, &method);
         let secrets = self.secrets();
         let settled_scope = std::mem::take(&mut self.written);
+        let data = data?;
         Some(Envelope {
             name: name.to_owned(),
             about,

@@ -78,18 +78,7 @@ impl Sealing {
         let mut extra: Vec<&str> = MADE.iter().map(|(name, _)| *name).collect();
         extra.extend(fresh.iter().map(|(name, _)| name.as_str()));
         let mut names = compiler.names_with(&extra, |name| kind_of(name).map(Way::Given));
-        let mut parts: Vec<(String, Template)> = Vec::new();
-        for name in &part_names {
-            let key = format!("seal.parts.{name}");
-            let text = reading.text(&key);
-            let part = text.and_then(|text| compiler.template(&key, text, &names));
-            let Some(part) = part else { continue };
-            // A later part may read it, unless its name means a value here: `iv` is bytes still.
-            if kind_of(name).is_none() {
-                names.expect(name, part.kind());
-            }
-            parts.push(((*name).to_owned(), part));
-        }
+        let parts = Self::parts(compiler, &part_names, &mut names, &kind_of);
         extra.extend(&part_names);
         let message_names = compiler.names_with(&extra, |name| {
             let part = parts.iter().find(|(own, _)| own == name).map(|(_, part)| part.kind());
@@ -133,6 +122,28 @@ impl Sealing {
             headers,
             query,
         })
+    }
+
+    /// The parts in order, each compiled with those before it.
+    fn parts(
+        compiler: &Compiler<'_>,
+        part_names: &[&str],
+        names: &mut Names,
+        kind_of: &dyn Fn(&str) -> Option<Type>,
+    ) -> Vec<(String, Template)> {
+        let mut parts = Vec::new();
+        for name in part_names {
+            let key = format!("seal.parts.{name}");
+            let text = compiler.reading.text(&key);
+            let part = text.and_then(|text| compiler.template(&key, text, names));
+            let Some(part) = part else { continue };
+            // A later part may read it, unless its name means a value here: `iv` is bytes still.
+            if kind_of(name).is_none() {
+                names.expect(name, part.kind());
+            }
+            parts.push(((*name).to_owned(), part));
+        }
+        parts
     }
 
     /// Length of a drawn initialisation vector of a method, in bytes.

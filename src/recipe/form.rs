@@ -12,15 +12,27 @@ use crate::recipe::value::{ITEMS_MAX, Pairs};
 /// [`Fault::NotText`] where a decoded part is no UTF-8, [`Fault::TooLong`] for too many fields.
 pub fn parse(text: &[u8]) -> Result<Pairs<'_>, Fault> {
     let mut pairs = Vec::new();
-    for field in text.split(|byte| *byte == b'&').filter(|field| !field.is_empty()) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (field, after) = split(rest, b'&');
+        rest = after;
+        if field.is_empty() {
+            continue;
+        }
         if pairs.len() == ITEMS_MAX {
             return Err(Fault::too_long());
         }
-        let mut parts = field.splitn(2, |byte| *byte == b'=');
-        let [name, value] = [parts.next(), parts.next()].map(Option::unwrap_or_default);
+        let (name, value) = split(field, b'=');
         pairs.push((decode(name, Plus::Space)?, decode(value, Plus::Space)?));
     }
     Ok(pairs)
+}
+
+/// What stands before the first `byte`, and what behind it.
+fn split(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
+    let at = memchr::memchr(byte, text).unwrap_or(text.len());
+    let (before, after) = text.split_at_checked(at).unwrap_or((text, &[]));
+    (before, after.get(1..).unwrap_or_default())
 }
 
 /// What a plus sign stands for.
@@ -37,23 +49,30 @@ pub enum Plus {
 /// # Errors
 /// [`Fault::NotText`] for what is no UTF-8 then.
 pub fn decode(text: &[u8], plus: Plus) -> Result<Cow<'_, str>, Fault> {
-    let is_plain = |byte: &u8| *byte != b'%' && (*byte != b'+' || plus == Plus::Itself);
-    if text.iter().all(is_plain) {
+    let plain = |text: &[u8]| match plus {
+        Plus::Itself => memchr::memchr(b'%', text),
+        Plus::Space => memchr::memchr2(b'%', b'+', text),
+    };
+    let Some(mut length) = plain(text) else {
         return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| Fault::not_text());
-    }
+    };
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let (byte, after) = match (first, after) {
-            (b'%', [high, low, after @ ..]) => match (value_of(*high), value_of(*low)) {
+    // Long runs of plain text are copied whole.
+    while let Some((run, marked)) = rest.split_at_checked(length) {
+        decoded.extend_from_slice(run);
+        let (byte, after) = match marked {
+            [b'%', high, low, after @ ..] => match (value_of(*high), value_of(*low)) {
                 (Some(high), Some(low)) => (high << 4 | low, after),
-                _ => (b'%', rest.get(1..).unwrap_or_default()),
+                _ => (b'%', marked.get(1..).unwrap_or_default()),
             },
-            (b'+', after) if plus == Plus::Space => (b' ', after),
-            (byte, after) => (*byte, after),
+            [b'+', after @ ..] => (b' ', after),
+            [byte, after @ ..] => (*byte, after),
+            [] => break,
         };
         decoded.push(byte);
         rest = after;
+        length = plain(rest).unwrap_or(rest.len());
     }
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| Fault::not_text())
 }

@@ -45,11 +45,6 @@ impl<T> ByMethod<T> {
         own.or(self.rest.as_ref())
     }
 
-    /// The one for every method; `None` where some method has its own.
-    pub fn only(&self) -> Option<&T> {
-        self.rest.as_ref().filter(|_| self.methods.is_empty())
-    }
-
     /// All of them, each with its method or `*`.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         let methods = self.methods.iter().map(|(method, one)| (&**method, one));

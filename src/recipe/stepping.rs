@@ -2,6 +2,7 @@
 //! that templates make of the body, and through `{body}` into whatever signs.
 
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use crate::recipe::evaluate::Evaluation;
 use crate::recipe::expression::{Call, Expression, Operand, PatternPart};
@@ -20,14 +21,8 @@ pub(super) struct BodyDigest<'s> {
 
 enum State {
     Running(Box<dyn Absorb>),
-    Done(Vec<u8>),
-}
-
-impl BodyDigest<'_> {
-    /// Whether it depends on what is secret.
-    pub(super) fn is_secret(&self) -> bool {
-        self.call.operands.iter().any(Operand::is_secret)
-    }
+    /// It may be what a signature is to be compared with.
+    Done(Zeroizing<Vec<u8>>),
 }
 
 /// How far the body has been taken in.
@@ -113,11 +108,11 @@ impl<'s> Evaluation<'s> {
             return true;
         }
         for digest in &mut self.digests {
-            if let State::Running(absorb) =
-                std::mem::replace(&mut digest.state, State::Done(Vec::new()))
-            {
-                digest.state = State::Done(absorb.finish());
-            }
+            let state = std::mem::replace(&mut digest.state, State::Done(Zeroizing::default()));
+            digest.state = match state {
+                State::Running(absorb) => State::Done(Zeroizing::new(absorb.finish())),
+                done => done,
+            };
         }
         false
     }
@@ -158,7 +153,7 @@ impl<'s> Evaluation<'s> {
     pub(super) fn body_digest(&self, call: &Call) -> Result<Value<'static>, Fault> {
         let known = self.digests.iter().find(|digest| digest.call.is_same(call));
         if let Some(BodyDigest { state: State::Done(digest), .. }) = known {
-            return Ok(Value::from(digest.clone()));
+            return Ok(Value::from(digest.to_vec()));
         }
         self.absorb(call, |sink| {
             self.subject.body.iter().for_each(|piece| sink(piece));

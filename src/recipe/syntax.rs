@@ -84,23 +84,6 @@ pub(crate) fn template<'t>(text: &'t str, mistakes: &mut Vec<Mistake>) -> Vec<Ra
     pieces
 }
 
-/// Takes a row of functions apart: `hex | upper`.
-pub(crate) fn calls<'t>(text: &'t str) -> Result<Vec<RawCall<'t>>, Mistake> {
-    let mut parser = Parser { text, at: 0 };
-    let mut calls = Vec::new();
-    loop {
-        parser.space();
-        calls.push(parser.call()?);
-        parser.space();
-        if parser.is_done() {
-            return Ok(calls);
-        }
-        if !parser.take('|') {
-            return Err(parser.here("'|' belongs between two functions"));
-        }
-    }
-}
-
 struct Parser<'t> {
     text: &'t str,
     at: usize,
@@ -395,8 +378,6 @@ mod tests {
             shape(r"{a | f('{k}=\n\'\d', -3, @b ,)|g()| h}").unwrap(),
             ["a|f('{k}=\n'\\d',-3,@b)|g()|h()"]
         );
-        assert_eq!(calls("hex | upper").ok().map(|calls| calls.len()), Some(2));
-        assert!(calls("hex |").is_err() && calls("").is_err() && calls("hex upper").is_err());
     }
 
     #[test]

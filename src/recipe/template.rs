@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::recipe::compile;
-use crate::recipe::expression::{Call, Expression};
+use crate::recipe::expression::Expression;
 use crate::recipe::mistake::Mistake;
 use crate::recipe::origin::{Origin, Origins};
 use crate::recipe::scope::Scope;
@@ -98,36 +98,6 @@ impl Template {
         self.origins.hold_body()
     }
 
-    /// Its text, where it is nothing but text.
-    pub fn constant(&self) -> Option<&str> {
-        match &*self.pieces {
-            [] => Some(""),
-            [Piece::Literal(text, _)] => Some(text),
-            _ => None,
-        }
-    }
-
-    /// What it reads if it is one source with nothing done to it, names of the scope followed. A
-    /// name that differs by method is none.
-    pub fn plain(&self, scope: &Scope) -> Option<Origin> {
-        let mut expression = self.hole()?;
-        // Names stand for earlier ones only, so this ends.
-        while let Source::Named(index) = expression.source {
-            if !expression.calls.is_empty() {
-                return None;
-            }
-            let Some(templates) = &scope.definition(index)?.templates else { break };
-            expression = templates.only()?.hole()?;
-        }
-        let plain = expression.calls.is_empty() && expression.source.is_whole();
-        match expression.source {
-            Source::Named(index) => {
-                plain.then(|| scope.definition(index)?.origins.iter().next().cloned())?
-            }
-            _ => plain.then(|| expression.source.origin())?,
-        }
-    }
-
     /// Whether it only joins text and sources, so that handing it on is as cheap as keeping it. A
     /// name in it may stand for another template, and those could grow without bound.
     pub(crate) fn only_joins(&self) -> bool {
@@ -148,44 +118,5 @@ impl Template {
             Piece::Hole(expression) => Some(expression),
             Piece::Literal(..) => None,
         })
-    }
-}
-
-/// Functions in a row without a source: `hex | upper`.
-#[derive(Clone, Debug)]
-pub struct Pipeline {
-    pub(crate) calls: Box<[Call]>,
-    pub(crate) takes: Type,
-    pub(crate) kind: Type,
-    pub(crate) origins: Origins,
-}
-
-impl Pipeline {
-    /// Compiles functions that are called on a value of a type.
-    ///
-    /// # Errors
-    /// All mistakes.
-    pub fn compile(text: &str, takes: Type, scope: &Scope) -> Result<Self, Vec<Mistake>> {
-        compile::pipeline(text, takes, scope)
-    }
-
-    /// The type of what it takes.
-    pub fn takes(&self) -> Type {
-        self.takes
-    }
-
-    /// The type of what it gives.
-    pub fn kind(&self) -> Type {
-        self.kind
-    }
-
-    /// What its arguments read.
-    pub fn origins(&self) -> &Origins {
-        &self.origins
-    }
-
-    /// The names of its functions.
-    pub fn functions(&self) -> impl Iterator<Item = &'static str> {
-        self.calls.iter().map(|call| call.function.name)
     }
 }

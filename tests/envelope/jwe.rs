@@ -67,11 +67,13 @@ fn both_ways(alg: &str, enc: &str, own: &str, theirs: &str, private: &str) {
         let opened = kit.open(token.as_str().unwrap().as_bytes()).unwrap();
         assert!(*opened.text == text.as_bytes(), "{alg} {enc}");
     }
+    // This version of jwcrypto takes an empty text for a failure.
+    let texts: Vec<String> = texts().into_iter().filter(|text| !text.is_empty()).collect();
     let tokens: Vec<String> =
-        texts().iter().map(|text| String::from_utf8(kit.seal(text.as_bytes())).unwrap()).collect();
+        texts.iter().map(|text| String::from_utf8(kit.seal(text.as_bytes())).unwrap()).collect();
     let ask = json!({ "alg": alg, "enc": enc, "key": private, "tokens": tokens });
     let opened = run_json(PYTHON, &["jwe.py", "open"], &ask);
-    assert_eq!(opened, json!(texts()), "{alg} {enc}");
+    assert_eq!(opened, json!(texts), "{alg} {enc}");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 mod jwe;
 mod messages;
+mod mutations;
 mod paykun;
 mod support;
 mod wycheproof;

@@ -69,7 +69,8 @@ fn an_envelope_of_ones_own_is_read_from_a_file() {
     assert!(test(&["--envelopes", own.to_str().unwrap()]).status.success());
     let without = test(&[]);
     assert_eq!(without.status.code(), Some(1));
-    assert!(String::from_utf8(without.stderr).unwrap().contains("no envelope is named mine"));
+    let told = String::from_utf8(without.stdout).unwrap();
+    assert!(told.starts_with("FAIL  mine: envelope: expected is known, found is not known\n"));
 }
 
 #[test]

@@ -120,7 +120,8 @@ fn whatever_does_not_open_is_refused_alike_and_never_forwarded() {
             ("before.0.equals", "{box.mac | unhex}"),
             (
                 "seal.parts.box_text",
-                "{{\"iv\":\"{iv | base64}\",\"value\":\"{data | base64}\",\"mac\":\"{mac | hex}\"}}",
+                "{{\"iv\":\"{iv | base64}\",\"value\":\"{data | base64}\",\
+                 \"mac\":\"{mac | hex}\"}}",
             ),
             ("seal.parts.sealed", "{box_text | base64}"),
             ("seal.body", "encrypted_request={sealed | urlencode('form')}"),

@@ -142,7 +142,14 @@ fn mistakes_in_routes() {
         ("path = \"/v1/*\"\nbody = \"129MiB\"", "body", "129MiB does not fit into 128MiB"),
         ("path = \"/v1/*\"\nrequire = [\"body\", \"nonce\"]", "require", "does not sign the nonce"),
         ("path = \"/v1/*\"\nrequire = [\"nonces\"]", "require[0]", "did you mean \"nonce\"?"),
-        ("path = \"/v1/*\"\nenvelope = \"kwikpaisa\"", "envelope", "opens no sealed bodies"),
+        ("path = \"/v1/*\"\nenvelope = \"paykum\"", "envelope", "did you mean \"paykun\"?"),
+        ("path = \"/v1/*\"\nsealed = \"required\"", "sealed", "there is no envelope"),
+        (
+            "path = \"/v1/*\"\nscheme = \"bybit-v5\"\nenvelope = \"secpaid-webhook\"",
+            "envelope",
+            "does not notice altered bodies",
+        ),
+        ("path = \"/v1/*\"\nenvelope = \"paykun\"\nsealed = \"of\"", "sealed", "`off`"),
     ];
     for (to, key, words) in cases {
         check_main(PATH, to, &format!("routes[0].{key}"), words);

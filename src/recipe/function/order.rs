@@ -13,9 +13,9 @@ pub(super) static TABLE: &[Function] = &[
     Function::same(
         "sort",
         Takes::Only(&[Type::List, Type::Pairs, Type::Json]),
-        "In the order of bytes: items; pairs by name and then value; members of JSON by name. `'ci'` \
-         compares in lower case, `'name'` leaves pairs of one name in the order sent, `'deep'` \
-         sorts the objects within JSON too, as RFC 8785 has it.",
+        "In the order of bytes: items; pairs by name and then value; members of JSON by name. \
+         `'ci'` compares in lower case, `'name'` leaves pairs of one name in the order sent, \
+         `'deep'` sorts the objects within JSON too, as RFC 8785 has it.",
         |input, arguments| sort(given(input)?, &Order::of(arguments)),
     )
     .with(&[Parameter::any("option", Kind::Choice(&["ci", "name", "deep"]))]),

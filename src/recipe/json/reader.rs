@@ -188,7 +188,9 @@ impl<'a> Reader<'a> {
         if self.take(b'"') {
             return Ok(Cow::Borrowed(first));
         }
-        let mut text = first.to_owned();
+        let ahead = memchr::memchr(b'"', self.rest()).unwrap_or_default();
+        let mut text = String::with_capacity(first.len() + ahead);
+        text.push_str(first);
         while !self.take(b'"') {
             text.push(self.escape()?);
             let start = self.at;
@@ -199,7 +201,15 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_plain(&mut self) {
-        self.skip(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f));
+        let rest = self.rest();
+        let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        // Control characters end a string as well, and are rare.
+        let text = rest.get(..end).unwrap_or_default();
+        let control = text.iter().fold(false, |found, byte| found | (*byte < b' '));
+        self.at += match control {
+            true => text.iter().position(|byte| *byte < b' ').unwrap_or(end),
+            false => end,
+        };
     }
 
     fn escape(&mut self) -> Result<char, Fault> {
