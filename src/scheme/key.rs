@@ -12,6 +12,7 @@ use crate::recipe::{Evaluation, Subject};
 use crate::secret::{NamedSecrets, Secret};
 
 use super::algorithm::{Algorithm, Key, KeyFault, Method};
+use super::http_signatures::Signer;
 use super::protocol::Protocol;
 use super::{Scheme, decoy};
 
@@ -23,6 +24,8 @@ pub struct VerifyingKey {
     values: Arc<NamedSecrets>,
     /// By the slots of the scheme's places.
     pub(super) ready: SmallVec<[Key; 1]>,
+    /// What signs by a protocol; none where only a public key is known.
+    pub(super) signer: Option<Arc<Signer>>,
 }
 
 impl fmt::Debug for VerifyingKey {
@@ -60,9 +63,10 @@ impl Scheme {
     ) -> Result<VerifyingKey, KeyFault> {
         match self.protocol.as_ref().map(Protocol::method) {
             Some(Method::Public(algorithm)) => {
-                let public = PrivateKey::read(secret.expose(), algorithm)?.public_key()?;
-                let ready = smallvec::smallvec![Key::Public(public)];
-                Ok(VerifyingKey { secret: secret.clone(), values: Arc::new(values), ready })
+                let private = PrivateKey::read(secret.expose(), algorithm)?;
+                let ready = smallvec::smallvec![Key::Public(private.public_key()?)];
+                let signer = Some(Arc::new(Signer::Private(private)));
+                Ok(VerifyingKey { secret: secret.clone(), values: Arc::new(values), ready, signer })
             }
             _ => self.key(secret, values),
         }
@@ -84,9 +88,11 @@ impl Scheme {
             secret: secret.clone(),
             values: Arc::clone(&values),
             ready: SmallVec::new(),
+            signer: None,
         };
         if let Some(protocol) = &self.protocol {
             key.ready.push(Key::new(protocol.method(), secret.expose())?);
+            key.signer = protocol.signer(secret).map(Arc::new);
         }
         let headers = HeaderMap::new();
         let nothing = nothing(&headers, &values);
@@ -126,7 +132,8 @@ impl Scheme {
             let slots = plan.places.iter().filter(|place| place.slot.is_some());
             ready.extend(slots.filter_map(|_| Key::new(method, &bytes).ok()));
         }
-        Ok(VerifyingKey { secret: Secret::of_any_length(text()?), values: Arc::new(values), ready })
+        let (secret, values) = (Secret::of_any_length(text()?), Arc::new(values));
+        Ok(VerifyingKey { secret, values, ready, signer: None })
     }
 }
 
