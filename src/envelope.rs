@@ -214,19 +214,21 @@ impl Envelope {
     /// What a message that it seals is, for the header that says so.
     pub fn sealed_content_type(&self) -> HeaderValue {
         let reads = |test: fn(&Origin) -> bool| self.reads.iter().any(test);
-        HeaderValue::from_static(if reads(|one| matches!(one, Origin::Form(_) | Origin::FormFields)) {
-            "application/x-www-form-urlencoded"
-        } else if reads(|one| matches!(one, Origin::Json(_) | Origin::JsonDocument)) {
-            "application/json"
-        } else if reads(|one| matches!(one, Origin::Xml(_) | Origin::XmlElements)) {
-            "application/xml"
-        } else {
-            match self.method {
-                Method::Jwe(_) => "application/jose",
-                Method::Records => "application/octet-stream",
-                Method::Block(_) | Method::Chosen { .. } => "text/plain; charset=utf-8",
-            }
-        })
+        HeaderValue::from_static(
+            if reads(|one| matches!(one, Origin::Form(_) | Origin::FormFields)) {
+                "application/x-www-form-urlencoded"
+            } else if reads(|one| matches!(one, Origin::Json(_) | Origin::JsonDocument)) {
+                "application/json"
+            } else if reads(|one| matches!(one, Origin::Xml(_) | Origin::XmlElements)) {
+                "application/xml"
+            } else {
+                match self.method {
+                    Method::Jwe(_) => "application/jose",
+                    Method::Records => "application/octet-stream",
+                    Method::Block(_) | Method::Chosen { .. } => "text/plain; charset=utf-8",
+                }
+            },
+        )
     }
 
     /// Whether it can seal too.

@@ -39,7 +39,9 @@ pub use algorithm::KeyFault;
 pub use answer::{Answer, AnswerSecret, AnswerVerdict};
 pub use claims::{ClaimFault, Claims};
 pub use coverage::{Coverage, Strength, Unfit};
-pub use definition::{AnswerTable, Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector};
+pub use definition::{
+    AnswerTable, Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector,
+};
 pub use form::Form;
 pub use key::VerifyingKey;
 pub use parts::{Part, Piece, Written};

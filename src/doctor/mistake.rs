@@ -374,7 +374,12 @@ mod tests {
         assert_eq!(codes.len(), Mistake::ALL.len());
         for one in Mistake::ALL {
             assert!(one.hint().ends_with('.'), "{one:?}");
-            assert!(one.code().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'), "{one:?}");
+            assert!(
+                one.code()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+                "{one:?}"
+            );
         }
     }
 }

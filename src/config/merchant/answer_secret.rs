@@ -13,12 +13,11 @@ pub(super) fn key(
     signing: Signing<'_>,
     register: &mut Register<'_>,
 ) -> Option<VerifyingKey> {
-    let place = table.node("answer_secret").map(|node| {
-        format!("answers of {key_id} ({})", table.document().place(node.span().start))
-    });
-    let bytes = table.table("answer_secret", |table| {
-        secret_bytes(table, key_id, &mut register.sources)
-    });
+    let place = table
+        .node("answer_secret")
+        .map(|node| format!("answers of {key_id} ({})", table.document().place(node.span().start)));
+    let bytes =
+        table.table("answer_secret", |table| secret_bytes(table, key_id, &mut register.sources));
     let (reading, values) = signing?;
     let scheme = reading.scheme?;
     let own = scheme.answer_secret() == Some(AnswerSecret::Own);

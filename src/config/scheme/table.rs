@@ -9,7 +9,9 @@ use crate::config::node::{Mismatch, Node};
 use crate::config::place::raw_span;
 use crate::config::reader::Table;
 use crate::config::value;
-use crate::scheme::{AnswerTable, Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector};
+use crate::scheme::{
+    AnswerTable, Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector,
+};
 
 const TEMPLATE: &str = "a template: text with {holes}";
 const FORMULA: &str =

@@ -2,7 +2,8 @@
 //! (RFC 9110, section 7.6.1).
 
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING,
 };
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -27,9 +28,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// The request as the upstream gets it: credentials and everything hop by hop left out, identity
 /// set. And what is to be done to its answer.
-pub(super) fn towards_upstream(
-    outbound: Outbound,
-) -> (Request<Pieces>, Option<Box<Protection>>) {
+pub(super) fn towards_upstream(outbound: Outbound) -> (Request<Pieces>, Option<Box<Protection>>) {
     let Outbound { head, authority, now, body, opened, protection, route, credential, visit } =
         outbound;
     // Over HTTP/1.1 the authority is the Host that is there.
