@@ -194,7 +194,6 @@ fn everything_can_be_said() {
     let credential = &config.merchants[0].credentials[0];
     assert_eq!(credential.expires.unwrap().secs(), 1_893_456_000);
     let versions = &credential.versions;
-    let bytes: Vec<&[u8]> = versions.iter().map(|version| version.key.secret().expose()).collect();
     let expected: [&[u8]; 4] = [
         b"acme-secret-0123456789",
         b"spare-secret-0123456789",

@@ -72,7 +72,7 @@ pub(super) fn variants(subject: &Subject<'_>) -> Vec<(Mistake, Other)> {
     all.push((Mistake::TargetForm, Other::target(url)));
     // The path without its first segments, as a client that knows only its own part signs it.
     let mut rest = path;
-    while let Some((_, below)) = rest.get(1..).and_then(|rest| rest.split_once('/')).take() {
+    while let Some((_, below)) = rest.get(1..).and_then(|rest| rest.split_once('/')) {
         rest = path.get(path.len() - below.len() - 1..).unwrap_or_default();
         all.push((Mistake::TargetForm, Other::target(with_query(rest))));
         all.push((Mistake::TargetForm, Other::target(with_query(rest.trim_start_matches('/')))));

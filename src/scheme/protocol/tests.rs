@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, Method as HttpMethod};
 
 use super::*;
 use crate::clock::Timestamp;
+use crate::scheme::Scheme;
 use crate::scheme::http_signatures::Response;
 use crate::secret::{NamedSecrets, Secret};
 
