@@ -1,8 +1,8 @@
 //! How a message is signed: claims out of it, and a verdict over bytes. Pure: no clock, no key
 //! look-up, no network.
 //!
-//! A scheme is data: a [`Definition`] as its table states it, compiled by [`Scheme::compile`]. Those
-//! that others use know this face only: [`Scheme::claims`], [`Scheme::key`], [`Scheme::verify`] and
+//! A scheme is data: a [`Definition`] as its table states it, compiled by [`Scheme::compile`]. All
+//! others know this face only: [`Scheme::claims`], [`Scheme::key`], [`Scheme::verify`] and
 //! [`Scheme::coverage`].
 
 mod algorithm;

@@ -290,7 +290,9 @@ fn names_say_what_a_file_is() {
 fn nothing_is_left_for_later() {
     let words = ["TO\u{44}O", "FIX\u{4d}E", "XX\u{58}", "todo\u{21}", "unimplemented\u{21}"];
     let mut faults = Vec::new();
-    for path in files("", "") {
+    // Recorded messages say what they say.
+    let recorded = |path: &PathBuf| path.starts_with(root().join("tests/vectors/recipes"));
+    for path in files("", "").into_iter().filter(|path| !recorded(path)) {
         let Ok(text) = fs::read_to_string(&path) else { continue };
         for (at, line) in text.lines().enumerate() {
             if words.iter().any(|word| line.contains(word)) {

@@ -233,7 +233,7 @@ fn open(arguments: &OpenArguments) -> Result<(), Failure> {
     let prepared = arguments.keys.prepare(&envelope)?;
     let message = read_message(&arguments.message)?;
     let opened = envelope.open(&prepared, &message.subject());
-    let opened = opened.map_err(|error| Failure::failed(error))?;
+    let opened = opened.map_err(Failure::failed)?;
     std::io::stdout().lock().write_all(&opened.text)?;
     Ok(())
 }

@@ -217,6 +217,7 @@ fn named_values(
     let mut values = NamedSecrets::default();
     let mut good = true;
     let sealing = envelope.map_or_else(Vec::new, Envelope::value_names);
+    let who = if envelope.is_some() { "scheme and envelope read" } else { "the scheme reads" };
     let mut wanted: Vec<&str> = scheme.map(Scheme::value_names).into_iter().flatten().collect();
     wanted.extend(sealing.iter().map(String::as_str));
     wanted.dedup();
@@ -224,8 +225,8 @@ fn named_values(
         let name = name.get_ref().as_ref();
         if scheme.is_some() && !wanted.contains(&name) {
             let problem = match wanted.as_slice() {
-                [] => "neither the scheme nor an envelope reads further values".to_owned(),
-                names => format!("scheme and envelope read {}, and no such value", one_of(names)),
+                [] => format!("{who} no further values"),
+                names => format!("{who} {}, and no such value", one_of(names)),
             };
             table.refuse("", problem, None);
         }
@@ -237,7 +238,7 @@ fn named_values(
     let missing = wanted.iter().filter(|name| !given.iter().any(|own| own == **name));
     let missing: Vec<&str> = missing.copied().collect();
     if good && !missing.is_empty() {
-        let problem = format!("scheme and envelope read {} beside the secret", one_of(&missing));
+        let problem = format!("{who} {} beside the secret", one_of(&missing));
         let hint = format!("values = {{ {} = {{ file = \"…\" }} }}", missing.concat());
         table.refuse("values", problem, Some(hint));
         good = false;

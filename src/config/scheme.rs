@@ -25,6 +25,14 @@ pub(super) struct Schemes {
     broken: Vec<String>,
 }
 
+/// Which names schemes of one's own may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// None that a built-in scheme has.
+    Own,
+    Any,
+}
+
 impl Schemes {
     /// The scheme of a name, or why there is none. Nothing where the scheme itself is at fault,
     /// which was told at its own place.
@@ -48,12 +56,13 @@ impl Schemes {
         })
     }
 
-    /// Reads one more file.
-    fn read(&mut self, path: &Path, faults: &mut Vec<Fault>) {
+    /// Reads one more file. In a configuration no scheme may have a built-in's name: who reads that
+    /// name must be able to know what it stands for.
+    fn read(&mut self, path: &Path, names: Names, faults: &mut Vec<Fault>) {
         let Some(text) = super::text_of(path, faults) else { return };
         let document = Document::parse(path, &text);
         for placed in table::schemes(&document) {
-            let taken = builtin(&placed.name).is_some();
+            let taken = names == Names::Own && builtin(&placed.name).is_some();
             if taken || self.own.contains_key(&placed.name) || self.broken.contains(&placed.name) {
                 placed.refuse_name(match taken {
                     true => "a built-in scheme has this name: take another",
@@ -85,17 +94,17 @@ fn compile(placed: &Placed<'_>) -> Option<Scheme> {
 /// Every scheme of some files, for configurations.
 pub(super) fn read_all(paths: &[PathBuf], faults: &mut Vec<Fault>) -> Schemes {
     let mut schemes = Schemes::default();
-    paths.iter().for_each(|path| schemes.read(path, faults));
+    paths.iter().for_each(|path| schemes.read(path, Names::Own, faults));
     schemes
 }
 
-/// Every scheme of some files, by name.
+/// Every scheme of some files, by name, for tools: a built-in's name may stand for another here.
 ///
 /// # Errors
 /// Every mistake in them.
 pub fn load_schemes(paths: &[PathBuf]) -> Result<Vec<Arc<Scheme>>, Faults> {
-    let mut faults = Vec::new();
-    let schemes = read_all(paths, &mut faults);
+    let (mut faults, mut schemes) = (Vec::new(), Schemes::default());
+    paths.iter().for_each(|path| schemes.read(path, Names::Any, &mut faults));
     Faults::collect(faults)?;
     let mut all: Vec<Arc<Scheme>> = schemes.own.into_values().collect();
     all.sort_by(|a, b| a.name().cmp(b.name()));

@@ -50,6 +50,14 @@ impl Method {
 }
 
 impl Algorithm {
+    /// How many bytes every signature has, where that is known before there is a message.
+    pub(super) fn signature_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Fixed(Method::Mac(algorithm)) => Some(algorithm.bytes()),
+            _ => None,
+        }
+    }
+
     /// The method for a message.
     pub(super) fn of(&self, message: &Evaluation<'_>) -> Result<Method, Fault> {
         match self {

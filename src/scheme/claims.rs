@@ -204,9 +204,10 @@ impl Reader<'_> {
     ) -> Result<SmallVec<[Candidate; 1]>, ClaimFault> {
         let mut found = SmallVec::new();
         let mut first_fault = None;
+        let length = plan.algorithm.signature_bytes();
         for (place, at) in plan.places.iter().enumerate() {
             let claim = &at.signature;
-            match self.signatures_at(claim, place, scheme, &mut found) {
+            match self.signatures_at(claim, (place, length), scheme, &mut found) {
                 Ok(()) => {}
                 Err(fault @ ClaimFault::Missing(_)) => drop(first_fault.get_or_insert(fault)),
                 Err(fault) => return Err(fault),
@@ -221,13 +222,17 @@ impl Reader<'_> {
     fn signatures_at(
         &self,
         claim: &Claim,
-        place: usize,
+        (place, length): (usize, Option<usize>),
         scheme: &Scheme,
         found: &mut SmallVec<[Candidate; 1]>,
     ) -> Result<(), ClaimFault> {
         let malformed = ClaimFault::Malformed(claim.shown);
+        let right = |bytes: &SignatureBytes| match length {
+            Some(length) => bytes.len() == length,
+            None => !bytes.is_empty(),
+        };
         let mut add = |text: &[u8]| {
-            let bytes = scheme.encoding.decode(text).filter(|bytes| !bytes.is_empty());
+            let bytes = scheme.encoding.decode(text).filter(right);
             bytes.map(|bytes| found.push(Candidate { place, bytes }))
         };
         if let Some(name) = &claim.header {

@@ -1,4 +1,4 @@
-//! Public keys that belong to nobody: what unknown key ids are checked with, at the cost of a check.
+//! Public keys that belong to nobody: what unknown key ids are checked with, at the same cost.
 //!
 //! Their private halves were thrown away when they were made. Somebody who had one would gain
 //! nothing: a decoy that matches has no credential.

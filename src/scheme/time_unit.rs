@@ -1,8 +1,8 @@
 //! How a time is written. Every form is of fixed length, or ends and begins so that no character
 //! next to it can be taken for a part of it.
 
-use time::format_description::OwnedFormatItem;
 use time::format_description::well_known::Rfc3339;
+use time::format_description::{BorrowedFormatItem, OwnedFormatItem};
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
@@ -28,6 +28,10 @@ pub(super) enum TimeUnit {
     /// By a description with components in brackets, in UTC where it has no offset.
     Described(OwnedFormatItem),
 }
+
+const RFC1123: &[BorrowedFormatItem<'static>] = format_description!(
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
 
 /// What stands for [`TimeUnit::Described`] in a list of names.
 pub(super) const NAMES: [&str; 9] =
@@ -62,12 +66,7 @@ impl TimeUnit {
                 digits(text, 10).or_else(|| digits(text, 13).map(|millis| millis / 1000))
             }
             Self::Rfc3339 => unix(OffsetDateTime::parse(text, &Rfc3339).ok()?),
-            Self::Rfc1123 => {
-                let form = format_description!(
-                    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-                );
-                unix(PrimitiveDateTime::parse(text, form).ok()?.assume_utc())
-            }
+            Self::Rfc1123 => unix(PrimitiveDateTime::parse(text, RFC1123).ok()?.assume_utc()),
             Self::Compact => {
                 let form = format_description!("[year][month][day]T[hour][minute][second]Z");
                 unix(PrimitiveDateTime::parse(text, form).ok()?.assume_utc())
@@ -90,12 +89,7 @@ impl TimeUnit {
             Self::Millis => format!("{secs}000"),
             Self::Micros => format!("{secs}000000"),
             Self::Rfc3339 => date()?.format(&Rfc3339).ok()?,
-            Self::Rfc1123 => {
-                let form = format_description!(
-                    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-                );
-                date()?.format(form).ok()?
-            }
+            Self::Rfc1123 => date()?.format(RFC1123).ok()?,
             Self::Compact => {
                 let form = format_description!("[year][month][day]T[hour][minute][second]Z");
                 date()?.format(form).ok()?

@@ -4,6 +4,7 @@
 mod certs;
 mod demo;
 mod gate;
+mod scheme;
 mod send;
 mod sign;
 mod support;

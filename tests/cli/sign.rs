@@ -133,7 +133,7 @@ fn mistakes_are_named() {
         (&[&base[..], &["--secret-file", path(&short)]].concat(), Some(1), "at least 16 bytes"),
         (&[&base[..], &["--secret-file", "/nowhere"]].concat(), Some(1), "/nowhere: cannot"),
         (&[&base[..], &["--secret-list", &file]].concat(), Some(1), "no line begins with k"),
-        (&[&with_secret[..], &["--scheme=md5"]].concat(), Some(2), "countersign-v1"),
+        (&[&with_secret[..], &["--scheme=md5"]].concat(), Some(2), "countersign scheme list"),
         (&[&with_secret[..], &["-H", "X-Signature: 1"]].concat(), Some(2), "x-signature"),
         (&["sign", "--key-id=k", "--url=http://h/"], Some(2), "https://host"),
     ];

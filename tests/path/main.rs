@@ -26,6 +26,7 @@ mod operator;
 mod quota;
 mod reload;
 mod replay;
+mod schemes;
 mod sealed;
 mod secrets;
 mod signature;
