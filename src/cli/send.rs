@@ -84,10 +84,7 @@ pub(crate) fn run(
     }
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        let mut shown = json(&answer);
-        shown["answer_signature"] = signature.map(AnswerVerdict::as_str).into();
-        shown["answer_opened"] = matches!(opened, Ok(Some(_))).into();
-        writeln!(out, "{shown}")?;
+        writeln!(out, "{}", json(&answer, signature, matches!(opened, Ok(Some(_)))))?;
     } else {
         print(&mut out, &answer)?;
     }
@@ -152,7 +149,11 @@ fn print(out: &mut impl Write, answer: &Response<Bytes>) -> std::io::Result<()> 
 }
 
 /// The answer for programs. A body that is not text is given as base64, under another name.
-fn json(answer: &Response<Bytes>) -> serde_json::Value {
+fn json(
+    answer: &Response<Bytes>,
+    signature: Option<AnswerVerdict>,
+    opened: bool,
+) -> serde_json::Value {
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         [name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()]
     };
@@ -167,6 +168,8 @@ fn json(answer: &Response<Bytes>) -> serde_json::Value {
         "headers": headers,
         "body": body,
         "body_base64": body_base64,
+        "answer_signature": signature.map(AnswerVerdict::as_str),
+        "answer_opened": opened,
     })
 }
 
@@ -181,13 +184,13 @@ mod tests {
         let mut out = Vec::new();
         print(&mut out, &answer).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "HTTP/1.1 401 Unauthorized\nx-a: b\n\n{}\n");
-        assert_eq!(json(&answer)["body"], "{}");
+        assert_eq!(json(&answer, None, false)["body"], "{}");
     }
 
     #[test]
     fn a_body_that_is_not_text_is_base64() {
         let answer = Response::new(Bytes::from_static(b"\xff"));
-        assert_eq!(json(&answer)["body_base64"], "/w==");
-        assert!(json(&answer)["body"].is_null());
+        assert_eq!(json(&answer, None, false)["body_base64"], "/w==");
+        assert!(json(&answer, None, false)["body"].is_null());
     }
 }
