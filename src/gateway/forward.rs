@@ -52,8 +52,8 @@ impl Forwarder {
         Self { cores, clock, pools: RefCell::new(Vec::new()) }
     }
 
-    /// Sends a request and returns the answer as soon as its head is there; one that is to be sealed
-    /// or signed, when it is.
+    /// Sends a request and returns the answer as soon as its head is there; one that is to be
+    /// sealed or signed, when it is.
     ///
     /// # Errors
     /// What went wrong, and by that whether the upstream may have got the request.

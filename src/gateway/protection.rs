@@ -1,6 +1,6 @@
 //! What is done to an answer before it leaves: it is sealed in the caller's envelope, then signed
-//! as it is sent. Settled for each request when it is admitted, so that what a route promises of its
-//! answers is not found out to be impossible after the service has acted.
+//! as it is sent. Settled for each request when it is admitted, so that what a route promises of
+//! its answers is not found to be impossible after the service has acted.
 
 use std::fmt;
 use std::sync::Arc;

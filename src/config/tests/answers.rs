@@ -32,7 +32,7 @@ fn what_cannot_be_signed_or_sealed_does_not_load() {
         ("sign_answers = true\n", "", "signs them with a secret of their own"),
         (
             "",
-            "scheme = \"countersign-v1\"\nanswer_secret = { list = \"secrets.txt\", id = \"spare\" }\n",
+            "scheme = \"countersign-v1\"\nanswer_secret = { env = \"ACME_SECRET\" }\n",
             "signs answers with the secret of their request",
         ),
         ("", "answer_secret = { list = \"secrets.txt\" }\n", "the same bytes as one of"),
@@ -59,7 +59,8 @@ fn a_mistake_in_how_answers_are_signed_has_a_caret() {
         "own.toml",
         "[own]\nkey_id = \"{header:K}\"\ntime = \"{header:T}\"\nmessage = \"{body}{header:T}\"\n\
          mac = \"hmac-sha256\"\nsignature = \"{header:S}\"\n\
-         answer = { message = \"{body}{time}\", headers = { S = \"{signature}\", T = \"{tme}\" } }\n",
+         [own.answer]\nmessage = \"{body}{time}\"\n\
+         headers = { S = \"{signature}\", T = \"{tme}\" }\n",
     );
     let shown = folder.faults().to_string();
     for (problem, place) in [

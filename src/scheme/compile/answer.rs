@@ -86,7 +86,7 @@ impl Check<'_> {
     fn headers(&mut self) -> Vec<AnswerHeader> {
         let mut scope = Scope::default();
         for (name, _) in Said::NAMES {
-            if scope.expect(name, Type::Text).is_err() {
+            if Scope::expect(&mut scope, name, Type::Text).is_err() {
                 return Vec::new();
             }
         }
@@ -195,9 +195,9 @@ impl Check<'_> {
 
 fn handed(scope: &mut Scope) -> Result<Handed, NameFault> {
     Ok(Handed {
-        key_id: scope.expect("key_id", Type::Text)?,
-        nonce: scope.expect("nonce", Type::Text)?,
-        time: scope.expect("time", Type::Text)?,
+        key_id: Scope::expect(scope, "key_id", Type::Text)?,
+        nonce: Scope::expect(scope, "nonce", Type::Text)?,
+        time: Scope::expect(scope, "time", Type::Text)?,
     })
 }
 
