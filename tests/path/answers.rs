@@ -452,3 +452,37 @@ fn the_command_line_verifies_opens_and_seals() {
     assert_eq!((status, err.contains("answer signature bad")), (1, true), "{err}");
     assert!(out.contains("forged"), "{out}");
 }
+
+/// The program of docs/signing.md verifies what the gate sends, and nothing else.
+#[test]
+fn the_documented_program_verifies_answers() {
+    let page = include_str!("../../docs/signing.md");
+    let (_, section) = page.split_once("\n## Answers").expect("the section");
+    let (_, rest) = section.split_once("```python\n").expect("a program");
+    let (program, _) = rest.split_once("```").expect("its end");
+    let program = format!(
+        "{program}\nimport json, sys\nsaid = json.load(sys.stdin)\n\
+         said['answer']['body'] = said['answer']['body'].encode()\n\
+         print(verify_countersign_v1(sys.argv[1].encode(), said['request'], said['answer']))\n\
+         print(verify_kwikpaisa(sys.argv[1].encode(), said['answer']))"
+    );
+    let gateway = Gateway::with(signing(""));
+    let request = asked(&gateway, "/signed/orders?a=1");
+    let answer = gateway.ask(&request);
+    let headers: std::collections::HashMap<_, _> = answer.headers.iter().cloned().collect();
+    let said = |status: u16| {
+        let json = serde_json::json!({
+            "request": {
+                "key_id": "pk_live_globex", "nonce": request.value("X-NONCE"),
+                "host": request.authority, "target": request.target,
+            },
+            "answer": { "status": status, "headers": headers, "body": answer.text() },
+        });
+        crate::support::signer::said_by(
+            std::process::Command::new("python3").args(["-c", &program, V1_SECRET]),
+            json.to_string().as_bytes(),
+        )
+    };
+    assert_eq!(said(200), "True\nFalse\n");
+    assert_eq!(said(201), "False\nFalse\n");
+}
