@@ -7,7 +7,9 @@ mod curl;
 mod demo;
 mod envelope;
 mod expected;
+mod explain;
 mod failure;
+mod http_file;
 mod init;
 mod scheme;
 mod scheme_source;
@@ -64,6 +66,8 @@ enum Command {
     /// Look at schemes: list, explain, test and begin them.
     #[command(subcommand)]
     Scheme(scheme::Command),
+    /// Say why a saved request's signature matches or does not: what is signed, and the mistake.
+    Explain(explain::Arguments),
     /// Sign a request: print its headers, or a curl line that sends it.
     Sign(sign::Arguments),
     /// Sign a request, send it over HTTPS and show the answer.
@@ -83,6 +87,7 @@ pub(crate) fn run(
         Command::Certs(certs::Command::Dev(arguments)) => certs::dev(&arguments),
         Command::Envelope(command) => envelope::run(&command),
         Command::Scheme(command) => scheme::run(command),
+        Command::Explain(arguments) => explain::run(&arguments, secret),
         Command::Sign(arguments) => sign::run(&arguments, secret),
         Command::Send(arguments) => send::run(&arguments, secret),
     }

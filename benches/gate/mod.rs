@@ -44,6 +44,9 @@ pub(crate) struct Bench {
     peer: Rc<Peer>,
     scheme: Arc<Scheme>,
     count: std::cell::Cell<u64>,
+    /// Where the gate looks into a refusal after its answer. Nothing here runs it.
+    _entered: tokio::task::LocalEnterGuard,
+    _local: tokio::task::LocalSet,
 }
 
 /// A request as it comes out of the HTTP library.
@@ -98,7 +101,17 @@ impl Bench {
         });
         let lane = lane.expect("random bytes");
         let admission = ArcSwap::from_pointee(admission);
-        Self { admission, lane, peer, scheme, count: std::cell::Cell::new(0) }
+        let local = tokio::task::LocalSet::new();
+        let entered = local.enter();
+        Self {
+            admission,
+            lane,
+            peer,
+            scheme,
+            count: std::cell::Cell::new(0),
+            _entered: entered,
+            _local: local,
+        }
     }
 
     /// A good request of the merchant's, unlike any before.

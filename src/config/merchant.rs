@@ -217,16 +217,17 @@ fn named_values(
     let mut values = NamedSecrets::default();
     let mut good = true;
     let sealing = envelope.map_or_else(Vec::new, Envelope::value_names);
-    let who = if envelope.is_some() { "scheme and envelope read" } else { "the scheme reads" };
+    let read = if envelope.is_some() { "scheme and envelope read" } else { "the scheme reads" };
     let mut wanted: Vec<&str> = scheme.map(Scheme::value_names).into_iter().flatten().collect();
     wanted.extend(sealing.iter().map(String::as_str));
+    wanted.sort_unstable();
     wanted.dedup();
     let given = table.named("values", |name, table| {
         let name = name.get_ref().as_ref();
         if scheme.is_some() && !wanted.contains(&name) {
             let problem = match wanted.as_slice() {
-                [] => format!("{who} no further values"),
-                names => format!("{who} {}, and no such value", one_of(names)),
+                [] => format!("{read} no further values"),
+                names => format!("{read} {}, and no such value", one_of(names)),
             };
             table.refuse("", problem, None);
         }
@@ -238,8 +239,9 @@ fn named_values(
     let missing = wanted.iter().filter(|name| !given.iter().any(|own| own == **name));
     let missing: Vec<&str> = missing.copied().collect();
     if good && !missing.is_empty() {
-        let problem = format!("{who} {} beside the secret", one_of(&missing));
-        let hint = format!("values = {{ {} = {{ file = \"…\" }} }}", missing.concat());
+        let problem = format!("{read} {} beside the secret", one_of(&missing));
+        let places = missing.iter().map(|name| format!("{name} = {{ file = \"…\" }}"));
+        let hint = format!("values = {{ {} }}", places.collect::<Vec<_>>().join(", "));
         table.refuse("values", problem, Some(hint));
         good = false;
     }

@@ -275,6 +275,15 @@ pub(super) fn notes(
     }
     let unsigned = routes.iter().filter(|route| route.answers.seal && !route.answers.sign);
     notes.extend(unsigned.map(answers::unsigned));
+    for route in routes {
+        // Of these parts some is signed: which, is worth knowing.
+        let some = route.scheme.left_open().iter().filter(|open| open.starts_with("of the "));
+        notes.extend(some.map(|open| Note {
+            weight: Weight::Information,
+            key: format!("routes.{}.scheme", route.name),
+            text: format!("{}: {open}", route.scheme.name()),
+        }));
+    }
     for upstream in upstreams.iter().filter(|up| routes.iter().all(|r| r.upstream != up.name)) {
         notes.push(Note {
             weight: Weight::Information,

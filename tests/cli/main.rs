@@ -3,6 +3,7 @@
 
 mod certs;
 mod demo;
+mod explain;
 mod gate;
 mod scheme;
 mod send;

@@ -16,6 +16,7 @@ mod support;
 mod answers;
 mod concurrency;
 mod defect;
+mod doctor;
 mod drain;
 mod framing;
 mod gone;

@@ -33,8 +33,17 @@ pub(crate) const ADDED_HEADERS: [&str; 5] =
 const MEMBERS: [&str; 6] = ["type", "title", "status", "code", "request_id", "forwarded"];
 
 /// Members that a refusal may have.
-const MORE_MEMBERS: [&str; 6] =
-    ["detail", "header", "body_bytes_max", "retry_after_seconds", "now", "window"];
+const MORE_MEMBERS: [&str; 9] = [
+    "detail",
+    "header",
+    "claim",
+    "mistake",
+    "hint",
+    "body_bytes_max",
+    "retry_after_seconds",
+    "now",
+    "window",
+];
 
 impl Answer {
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
