@@ -74,6 +74,8 @@ pub struct Credential {
     pub scheme: Arc<Scheme>,
     /// What its bodies are sealed in, on routes that ask for that.
     pub envelope: Option<Arc<Envelope>>,
+    /// What signs answers, where the scheme signs them with a secret of their own.
+    pub answer_key: Option<Arc<VerifyingKey>>,
     /// Whether reads may repeat under one MAC with other targets.
     pub repeatable_reads: bool,
     /// Its parts of the replay memory.
@@ -247,6 +249,7 @@ impl Credential {
             merchant: Arc::clone(merchant),
             environment: spec.environment,
             envelope: spec.envelope,
+            answer_key: spec.answer_key.map(Arc::new),
             repeatable_reads: spec.repeatable_reads,
             shares: match spec.environment {
                 Environment::Test => [share, memory.test_share()].into(),

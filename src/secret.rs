@@ -68,13 +68,18 @@ impl fmt::Debug for Secret {
 /// Values of a credential by name, beside its secret: a passphrase, a second key, a partner's
 /// number. They may be short, and are kept as closely as secrets.
 #[derive(Clone, Default)]
-pub struct NamedSecrets(Vec<(Box<str>, Zeroizing<Vec<u8>>)>);
+pub struct NamedSecrets(Box<[Named]>);
+
+/// A name and its value.
+type Named = (Box<str>, Zeroizing<Vec<u8>>);
 
 impl NamedSecrets {
     /// Adds a value; one of the same name is replaced.
     pub fn insert(&mut self, name: &str, bytes: Vec<u8>) {
-        self.0.retain(|(own, _)| **own != *name);
-        self.0.push((name.into(), Zeroizing::new(bytes)));
+        let mut all = std::mem::take(&mut self.0).into_vec();
+        all.retain(|(own, _)| **own != *name);
+        all.push((name.into(), Zeroizing::new(bytes)));
+        self.0 = all.into();
     }
 
     /// The value of a name.

@@ -16,7 +16,7 @@ use countersign::gateway::admission::Admission;
 use countersign::gateway::admission::budget::Budget;
 use countersign::gateway::admission::intake::{Intake, Visit};
 use countersign::gateway::rejection::Rejection;
-use countersign::gateway::route::{Route, RouteSpec, Routes};
+use countersign::gateway::route::{Answers, Route, RouteSpec, Routes};
 use countersign::gateway::upstream::{Upstream, UpstreamSpec};
 use countersign::keyring::{
     CredentialSpec, Environment, Keyring, MerchantSpec, State, VersionSpec,
@@ -180,6 +180,7 @@ fn merchant(id: &str, scheme: &Arc<Scheme>, rate: u32, networks: &[&str]) -> Mer
         addresses: networks.iter().map(|net| net.parse().expect("a network")).collect(),
         credentials: vec![CredentialSpec {
             envelope: None,
+            answer_key: None,
             key_id: id.parse().expect("a key id"),
             environment: Environment::Live,
             scheme: Arc::clone(scheme),
@@ -218,6 +219,7 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         credential: None,
         public_url: None,
         opener: None,
+        answers: Answers::default(),
     };
     Arc::new(Route { spec, upstream: Arc::new(upstream), metrics: metrics.route(&name) })
 }

@@ -1,6 +1,7 @@
 //! A secret made ready for one scheme.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use smallvec::SmallVec;
@@ -11,6 +12,7 @@ use crate::recipe::{Evaluation, Subject};
 use crate::secret::{NamedSecrets, Secret};
 
 use super::algorithm::{Algorithm, Key, KeyFault, Method};
+use super::http_signatures::Signer;
 use super::protocol::Protocol;
 use super::{Scheme, decoy};
 
@@ -22,6 +24,8 @@ pub struct VerifyingKey {
     values: NamedSecrets,
     /// By the slots of the scheme's places.
     pub(super) ready: SmallVec<[Key; 1]>,
+    /// What signs by a protocol; none where only a public key is known.
+    pub(super) signer: Option<Arc<Signer>>,
 }
 
 impl fmt::Debug for VerifyingKey {
@@ -59,9 +63,10 @@ impl Scheme {
     ) -> Result<VerifyingKey, KeyFault> {
         match self.protocol.as_ref().map(Protocol::method) {
             Some(Method::Public(algorithm)) => {
-                let public = PrivateKey::read(secret.expose(), algorithm)?.public_key()?;
-                let ready = smallvec::smallvec![Key::Public(Box::new(public))];
-                Ok(VerifyingKey { secret: secret.clone(), values, ready })
+                let private = PrivateKey::read(secret.expose(), algorithm)?;
+                let ready = smallvec::smallvec![Key::Public(Box::new(private.public_key()?))];
+                let signer = Some(Arc::new(Signer::Private(private)));
+                Ok(VerifyingKey { secret: secret.clone(), values, ready, signer })
             }
             _ => self.key(secret, values),
         }
@@ -78,9 +83,10 @@ impl Scheme {
                 return Err(KeyFault::Value(name.to_owned()));
             }
         }
-        let mut ready = SmallVec::new();
+        let (mut ready, mut signer) = (SmallVec::new(), None);
         if let Some(protocol) = &self.protocol {
             ready.push(Key::new(protocol.method(), secret.expose())?);
+            signer = protocol.signer(secret).map(Arc::new);
         }
         let headers = HeaderMap::new();
         let nothing = nothing(&headers, &values);
@@ -92,7 +98,7 @@ impl Scheme {
                 ready.push(Key::new(*method, &bytes)?);
             }
         }
-        Ok(VerifyingKey { secret: secret.clone(), values, ready })
+        Ok(VerifyingKey { secret: secret.clone(), values, ready, signer })
     }
 
     /// A key that nobody knows, for key ids that do not exist. It costs what another costs.
@@ -120,7 +126,7 @@ impl Scheme {
             let slots = plan.places.iter().filter(|place| place.slot.is_some());
             ready.extend(slots.filter_map(|_| Key::new(method, &bytes).ok()));
         }
-        Ok(VerifyingKey { secret: Secret::of_any_length(text()?), values, ready })
+        Ok(VerifyingKey { secret: Secret::of_any_length(text()?), values, ready, signer: None })
     }
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn status_of(code: &str) -> u16 {
         "rate_limited" => 429,
         "busy" => 503,
         "internal" => 500,
-        "upstream_unreachable" | "upstream_broke" => 502,
+        "upstream_unreachable" | "upstream_broke" | "answer_too_large" => 502,
         "upstream_timed_out" => 504,
         other => panic!("no such code: {other}"),
     }
