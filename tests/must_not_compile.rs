@@ -26,7 +26,8 @@ struct Case {
 const ADMISSION: &str = "src/gateway/admission.rs";
 
 const FRESHNESS: &str = "let fresh = freshness::check(claimed)?;";
-const VERIFIED: &str = "let verified = signature::verify(stated, keys, &self.addresses).await?;";
+const VERIFIED: &str =
+    "let verified = signature::verify(stated, keys, &self.addresses, &self.practice).await?;";
 const PERMITTED: &str = "let permitted = permission::check(verified)?;";
 const UNSEEN: &str = "let unseen = replay::claim(&self.memory, permitted).await?;";
 const GRANTED: &str = "let granted = quota::spend(unseen)?;";
@@ -101,9 +102,9 @@ const CASES: &[Case] = &[
         name: "forge what is admitted",
         file: ADMISSION,
         from: OPENED,
-        to: "Ok(Admitted { granted })",
+        to: "Ok(Admitted { granted, protection: None, opened: None })",
         error: "E0451",
-        says: "field `granted` of struct `Admitted` is private",
+        says: "fields `granted`, `protection` and `opened` of struct `Admitted` are private",
     },
     Case {
         name: "forge a stage in the middle",
@@ -152,7 +153,7 @@ const CASES: &[Case] = &[
         from: "let nothing = nothing(&headers, &values);",
         to: "let nothing = nothing(&headers, &values); let _ = format!(\"{secret}\");",
         error: "E0277",
-        says: "`Secret` doesn't implement `std::fmt::Display`",
+        says: "Secret` doesn't implement `std::fmt::Display`",
     },
     Case {
         name: "compare secrets in plain",
@@ -160,7 +161,7 @@ const CASES: &[Case] = &[
         from: "let nothing = nothing(&headers, &values);",
         to: "let nothing = nothing(&headers, &values); let _ = secret == secret;",
         error: "E0369",
-        says: "cannot be applied to type `&Secret`",
+        says: "binary operation `==` cannot be applied to type",
     },
 ];
 
