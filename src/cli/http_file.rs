@@ -73,7 +73,8 @@ impl SavedRequest {
     fn settle(&mut self) -> Result<(), String> {
         if !self.target.starts_with('/') {
             let wrong = || format!("line 1: `{}` is no path and no URL", self.target);
-            let url: Uri = self.target.parse().map_err(|_| wrong())?;
+            let url = self.target.contains("://").then(|| self.target.parse::<Uri>().ok());
+            let url = url.flatten().ok_or_else(wrong)?;
             self.authority = url.authority().ok_or_else(wrong)?.to_string();
             self.target = url.path_and_query().map_or("/", |target| target.as_str()).to_owned();
         }
