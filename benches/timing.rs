@@ -62,7 +62,7 @@ impl Samples {
         drop(record);
         self.logged.push(started.elapsed());
         self.decided.push(decided);
-        assert!(rejection == Some(Rejection::InvalidSignature), "{key_id}");
+        assert!(matches!(rejection, Some(Rejection::InvalidSignature(_))), "{key_id}");
     }
 }
 
