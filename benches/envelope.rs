@@ -28,6 +28,10 @@ use http::HeaderMap;
 
 use crate::statistics::{Coin, cut, mean, median_ns, welch};
 
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const SECRET: &[u8] = b"6B3C9E0F4D1A7C25E8B90A1F3D5C7E92";
 const BODY_BYTES: usize = 4096;
 const RATIO_MAX: f64 = 1.5;

@@ -19,6 +19,9 @@ const STEP_STANDS_MS: i64 = 60_000;
 pub struct Timestamp(u64);
 
 impl Timestamp {
+    /// A time that never comes.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// How far two times are apart, whichever is the later.
     pub const fn apart(self, other: Self) -> Duration {
         Duration::from_secs(self.0.abs_diff(other.0))

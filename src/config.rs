@@ -140,7 +140,7 @@ fn load_all(
     watched.push(merchants_path.clone());
     let text = text_of(&merchants_path, faults)?;
     let document = Document::parse(&merchants_path, &text);
-    let mut register = Register::new(sources, &draft.schemes, &draft.envelopes);
+    let mut register = Register::new(sources, &draft.schemes, &draft.envelopes, &draft.routes);
     let merchants = Table::read_root(&document, |table| merchant::merchants(table, &mut register));
     let capacity = Capacity::new(draft.replay.memory_bytes, &draft.routes);
     if !main_is_broken {

@@ -202,6 +202,35 @@ impl Envelope {
         wrapped || self.unwrap.is_some()
     }
 
+    /// Whether it can seal answers for whoever sealed the request: in a body alone, whatever the
+    /// answer is, and for a key that the caller has.
+    pub fn seals_answers(&self) -> bool {
+        let in_body = |sealing: &Sealing| sealing.query.is_none() && sealing.body.is_some();
+        let alone = matches!(self.method, Method::Jwe(_) | Method::Records);
+        let fits = self.sealing.as_ref().is_some_and(|one| alone || in_body(one));
+        fits && self.each.is_empty() && !self.is_costly()
+    }
+
+    /// What a message that it seals is, for the header that says so.
+    pub fn sealed_content_type(&self) -> HeaderValue {
+        let reads = |test: fn(&Origin) -> bool| self.reads.iter().any(test);
+        HeaderValue::from_static(
+            if reads(|one| matches!(one, Origin::Form(_) | Origin::FormFields)) {
+                "application/x-www-form-urlencoded"
+            } else if reads(|one| matches!(one, Origin::Json(_) | Origin::JsonDocument)) {
+                "application/json"
+            } else if reads(|one| matches!(one, Origin::Xml(_) | Origin::XmlElements)) {
+                "application/xml"
+            } else {
+                match self.method {
+                    Method::Jwe(_) => "application/jose",
+                    Method::Records => "application/octet-stream",
+                    Method::Block(_) | Method::Chosen { .. } => "text/plain; charset=utf-8",
+                }
+            },
+        )
+    }
+
     /// Whether it can seal too.
     pub fn seals(&self) -> bool {
         self.sealing.is_some()

@@ -4,6 +4,7 @@ pub mod admission;
 pub mod answer;
 pub mod forward;
 pub mod opener;
+pub mod protection;
 pub mod rejection;
 pub mod route;
 pub mod upstream;

@@ -6,7 +6,9 @@
 mod lifecycle;
 mod merchant;
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +39,7 @@ const NOBODY: &str = "(not-in-service)";
 
 /// All credentials by key id.
 pub struct Keyring {
-    credentials: HashMap<KeyId, Arc<Credential>>,
+    credentials: HashSet<ByKeyId>,
     /// For each scheme in use, so that an unknown key id costs what a known one does.
     decoys: Vec<(Arc<Scheme>, [VerifyingKey; LIVE_VERSIONS_MAX])>,
     /// Whom a key id that is nobody's names in the log, at the cost of one that is somebody's.
@@ -60,11 +62,9 @@ pub struct Merchant {
 
 /// A credential in service.
 pub struct Credential {
-    /// Its public key id.
-    pub key_id: KeyId,
     /// Its key id as a header for the upstream.
     pub header: HeaderValue,
-    /// Who it is in log lines.
+    /// Who it is, by its public key id.
     pub owner: Arc<Owner>,
     /// Whose it is.
     pub merchant: Arc<Merchant>,
@@ -74,6 +74,8 @@ pub struct Credential {
     pub scheme: Arc<Scheme>,
     /// What its bodies are sealed in, on routes that ask for that.
     pub envelope: Option<Arc<Envelope>>,
+    /// What signs answers, where the scheme signs them with a secret of their own.
+    pub answer_key: Option<Arc<VerifyingKey>>,
     /// Whether reads may repeat under one MAC with other targets.
     pub repeatable_reads: bool,
     /// Its parts of the replay memory.
@@ -89,20 +91,45 @@ pub struct Credential {
 struct Version {
     key: Arc<VerifyingKey>,
     state: State,
-    until: Option<Timestamp>,
+    /// Without an end, the end of time.
+    until: Timestamp,
 }
+
+/// A credential that is found by its key id, which is kept once.
+struct ByKeyId(Arc<Credential>);
+
+impl Borrow<str> for ByKeyId {
+    fn borrow(&self) -> &str {
+        self.0.key_id()
+    }
+}
+
+impl Hash for ByKeyId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.key_id().hash(state);
+    }
+}
+
+impl PartialEq for ByKeyId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key_id() == other.0.key_id()
+    }
+}
+
+impl Eq for ByKeyId {}
 
 impl Keyring {
     /// Builds the snapshot. Limits and shares keep what they hold for names that they know already.
     ///
     /// # Errors
     /// When the operating system gives no random bytes for decoys.
+    #[expect(clippy::mutable_key_type, reason = "its key id never changes")]
     pub fn build(
         merchants: Vec<MerchantSpec>,
         memory: &Memory,
         quotas: &Quotas,
     ) -> Result<Self, NoRandom> {
-        let mut credentials = HashMap::new();
+        let mut credentials = HashSet::new();
         let mut decoys: Vec<(Arc<Scheme>, _)> = Vec::new();
         for spec in merchants {
             let merchant = Arc::new(Merchant {
@@ -118,10 +145,10 @@ impl Keyring {
                     decoys.push((Arc::clone(&spec.scheme), own));
                 }
                 let credential = Arc::new(Credential::new(spec, &merchant, memory, quotas));
-                credentials.insert(credential.key_id.clone(), credential);
+                credentials.insert(ByKeyId(credential));
             }
         }
-        let live = credentials.values().map(|one| one.versions_that_can_live());
+        let live = credentials.iter().map(|one| one.0.versions_that_can_live());
         let tries = live.max().unwrap_or(1).clamp(1, LIVE_VERSIONS_MAX);
         let nobody = Owner {
             key_id: NOBODY.into(),
@@ -139,10 +166,10 @@ impl Keyring {
         scheme: &Scheme,
         now: Timestamp,
     ) -> VerifyingKeys<'_> {
-        let known = self.credentials.get(key_id);
+        let known = self.credentials.get(key_id).map(|found| &found.0);
         let credential = known.filter(|one| *one.scheme == *scheme && one.in_service(now));
         let versions = credential.map_or(&[][..], |one| one.versions.as_slice());
-        let live = versions.iter().filter(|one| one.state.verifies(now, one.until));
+        let live = versions.iter().filter(|one| one.state.verifies(now, Some(one.until)));
         let shared: SmallVec<[&Arc<VerifyingKey>; LIVE_VERSIONS_MAX]> =
             live.map(|one| &one.key).take(self.tries).collect();
         // Under a scheme of no credential every key id is unknown, and there is nothing to hide.
@@ -210,7 +237,7 @@ impl Credential {
         let versions = spec.versions.into_iter().map(|version| Version {
             key: Arc::new(version.key),
             state: version.state,
-            until: version.until,
+            until: version.until.unwrap_or(Timestamp::MAX),
         });
         Self {
             header: visible(spec.key_id.as_str()),
@@ -222,6 +249,7 @@ impl Credential {
             merchant: Arc::clone(merchant),
             environment: spec.environment,
             envelope: spec.envelope,
+            answer_key: spec.answer_key.map(Arc::new),
             repeatable_reads: spec.repeatable_reads,
             shares: match spec.environment {
                 Environment::Test => [share, memory.test_share()].into(),
@@ -233,9 +261,13 @@ impl Credential {
             expires: spec.expires,
             suspended: spec.suspended,
             versions: versions.collect(),
-            key_id: spec.key_id,
             scheme,
         }
+    }
+
+    /// Its public key id.
+    pub fn key_id(&self) -> &str {
+        &self.owner.key_id
     }
 
     /// Whether it may be used from an address: of its own networks and of its merchant's.
@@ -263,7 +295,7 @@ impl Credential {
 
     /// The keys that verify now.
     pub fn live_keys(&self, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
-        let live = self.versions.iter().filter(move |one| one.state.verifies(now, one.until));
+        let live = self.versions.iter().filter(move |one| one.state.verifies(now, Some(one.until)));
         live.map(|one| &*one.key)
     }
 
@@ -272,7 +304,7 @@ impl Credential {
     pub fn resting_keys(&self, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
         let resting = self.versions.iter().filter(move |one| {
             let may_tell = matches!(one.state, State::Pending | State::Active | State::Retiring);
-            may_tell && !one.state.verifies(now, one.until)
+            may_tell && !one.state.verifies(now, Some(one.until))
         });
         resting.map(|one| &*one.key)
     }

@@ -15,6 +15,8 @@ pub const MIB: usize = 1024 * KIB;
 
 /// The largest body where a route says nothing, in bytes.
 pub const BODY_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(MIB - 1);
+/// The longest body of an answer that is signed or sealed, by default, in bytes.
+pub const ANSWER_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(MIB - 1);
 /// All received bytes that no signature vouches for yet, in bytes.
 pub const UNVERIFIED_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(256 * MIB - 1);
 /// Replay memory, in bytes.

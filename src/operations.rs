@@ -1,5 +1,5 @@
-//! The operations listener: `/metrics`, `/healthz`, `/readyz`, `/findings`. It reads what others keep and
-//! changes nothing.
+//! The operations listener: `/metrics`, `/healthz`, `/readyz`, `/findings`. It reads what others
+//! keep and changes nothing.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -6,6 +6,7 @@
 //! [`Scheme::coverage`].
 
 mod algorithm;
+mod answer;
 mod claims;
 mod compile;
 mod coverage;
@@ -35,16 +36,20 @@ use http::HeaderName;
 use crate::limit::Window;
 
 pub use algorithm::KeyFault;
+pub use answer::{Answer, AnswerSecret, AnswerVerdict};
 pub use claims::{ClaimFault, Claims};
 pub use coverage::{Coverage, Strength, Unfit};
-pub use definition::{Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector};
+pub use definition::{
+    AnswerTable, Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector,
+};
 pub use form::Form;
 pub use key::VerifyingKey;
-pub use parts::{Part, Piece, Written};
+pub use parts::{Part, Piece, Written, one_line};
 pub use sign::{Outgoing, SignFault};
 pub use vector::Refusal;
 pub use verification::{Verdict, Verification};
 
+use answer::AnswerPlan;
 use coverage::Facts;
 use encoding::Encoding;
 use plan::Plan;
@@ -66,6 +71,8 @@ pub struct Scheme {
     plans: Vec<(Box<str>, Plan)>,
     /// For the methods that have no plan of their own.
     rest: Option<Plan>,
+    /// How answers are signed, where that is said.
+    answer: Option<AnswerPlan>,
     /// In place of plans, where it is a protocol and no recipe.
     protocol: Option<Protocol>,
 }

@@ -12,7 +12,7 @@ pub const SECRET_BYTES_MIN: usize = 16;
 
 /// Bytes that nobody may see.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret(Zeroizing<Box<[u8]>>);
 
 /// Why bytes cannot be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +31,7 @@ impl Secret {
     /// # Errors
     /// When they are fewer than [`SECRET_BYTES_MIN`] or nothing but white space.
     pub fn new(bytes: Vec<u8>) -> Result<Self, SecretFault> {
-        let bytes = Zeroizing::new(bytes);
+        let bytes = Self::of_any_length(bytes).0;
         if bytes.len() < SECRET_BYTES_MIN {
             return Err(SecretFault::TooShort);
         }
@@ -43,7 +43,9 @@ impl Secret {
 
     /// Takes bytes as they are: what partners hand out may be short, and so are published examples.
     pub fn of_any_length(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        // Without room to spare, which would be left unwiped when it is given back.
+        let bytes = Zeroizing::new(bytes);
+        Self(Zeroizing::new(bytes.as_slice().into()))
     }
 
     /// The bytes, for the cryptography that needs them.
@@ -66,13 +68,18 @@ impl fmt::Debug for Secret {
 /// Values of a credential by name, beside its secret: a passphrase, a second key, a partner's
 /// number. They may be short, and are kept as closely as secrets.
 #[derive(Clone, Default)]
-pub struct NamedSecrets(Vec<(Box<str>, Zeroizing<Vec<u8>>)>);
+pub struct NamedSecrets(Box<[Named]>);
+
+/// A name and its value.
+type Named = (Box<str>, Zeroizing<Vec<u8>>);
 
 impl NamedSecrets {
     /// Adds a value; one of the same name is replaced.
     pub fn insert(&mut self, name: &str, bytes: Vec<u8>) {
-        self.0.retain(|(own, _)| **own != *name);
-        self.0.push((name.into(), Zeroizing::new(bytes)));
+        let mut all = std::mem::take(&mut self.0).into_vec();
+        all.retain(|(own, _)| **own != *name);
+        all.push((name.into(), Zeroizing::new(bytes)));
+        self.0 = all.into();
     }
 
     /// The value of a name.

@@ -1,6 +1,8 @@
 //! What the doctor recognises: each mistake made as a merchant's program would make it, with HMACs
 //! of the libraries themselves, and none recognised where none was made.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
@@ -144,7 +146,8 @@ fn cases() -> Vec<(Mistake, &'static str, Sent, String)> {
         kp(
             Mistake::JsonIndented,
             body(
-                "{\n  \"amount\": \"1.00\",\n  \"url\": \"https://x/é\",\n  \"a\": [\n    1,\n    2\n  ]\n}",
+                "{\n  \"amount\": \"1.00\",\n  \"url\": \"https://x/é\",\n  \
+                 \"a\": [\n    1,\n    2\n  ]\n}",
             ),
         ),
         kp(Mistake::JsonSorted, body("{\"a\":[1,2],\"amount\":\"1.00\",\"url\":\"https://x/é\"}")),

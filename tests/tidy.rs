@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Parts and their layers, each layer with its order within; a file belongs to the longest name
 /// that fits. Imports point to what stands lower, or stay within their part.
-const LAYERS: [(&str, (u32, u32)); 30] = [
+const LAYERS: [(&str, (u32, u32)); 31] = [
     ("clock", (1, 0)),
     ("secret", (1, 0)),
     ("limit", (1, 0)),
@@ -32,6 +32,7 @@ const LAYERS: [(&str, (u32, u32)); 30] = [
     ("gateway::upstream", (4, 0)),
     ("gateway::rejection", (4, 0)),
     ("gateway::opener", (4, 0)),
+    ("gateway::protection", (4, 1)),
     ("gateway::route", (4, 1)),
     ("gateway::admission", (5, 0)),
     ("gateway::forward", (6, 0)),
@@ -390,6 +391,7 @@ fn the_documents_are_there() {
         "docs/envelopes.md",
         "docs/performance.md",
         "docs/rejections.md",
+        "docs/schemes.md",
         "config/countersign.toml",
     ] {
         let text = fs::read_to_string(root().join(name)).unwrap_or_default();

@@ -16,7 +16,7 @@ use countersign::gateway::admission::Admission;
 use countersign::gateway::admission::budget::Budget;
 use countersign::gateway::admission::intake::{Intake, Visit};
 use countersign::gateway::rejection::Rejection;
-use countersign::gateway::route::{Route, RouteSpec, Routes};
+use countersign::gateway::route::{Answers, Route, RouteSpec, Routes};
 use countersign::gateway::upstream::{Upstream, UpstreamSpec};
 use countersign::keyring::{
     CredentialSpec, Environment, Keyring, MerchantSpec, State, VersionSpec,
@@ -44,6 +44,9 @@ pub(crate) struct Bench {
     peer: Rc<Peer>,
     scheme: Arc<Scheme>,
     count: std::cell::Cell<u64>,
+    /// Where the gate looks into a refusal after its answer. Nothing here runs it.
+    _entered: tokio::task::LocalEnterGuard,
+    _local: tokio::task::LocalSet,
 }
 
 /// A request as it comes out of the HTTP library.
@@ -98,7 +101,17 @@ impl Bench {
         });
         let lane = lane.expect("random bytes");
         let admission = ArcSwap::from_pointee(admission);
-        Self { admission, lane, peer, scheme, count: std::cell::Cell::new(0) }
+        let local = tokio::task::LocalSet::new();
+        let entered = local.enter();
+        Self {
+            admission,
+            lane,
+            peer,
+            scheme,
+            count: std::cell::Cell::new(0),
+            _entered: entered,
+            _local: local,
+        }
     }
 
     /// A good request of the merchant's, unlike any before.
@@ -167,6 +180,7 @@ fn merchant(id: &str, scheme: &Arc<Scheme>, rate: u32, networks: &[&str]) -> Mer
         addresses: networks.iter().map(|net| net.parse().expect("a network")).collect(),
         credentials: vec![CredentialSpec {
             envelope: None,
+            answer_key: None,
             key_id: id.parse().expect("a key id"),
             environment: Environment::Live,
             scheme: Arc::clone(scheme),
@@ -205,6 +219,7 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         credential: None,
         public_url: None,
         opener: None,
+        answers: Answers::default(),
     };
     Arc::new(Route { spec, upstream: Arc::new(upstream), metrics: metrics.route(&name) })
 }

@@ -85,7 +85,7 @@ async fn serve(
 ) -> io::Result<usize> {
     let gateway = Rc::new(Gateway {
         admission: Arc::clone(&parts.admission),
-        forwarder: Forwarder::new(cores),
+        forwarder: Forwarder::new(cores, parts.clock.clone()),
         lane,
         panics: parts.metrics.panics.clone(),
     });

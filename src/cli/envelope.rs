@@ -136,7 +136,8 @@ impl Source {
         Ok(all)
     }
 
-    fn find(&self, name: &str) -> Result<Arc<Envelope>, Failure> {
+    /// The envelope of a name.
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<Envelope>, Failure> {
         let mut all = self.all()?.into_iter();
         all.find(|envelope| envelope.name() == name).ok_or_else(|| {
             Failure::usage(format_args!(

@@ -11,9 +11,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::Args;
 use countersign::client::{Client, ClientFault, Options, Protocol, Trust};
+use countersign::scheme::AnswerVerdict;
 use http::Response;
 
 use super::failure::chain;
+use super::secret_source::secret_in;
 use super::signing::{Signed, SigningArguments};
 use super::{Failure, now};
 
@@ -25,6 +27,10 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     sending: SendingArguments,
+
+    /// File with the secret that signs answers, where the scheme has one of its own for them
+    #[arg(long, value_name = "FILE", help_heading = "Who signs")]
+    answer_secret_file: Option<PathBuf>,
 
     /// Print the answer as JSON
     #[arg(long, help_heading = "What is printed")]
@@ -64,34 +70,47 @@ pub(crate) fn run(
     let options = sending.options()?;
     let trust = sending.ca.clone().map_or(Trust::SystemRoots, Trust::File);
     let client = Client::new(&trust).map_err(|e| Failure::failed(chain(&e)))?;
-    let signed = arguments.signing.sign(now(), secret)?;
-    let answer = super::runtime()?.block_on(dispatch(&client, &signed, &options))?;
+    let (signed, expected) = arguments.signing.sign(now(), secret)?;
+    let own = arguments.answer_secret_file.as_deref().map(secret_in).transpose()?;
+    let answer_key = expected.answer_key(own)?;
+    let request = signed.to_request().map_err(|e| Failure::because(&signed.url, &e))?;
+    let answer = client.send(request.clone(), &options);
+    let mut answer = super::runtime()?.block_on(answer).map_err(|fault| told(&signed, &fault))?;
+    let signature = answer_key.map(|key| expected.judge(&key, &request, &answer));
+    let opened = expected.sealing.as_ref().map(|sealing| sealing.open(&answer));
+    let opened = opened.transpose().map(Option::flatten);
+    if let Ok(Some(opened)) = &opened {
+        *answer.body_mut() = Bytes::copy_from_slice(&opened.text);
+    }
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        writeln!(out, "{}", json(&answer))?;
+        writeln!(out, "{}", json(&answer, signature, matches!(opened, Ok(Some(_)))))?;
     } else {
         print(&mut out, &answer)?;
     }
     out.flush()?;
-    if answer.status().is_success() { Ok(()) } else { Err(Failure::told()) }
+    if let Some(signature) = signature {
+        eprintln!("answer signature {}", signature.as_str());
+    }
+    match opened {
+        Ok(Some(_)) => eprintln!("answer opened"),
+        Err(_) => eprintln!("answer is not sealed, or does not open"),
+        Ok(None) => {}
+    }
+    let good = signature != Some(AnswerVerdict::Bad) && opened.is_ok();
+    if good && answer.status().is_success() { Ok(()) } else { Err(Failure::told()) }
 }
 
-async fn dispatch(
-    client: &Client,
-    signed: &Signed,
-    options: &Options,
-) -> Result<Response<Bytes>, Failure> {
-    let request = signed.to_request().map_err(|e| Failure::because(&signed.url, &e))?;
-    client.send(request, options).await.map_err(|fault| {
-        let hint = match &fault {
-            ClientFault::Tls { source, .. } if source.to_string().contains("UnknownIssuer") => {
-                "; name the authority that issued its certificate with --ca FILE"
-            }
-            ClientFault::Connect { .. } => "; is the gate running there?",
-            _ => "",
-        };
-        Failure::failed(format_args!("{}: {}{hint}", signed.url, chain(&fault)))
-    })
+/// Why there is no answer, and what may help.
+fn told(signed: &Signed, fault: &ClientFault) -> Failure {
+    let hint = match fault {
+        ClientFault::Tls { source, .. } if source.to_string().contains("UnknownIssuer") => {
+            "; name the authority that issued its certificate with --ca FILE"
+        }
+        ClientFault::Connect { .. } => "; is the gate running there?",
+        _ => "",
+    };
+    Failure::failed(format_args!("{}: {}{hint}", signed.url, chain(fault)))
 }
 
 impl SendingArguments {
@@ -130,7 +149,11 @@ fn print(out: &mut impl Write, answer: &Response<Bytes>) -> std::io::Result<()> 
 }
 
 /// The answer for programs. A body that is not text is given as base64, under another name.
-fn json(answer: &Response<Bytes>) -> serde_json::Value {
+fn json(
+    answer: &Response<Bytes>,
+    signature: Option<AnswerVerdict>,
+    opened: bool,
+) -> serde_json::Value {
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         [name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()]
     };
@@ -145,6 +168,8 @@ fn json(answer: &Response<Bytes>) -> serde_json::Value {
         "headers": headers,
         "body": body,
         "body_base64": body_base64,
+        "answer_signature": signature.map(AnswerVerdict::as_str),
+        "answer_opened": opened,
     })
 }
 
@@ -159,13 +184,13 @@ mod tests {
         let mut out = Vec::new();
         print(&mut out, &answer).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "HTTP/1.1 401 Unauthorized\nx-a: b\n\n{}\n");
-        assert_eq!(json(&answer)["body"], "{}");
+        assert_eq!(json(&answer, None, false)["body"], "{}");
     }
 
     #[test]
     fn a_body_that_is_not_text_is_base64() {
         let answer = Response::new(Bytes::from_static(b"\xff"));
-        assert_eq!(json(&answer)["body_base64"], "/w==");
-        assert!(json(&answer)["body"].is_null());
+        assert_eq!(json(&answer, None, false)["body_base64"], "/w==");
+        assert!(json(&answer, None, false)["body"].is_null());
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     secret: impl FnOnce() -> Option<OsString>,
 ) -> Result<(), Failure> {
-    let signed = arguments.signing.sign(now(), secret)?;
+    let (signed, _) = arguments.signing.sign(now(), secret)?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", json(&signed))?;

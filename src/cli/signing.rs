@@ -9,11 +9,13 @@ use clap::Args;
 use countersign::clock::Timestamp;
 use countersign::scheme::{Outgoing, Scheme};
 use countersign::secret::NamedSecrets;
-use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
 
 use super::Failure;
+use super::expected::Expected;
 use super::scheme_source::SchemeSource;
+use super::sealing::SealingArguments;
 use super::secret_source::{SecretSource, secret_in};
 
 /// A request to be signed, and by whom.
@@ -40,6 +42,9 @@ pub(crate) struct SigningArguments {
 
     #[command(flatten)]
     message: MessageArguments,
+
+    #[command(flatten)]
+    sealing: SealingArguments,
 }
 
 #[derive(Debug, Args)]
@@ -125,29 +130,42 @@ impl Signed {
 }
 
 impl SigningArguments {
-    /// Signs the request.
+    /// Signs the request, and says what is known of its answer.
     pub(crate) fn sign(
         &self,
         now: Timestamp,
         secret: impl FnOnce() -> Option<OsString>,
-    ) -> Result<Signed, Failure> {
+    ) -> Result<(Signed, Expected), Failure> {
         let message = &self.message;
         let url = url(&message.url).map_err(Failure::usage)?;
         let secret = self.secret.read(&self.key_id, secret)?;
-        let body = message.body()?;
+        let mut values = NamedSecrets::default();
+        for (name, path) in &self.values {
+            values.insert(name, secret_in(path)?);
+        }
+        let mut sent: HeaderMap = message.headers.iter().cloned().collect();
+        let mut body = message.body()?;
+        let mut json = "application/json".to_owned();
+        let sealing = self.sealing.prepare(&secret, &values)?;
+        let mut sealed_headers = Vec::new();
+        if let Some(sealing) = sealing.as_ref().filter(|_| !matches!(body, Body::None)) {
+            let mut sealed = sealing.seal(body.bytes())?;
+            json = sealing.content_type();
+            body = Body::Text(std::mem::take(&mut *sealed.body));
+            sealed_headers =
+                sealed.headers.iter().map(|(name, value)| shown(name, value)).collect();
+            sent.extend(sealed.headers);
+        }
         let has_body = !matches!(body, Body::None);
         let (method, content_type) =
-            if has_body { (Method::POST, "application/json") } else { (Method::GET, "") };
+            if has_body { (Method::POST, json.as_str()) } else { (Method::GET, "") };
         let method = message.method.clone().unwrap_or(method);
         let content_type = message.content_type.as_deref().unwrap_or(content_type).to_owned();
         HeaderValue::from_str(&content_type)
             .map_err(|_| Failure::usage("--content-type: a header cannot hold this text"))?;
         let scheme = self.scheme.find()?;
-        let mut values = NamedSecrets::default();
-        for (name, path) in &self.values {
-            values.insert(name, secret_in(path)?);
-        }
-        let extra = message.extra_headers(&scheme).map_err(Failure::usage)?;
+        let mut extra = message.extra_headers(&scheme).map_err(Failure::usage)?;
+        extra.extend(sealed_headers);
         let outgoing = Outgoing {
             key_id: &self.key_id,
             timestamp: self.timestamp.map_or(now, Timestamp::from_secs),
@@ -155,14 +173,15 @@ impl SigningArguments {
             authority: url.authority().map_or("", |authority| authority.as_str()),
             target: url.path_and_query().map_or("/", |target| target.as_str()),
             content_type: &content_type,
-            headers: &message.headers.iter().cloned().collect(),
+            headers: &sent,
             body: body.bytes(),
         };
         let key = scheme.signing_key(&secret, values).map_err(Failure::failed)?;
         let headers = scheme.sign(&key, &outgoing).map_err(Failure::failed)?;
         let credentials = headers.iter().map(|(name, value)| shown(name, value)).collect();
-        let scheme = scheme.name().to_owned();
-        Ok(Signed { scheme, method, url, content_type, extra, credentials, body })
+        let name = scheme.name().to_owned();
+        let expected = Expected { scheme, key, sealing, key_id: self.key_id.clone() };
+        Ok((Signed { scheme: name, method, url, content_type, extra, credentials, body }, expected))
     }
 }
 

@@ -298,9 +298,17 @@ impl<'t> Canvas<'t> {
             let next = self.marks.iter().find(|(at, _)| *at >= offset);
             next.map_or(total, |(_, before)| *before)
         };
-        let indent = drawn_at(span.start).min(LINE_CHARS_MAX);
-        let end = drawn_at(span.end).min(LINE_CHARS_MAX);
-        let text = self.drawn.chars().take(LINE_CHARS_MAX).collect();
-        Excerpt { text, indent, width: end.saturating_sub(indent).max(1) }
+        let (indent, end) = (drawn_at(span.start), drawn_at(span.end));
+        // Of a long line the part around the place is shown.
+        let skipped = match end > LINE_CHARS_MAX {
+            true => indent.saturating_sub(LINE_CHARS_MAX / 2),
+            false => 0,
+        };
+        let mark = if skipped > 0 { "…" } else { "" };
+        let shown: String = self.drawn.chars().skip(skipped).take(LINE_CHARS_MAX).collect();
+        let within = |at: usize| at.saturating_sub(skipped).min(LINE_CHARS_MAX);
+        let (indent, end) = (within(indent) + mark.chars().count(), within(end));
+        let end = end + mark.chars().count();
+        Excerpt { text: format!("{mark}{shown}"), indent, width: end.saturating_sub(indent).max(1) }
     }
 }

@@ -1,5 +1,7 @@
 //! The merchants file: who may sign, with what, and how much.
 
+mod answer_secret;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,6 +18,7 @@ use super::scheme::Schemes;
 use super::secret_file::SecretSources;
 use super::value;
 use crate::envelope::Envelope;
+use crate::gateway::route::RouteSpec;
 use crate::keyring::{CredentialSpec, Environment, KeyId, MerchantSpec, Scope, State, VersionSpec};
 use crate::scheme::Scheme;
 use crate::secret::{NamedSecrets, Secret};
@@ -42,6 +45,8 @@ pub(super) struct Register<'e> {
     pub(super) sources: SecretSources<'e>,
     schemes: &'e Schemes,
     envelopes: &'e Envelopes,
+    /// The schemes whose answers some route signs.
+    answering: Vec<&'e Scheme>,
     /// Key ids and where they stand.
     key_ids: HashMap<KeyId, String>,
 }
@@ -51,8 +56,11 @@ impl<'e> Register<'e> {
         sources: SecretSources<'e>,
         schemes: &'e Schemes,
         envelopes: &'e Envelopes,
+        routes: &'e [RouteSpec],
     ) -> Self {
-        Self { sources, schemes, envelopes, key_ids: HashMap::new() }
+        let answering = routes.iter().filter(|route| route.answers.sign);
+        let answering = answering.map(|route| &*route.scheme).collect();
+        Self { sources, schemes, envelopes, answering, key_ids: HashMap::new() }
     }
 }
 
@@ -97,6 +105,7 @@ fn credential<'n>(
     let values = named_values(table, name.get_ref(), reading, register);
     let signing = values.as_ref().map(|values| (reading, values));
     let versions = versions(table, name.get_ref(), signing, register);
+    let answer_key = answer_secret::key(table, name.get_ref(), signing, register);
     if let Some(versions) = &versions {
         check_states(table, versions, suspended);
     }
@@ -117,6 +126,7 @@ fn credential<'n>(
         environment: environment?,
         scheme: scheme?,
         envelope,
+        answer_key,
         rate,
         addresses,
         scopes,
@@ -207,15 +217,17 @@ fn named_values(
     let mut values = NamedSecrets::default();
     let mut good = true;
     let sealing = envelope.map_or_else(Vec::new, Envelope::value_names);
+    let read = if envelope.is_some() { "scheme and envelope read" } else { "the scheme reads" };
     let mut wanted: Vec<&str> = scheme.map(Scheme::value_names).into_iter().flatten().collect();
     wanted.extend(sealing.iter().map(String::as_str));
+    wanted.sort_unstable();
     wanted.dedup();
     let given = table.named("values", |name, table| {
         let name = name.get_ref().as_ref();
         if scheme.is_some() && !wanted.contains(&name) {
             let problem = match wanted.as_slice() {
-                [] => "neither the scheme nor an envelope reads further values".to_owned(),
-                names => format!("scheme and envelope read {}, and no such value", one_of(names)),
+                [] => format!("{read} no further values"),
+                names => format!("{read} {}, and no such value", one_of(names)),
             };
             table.refuse("", problem, None);
         }
@@ -227,8 +239,9 @@ fn named_values(
     let missing = wanted.iter().filter(|name| !given.iter().any(|own| own == **name));
     let missing: Vec<&str> = missing.copied().collect();
     if good && !missing.is_empty() {
-        let problem = format!("scheme and envelope read {} beside the secret", one_of(&missing));
-        let hint = format!("values = {{ {} = {{ file = \"…\" }} }}", missing.concat());
+        let problem = format!("{read} {} beside the secret", one_of(&missing));
+        let places = missing.iter().map(|name| format!("{name} = {{ file = \"…\" }}"));
+        let hint = format!("values = {{ {} }}", places.collect::<Vec<_>>().join(", "));
         table.refuse("values", problem, Some(hint));
         good = false;
     }

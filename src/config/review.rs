@@ -14,6 +14,7 @@ const NAMES_MAX: usize = 5;
 pub(super) fn notes(routes: &[RouteSpec], merchants: &[MerchantSpec]) -> Vec<Note> {
     let mut notes = repeatable_reads(routes, merchants);
     notes.extend(unused_credentials(routes, merchants));
+    notes.extend(unknown_credentials(routes, merchants));
     if merchants.is_empty() {
         notes.push(Note {
             weight: Weight::Warning,
@@ -61,6 +62,18 @@ fn unused_credentials(routes: &[RouteSpec], merchants: &[MerchantSpec]) -> Vec<N
         text: format!("no route takes the scheme {scheme}, so nobody can use {}", listed(&names)),
     };
     unused.into_iter().map(note).collect()
+}
+
+/// Routes that are for one credential, and there is none of that name under their scheme.
+fn unknown_credentials(routes: &[RouteSpec], merchants: &[MerchantSpec]) -> Vec<Note> {
+    let note = |route: &RouteSpec| {
+        let named = route.credential.as_ref()?;
+        let known = |one: &CredentialSpec| one.key_id == *named && one.scheme == route.scheme;
+        let text = format!("no credential {named} signs by {}", route.scheme.name());
+        let key = format!("routes.{}.credential", route.name);
+        (!credentials(merchants).any(known)).then_some(Note { weight: Weight::Warning, key, text })
+    };
+    routes.iter().filter_map(note).collect()
 }
 
 /// A few names, and how many more.

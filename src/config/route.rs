@@ -1,5 +1,7 @@
 //! `[[routes]]`: which requests are taken, how they are signed and where they go.
 
+mod answers;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +82,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         fits(table, scheme);
     }
     let opener = envelope::opener(table, surroundings.envelopes, scheme.as_deref());
+    let answers = answers::answers(table, scheme.as_deref(), opener.as_deref());
     Some(RouteSpec {
         name: Arc::from(name?),
         hosts,
@@ -93,6 +96,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         credential,
         public_url,
         opener,
+        answers,
     })
 }
 
@@ -268,6 +272,17 @@ pub(super) fn notes(
                 ),
             });
         }
+    }
+    let unsigned = routes.iter().filter(|route| route.answers.seal && !route.answers.sign);
+    notes.extend(unsigned.map(answers::unsigned));
+    for route in routes {
+        // Of these parts some is signed: which, is worth knowing.
+        let some = route.scheme.left_open().iter().filter(|open| open.starts_with("of the "));
+        notes.extend(some.map(|open| Note {
+            weight: Weight::Information,
+            key: format!("routes.{}.scheme", route.name),
+            text: format!("{}: {open}", route.scheme.name()),
+        }));
     }
     for upstream in upstreams.iter().filter(|up| routes.iter().all(|r| r.upstream != up.name)) {
         notes.push(Note {

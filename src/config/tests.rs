@@ -1,5 +1,6 @@
 //! Configurations in a folder of their own, loaded as a start would load them.
 
+mod answers;
 mod documentation;
 mod faults;
 mod limits;

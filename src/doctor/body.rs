@@ -150,7 +150,7 @@ impl<I: Iterator<Item = char>> OutsideStrings for I {}
 enum Escape {
     /// `/` as `\/`.
     Slashes,
-    /// Whatever is not ASCII as `\uXXXX`.
+    /// Whatever is not ASCII as `\u` with four digits.
     Ascii,
     /// `<`, `>` and `&` as `\u003c` and so on, as Go's JSON library does.
     Html,
@@ -204,7 +204,7 @@ fn unescape_unicode(text: &str) -> String {
     out
 }
 
-/// The character of one `\uXXXX`, or of a pair of them, and how long its text is.
+/// The character of one `\u` escape, or of a pair of them, and how long its text is.
 fn character(escaped: &str) -> (Option<char>, usize) {
     let half = |at: usize| {
         let digits = escaped.get(at..at + 6)?.strip_prefix("\\u")?;
@@ -277,7 +277,8 @@ mod tests {
             "{\"a\": [1, 2, {}], \"b c\": \"x, y: \\\" z\", \"d\": {\"e\": null}, \"f\": []}";
         assert_eq!(layout(text, Layout::SPACED), spaced);
         // JavaScript: JSON.stringify(JSON.parse(text), null, 2)
-        let indented = "{\n  \"a\": [\n    1,\n    2,\n    {}\n  ],\n  \"b c\": \"x, y: \\\" z\",\n  \
+        let indented = "{\n  \"a\": [\n    1,\n    2,\n    {}\n  ],\n  \
+                        \"b c\": \"x, y: \\\" z\",\n  \
                         \"d\": {\n    \"e\": null\n  },\n  \"f\": []\n}";
         assert_eq!(layout(text, Layout::indented(2)), indented);
     }

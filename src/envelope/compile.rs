@@ -338,7 +338,7 @@ impl Envelope {
 impl Compiler<'_> {
     fn envelope(&mut self, name: &str) -> Option<Envelope> {
         let method = self.method();
-        let unwrap = self.unwrap();
+        let unwrap = self.wrapping();
         let key = self.role("key");
         let keys = self.key_ids();
         let [iv, tag, aad] = ["iv", "tag", "aad"].map(|role| self.role(role));
@@ -399,7 +399,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn unwrap(&mut self) -> Option<Unwrap> {
+    fn wrapping(&mut self) -> Option<Unwrap> {
         if !self.reading.has("wrapped") && !self.reading.has("unwrap") {
             return None;
         }

@@ -110,7 +110,7 @@ impl Names {
         for Named { name, text } in names {
             let fault = |fault: NameFault| Mistake::new(0..0, fault.to_string());
             if let Way::Given(kind) = way(name) {
-                match built.scope.expect(name, kind) {
+                match Scope::expect(&mut built.scope, name, kind) {
                     Ok(given) => built.given.push(((*name).to_owned(), given)),
                     Err(why) => report(name, fault(why)),
                 }
@@ -120,14 +120,16 @@ impl Names {
                 Ok(template) => template,
                 Err(mistakes) => {
                     mistakes.into_iter().for_each(|mistake| report(name, mistake));
-                    let _taken = built.scope.expect(name, Type::Text);
+                    let _taken = Scope::expect(&mut built.scope, name, Type::Text);
                     continue;
                 }
             };
             let done = match way(name) {
-                Way::Settled(at) => built.scope.expect(name, template.kind()).map(|given| {
-                    built.settled.push((at, given));
-                }),
+                Way::Settled(at) => {
+                    Scope::expect(&mut built.scope, name, template.kind()).map(|given| {
+                        built.settled.push((at, given));
+                    })
+                }
                 _ => built.scope.define(name, template),
             };
             if let Err(why) = done {
@@ -138,8 +140,8 @@ impl Names {
     }
 
     /// Adds a name that is handed in; one that is taken stays what it is.
-    pub(super) fn expect(&mut self, name: &str, kind: Type) {
-        if let Ok(given) = self.scope.expect(name, kind) {
+    pub(super) fn announce(&mut self, name: &str, kind: Type) {
+        if let Ok(given) = Scope::expect(&mut self.scope, name, kind) {
             self.given.push((name.to_owned(), given));
         }
     }

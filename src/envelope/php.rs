@@ -103,7 +103,7 @@ impl<'t> Reader<'t> {
         if self.elements > ELEMENTS_MAX || count > self.rest.len() / 6 {
             return Err(CannotOpen);
         }
-        self.expect(b"{")?;
+        self.take(b"{")?;
         let mut pairs = Vec::with_capacity(count);
         let mut seen = HashSet::with_capacity(count);
         for _ in 0..count {
@@ -113,7 +113,7 @@ impl<'t> Reader<'t> {
             }
             pairs.push((key, self.value(depth)?));
         }
-        self.expect(b"}")?;
+        self.take(b"}")?;
         Ok(Value::Array(pairs))
     }
 
@@ -129,10 +129,10 @@ impl<'t> Reader<'t> {
     /// `LENGTH:"BYTES";`
     fn string(&mut self) -> Result<&'t [u8], CannotOpen> {
         let length = self.length()?;
-        self.expect(b"\"")?;
+        self.take(b"\"")?;
         let (text, rest) = self.rest.split_at_checked(length).ok_or(CannotOpen)?;
         self.rest = rest;
-        self.expect(b"\";")?;
+        self.take(b"\";")?;
         Ok(text)
     }
 
@@ -146,11 +146,11 @@ impl<'t> Reader<'t> {
         let at = self.rest.iter().take(32).position(|byte| *byte == end).ok_or(CannotOpen)?;
         let (found, rest) = self.rest.split_at_checked(at).ok_or(CannotOpen)?;
         self.rest = rest;
-        self.expect(&[end])?;
+        self.take(&[end])?;
         Ok(found)
     }
 
-    fn expect(&mut self, text: &[u8]) -> Result<(), CannotOpen> {
+    fn take(&mut self, text: &[u8]) -> Result<(), CannotOpen> {
         self.rest = self.rest.strip_prefix(text).ok_or(CannotOpen)?;
         Ok(())
     }

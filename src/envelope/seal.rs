@@ -143,6 +143,9 @@ impl Envelope {
     }
 }
 
+/// A key of the content.
+type Key = Zeroizing<Vec<u8>>;
+
 /// One sealing.
 struct Run<'r> {
     envelope: &'r Envelope,
@@ -295,7 +298,7 @@ impl Run<'_> {
     }
 
     /// The content's key and, where it travels, how it is wrapped.
-    fn key(&self, known: &Known) -> Result<(Option<Zeroizing<Vec<u8>>>, Vec<u8>), CannotOpen> {
+    fn key(&self, known: &Known) -> Result<(Option<Key>, Vec<u8>), CannotOpen> {
         let envelope = self.envelope;
         let cek = || Some(Zeroizing::new(known.get("cek").to_vec())).filter(|_| known.has("cek"));
         if let Method::Jwe(jwe) = &envelope.method {

@@ -139,7 +139,7 @@ impl Sealing {
             let Some(part) = part else { continue };
             // A later part may read it, unless its name means a value here: `iv` is bytes still.
             if kind_of(name).is_none() {
-                names.expect(name, part.kind());
+                names.announce(name, part.kind());
             }
             parts.push(((*name).to_owned(), part));
         }

@@ -4,8 +4,6 @@
 //! a little of an unread body is read and thrown away, and where more is left the answer says that
 //! the connection closes.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,14 +11,16 @@ use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderName, Response, StatusCode};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use crate::gateway::forward::{UpstreamBody, UpstreamFault};
+use crate::gateway::forward::UpstreamFault;
 use crate::gateway::rejection::{Rejection, Stale, StaleReason};
 use crate::telemetry::{Code, RequestId};
+
+pub use crate::gateway::forward::Body;
 
 mod problem;
 
@@ -34,15 +34,15 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// What came of a request.
 pub enum Outcome {
     /// The upstream answered.
-    Answered(Box<Response<UpstreamBody>>),
+    Answered(Box<Response<Body>>),
     /// The gate said no.
     Rejected(Rejection),
     /// The upstream failed.
     Failed(UpstreamFault),
 }
 
-impl From<Result<Response<UpstreamBody>, UpstreamFault>> for Outcome {
-    fn from(result: Result<Response<UpstreamBody>, UpstreamFault>) -> Self {
+impl From<Result<Response<Body>, UpstreamFault>> for Outcome {
+    fn from(result: Result<Response<Body>, UpstreamFault>) -> Self {
         result.map_or_else(Self::Failed, |answer| Self::Answered(Box::new(answer)))
     }
 }
@@ -78,14 +78,6 @@ pub struct Asked {
     pub expects_continue: bool,
 }
 
-/// The body of an answer.
-pub enum Body {
-    /// A problem, until it is sent.
-    Problem(Option<Bytes>),
-    /// An upstream's answer.
-    Upstream(UpstreamBody),
-}
-
 /// Answers an outcome, after what is left of the request body was drained or given up.
 pub async fn respond(
     outcome: Outcome,
@@ -94,10 +86,9 @@ pub async fn respond(
     id: &RequestId,
 ) -> (Response<Body>, Code) {
     let rejection = match outcome {
-        Outcome::Answered(answer) => {
-            let mut answer = answer.map(Body::Upstream);
+        Outcome::Answered(mut answer) => {
             answer.headers_mut().insert(X_COUNTERSIGN_REQUEST_ID, id.header());
-            return (answer, Code::Forwarded);
+            return (*answer, Code::Forwarded);
         }
         Outcome::Rejected(rejection) => Some(rejection),
         Outcome::Failed(_) => None,
@@ -108,7 +99,7 @@ pub async fn respond(
             && rejection != Some(Rejection::BodyTooSlow)
             && Box::pin(drain(unread)).await);
     let text = problem::text(&face, rejection, id);
-    let mut answer = Response::new(Body::Problem(Some(text)));
+    let mut answer = Response::new(Body::whole(text));
     *answer.status_mut() = face.status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -158,6 +149,9 @@ fn face(outcome: &Outcome) -> Face {
             }
             UpstreamFault::Broke => {
                 (StatusCode::BAD_GATEWAY, Code::UpstreamBroke, "Service broke off", Maybe)
+            }
+            UpstreamFault::AnswerTooLarge => {
+                (StatusCode::BAD_GATEWAY, Code::AnswerTooLarge, "Answer too large", Maybe)
             }
         },
         Outcome::Rejected(rejection) => {
@@ -241,38 +235,6 @@ fn refusal(rejection: Rejection) -> (StatusCode, Code, &'static str) {
         Rejection::Busy => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, "Busy"),
         Rejection::Internal => {
             (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "Internal error")
-        }
-    }
-}
-
-impl HttpBody for Body {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match &mut *self {
-            Self::Problem(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Problem(text) => text.is_none(),
-            Self::Upstream(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Problem(text) => {
-                let bytes = text.as_ref().map_or(0, Bytes::len);
-                SizeHint::with_exact(u64::try_from(bytes).unwrap_or(u64::MAX))
-            }
-            Self::Upstream(body) => body.size_hint(),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Sends what was admitted to its upstream, and nothing else: [`Forwarder::forward`] takes only
 //! [`Admitted`]. It decides nothing about who may.
 
+mod body;
 mod headers;
 mod patience;
 mod pieces;
 mod pool;
 mod response;
+mod whole;
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -14,12 +16,14 @@ use std::sync::Arc;
 
 use http::Response;
 
+use crate::clock::Clock;
 use crate::gateway::admission::Admitted;
 use crate::gateway::upstream::Upstream;
 use crate::telemetry::Stage;
 
 use pool::Pool;
 
+pub use body::Body;
 pub use response::UpstreamBody;
 
 /// The service behind the gate failed.
@@ -31,35 +35,40 @@ pub enum UpstreamFault {
     TimedOut,
     /// It broke off or answered nonsense; it may have got the request.
     Broke,
+    /// Its answer is longer than one may be that is sealed or signed.
+    AnswerTooLarge,
 }
 
 /// The way to the upstreams, one for each core.
 pub struct Forwarder {
     cores: NonZeroUsize,
+    clock: Clock,
     pools: RefCell<Vec<Rc<Pool>>>,
 }
 
 impl Forwarder {
     /// A forwarder that may use its part, one of `cores`, of every upstream's connections.
-    pub fn new(cores: NonZeroUsize) -> Self {
-        Self { cores, pools: RefCell::new(Vec::new()) }
+    pub fn new(cores: NonZeroUsize, clock: Clock) -> Self {
+        Self { cores, clock, pools: RefCell::new(Vec::new()) }
     }
 
-    /// Sends a request and returns the answer as soon as its head is there.
+    /// Sends a request and returns the answer as soon as its head is there; one that is to be
+    /// sealed or signed, when it is.
     ///
     /// # Errors
     /// What went wrong, and by that whether the upstream may have got the request.
-    pub async fn forward(
-        &self,
-        admitted: Admitted,
-    ) -> Result<Response<UpstreamBody>, UpstreamFault> {
+    pub async fn forward(&self, admitted: Admitted) -> Result<Response<Body>, UpstreamFault> {
         let outbound = admitted.into_outbound();
         let pool = self.pool(&outbound.route.upstream);
         let record = Rc::clone(&outbound.visit.record);
-        let request = headers::towards_upstream(outbound);
+        let (request, protection) = headers::towards_upstream(outbound);
         let answer = pool.send(request, record.last()).await;
         record.passed(Stage::Upstream);
-        headers::towards_client(answer?)
+        let answer = headers::towards_client(answer?)?;
+        let Some(protection) = protection else { return Ok(answer.map(Body::Upstream)) };
+        let answer = whole::whole(answer, protection.bytes_max).await?;
+        let answer = protection.protect(answer, self.clock.now()).await;
+        answer.map(|answer| answer.map(Body::whole)).map_err(|_| UpstreamFault::Broke)
     }
 
     /// Closes connections that were idle for too long, and pools that no route leads to any more.

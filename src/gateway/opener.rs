@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::sync::Semaphore;
 
-use crate::envelope::{CannotOpen, Envelope, Opened, Prepared};
+use crate::envelope::{CannotOpen, Envelope, Fixed, Message, Opened, Prepared};
 use crate::recipe::Subject;
 use crate::scheme::VerifyingKey;
 use crate::secret::NamedSecrets;
@@ -101,19 +101,44 @@ impl Opener {
         key: &Arc<VerifyingKey>,
         message: Sealed,
     ) -> Result<Option<Opened>, CannotOpen> {
+        self.work(key, move |own, prepared| own.look(prepared, &message)).await
+    }
+
+    /// Seals an answer for the key that signed its request.
+    ///
+    /// # Errors
+    /// When the envelope cannot seal it.
+    pub async fn seal(
+        self: &Arc<Self>,
+        key: &Arc<VerifyingKey>,
+        text: Bytes,
+    ) -> Result<Message, CannotOpen> {
+        self.work(key, move |own, prepared| {
+            own.envelope.seal(prepared, &text, &Fixed::default(), None)
+        })
+        .await
+    }
+
+    /// Does something with the envelope made ready for a key, on another thread where that takes
+    /// long.
+    async fn work<T: Send + 'static>(
+        self: &Arc<Self>,
+        key: &Arc<VerifyingKey>,
+        work: impl FnOnce(&Self, &Prepared) -> Result<T, CannotOpen> + Send + 'static,
+    ) -> Result<T, CannotOpen> {
         let ready = self.ready().get(&place(key)).cloned();
         match ready {
-            Some(ready) if !self.envelope.is_costly() => self.look(&ready.prepared, &message),
+            Some(ready) if !self.envelope.is_costly() => work(self, &ready.prepared),
             ready => {
                 let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| CannotOpen)?;
                 let (own, key) = (Arc::clone(self), Arc::clone(key));
-                let opening = tokio::task::spawn_blocking(move || {
+                let working = tokio::task::spawn_blocking(move || {
                     let _turn = turn;
                     let ready = ready.map_or_else(|| own.prepare(&key), Ok)?;
-                    own.look(&ready.prepared, &message)
+                    work(&own, &ready.prepared)
                 });
                 // A panic in there is a defect, and no reason to pass a body on.
-                opening.await.map_err(|_| CannotOpen)?
+                working.await.map_err(|_| CannotOpen)?
             }
         }
     }

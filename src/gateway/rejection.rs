@@ -21,9 +21,9 @@ pub enum Rejection {
     Misdirected,
     /// Nothing is configured for this host, path and method.
     NoRoute,
-    /// A claim is absent; the name of its header.
+    /// A claim is absent; the name of its header, or its place elsewhere such as `json:PATH`.
     MissingHeader(&'static str),
-    /// A claim is repeated or not of its form; the name of its header, and what was meant.
+    /// A claim is repeated or not of its form; named as above, and what was meant.
     MalformedHeader(&'static str, Option<Mistake>),
     /// The timestamp is out of its window, or may have been accepted already.
     StaleTimestamp(Stale),

@@ -11,7 +11,7 @@ use http::Method;
 use crate::gateway::opener::Opener;
 use crate::gateway::upstream::Upstream;
 use crate::keyring::{Environment, KeyId};
-use crate::limit::Window;
+use crate::limit::{ANSWER_BYTES_MAX, Window};
 use crate::scheme::Scheme;
 use crate::target::PathPattern;
 use crate::telemetry::RouteMetrics;
@@ -37,12 +37,31 @@ pub struct RouteSpec {
     pub body_bytes_max: NonZeroUsize,
     /// How its bodies are opened; none: they travel in clear.
     pub opener: Option<Arc<Opener>>,
+    /// What is done to its answers.
+    pub answers: Answers,
     /// Whose credentials it takes: test, live, or without a word both.
     pub environment: Option<Environment>,
     /// The one credential that may use it, where the scheme says nothing of who signs.
     pub credential: Option<KeyId>,
     /// The address under which clients know it, where the scheme signs that.
     pub public_url: Option<Arc<str>>,
+}
+
+/// What is done to the answers of a route. Where neither is asked for, they go on as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answers {
+    /// Whether they are signed, by the scheme of the route.
+    pub sign: bool,
+    /// Whether they are sealed, in the envelope of the route.
+    pub seal: bool,
+    /// The longest body of one that is signed or sealed, in bytes.
+    pub bytes_max: NonZeroUsize,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { sign: false, seal: false, bytes_max: ANSWER_BYTES_MAX }
+    }
 }
 
 /// A route in service.

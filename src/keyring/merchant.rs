@@ -140,6 +140,8 @@ pub struct CredentialSpec {
     pub scheme: Arc<Scheme>,
     /// What its bodies are sealed in, on routes that ask for that.
     pub envelope: Option<Arc<Envelope>>,
+    /// What signs answers, where the scheme signs them with a secret of their own.
+    pub answer_key: Option<VerifyingKey>,
     /// What it may do by itself; none: as much as its merchant.
     pub rate: Option<Rate>,
     /// Networks that it may call from, within those of its merchant; empty: as its merchant.

@@ -76,7 +76,7 @@ pub(super) enum Key {
     /// A MAC's key with its state set up, or a digest.
     Mac(mac::Key),
     /// A public key.
-    Public(PublicKey),
+    Public(Box<PublicKey>),
     /// None is needed.
     Comparison,
 }
@@ -86,7 +86,7 @@ impl Key {
     pub(super) fn new(method: Method, bytes: &[u8]) -> Result<Self, KeyFault> {
         Ok(match method {
             Method::Mac(algorithm) => Self::Mac(algorithm.key(bytes)),
-            Method::Public(algorithm) => Self::Public(PublicKey::read(bytes, algorithm)?),
+            Method::Public(algorithm) => Self::Public(Box::new(PublicKey::read(bytes, algorithm)?)),
             Method::Comparison => Self::Comparison,
         })
     }
@@ -96,7 +96,7 @@ impl Key {
         match self {
             Self::Mac(key) => InProgress::Mac(key.begin()),
             Self::Public(key) => {
-                InProgress::Public(Box::new((key.algorithm().begin(), key.clone())))
+                InProgress::Public(Box::new((key.algorithm().begin(), (**key).clone())))
             }
             Self::Comparison => InProgress::Comparison(Vec::new()),
         }

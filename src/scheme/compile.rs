@@ -1,6 +1,8 @@
 //! From a definition to a scheme: every key checked, every template compiled once a method, every
 //! mistake with its place.
 
+mod answer;
+
 use smallvec::SmallVec;
 
 use crate::recipe::{Mistake, Scope, Template, Type};
@@ -64,6 +66,7 @@ fn protocol_scheme(name: &str, definition: &Definition, protocol: Protocol) -> S
         facts: Protocol::facts(),
         plans: Vec::new(),
         rest: None,
+        answer: None,
         protocol: Some(protocol),
     }
 }
@@ -125,6 +128,8 @@ impl Compiler<'_> {
             let hint = format!("what it leaves open: {}", found.open.join("; "));
             self.mistakes.push(SchemeMistake::of("strength", problem).hint(hint));
         }
+        let answer = answer::compile(definition, &all);
+        let answer = answer.map_err(|mistakes| self.mistakes.extend(mistakes)).ok();
         let unfit = coverage::unfit(&all, &found, declared, definition);
         Some(Scheme {
             name: name.into(),
@@ -139,6 +144,7 @@ impl Compiler<'_> {
             facts: coverage::facts(&all),
             plans: plans.into_iter().map(|(method, plan)| (method.into(), plan)).collect(),
             rest,
+            answer: answer?,
             protocol: None,
         })
     }

@@ -55,6 +55,8 @@ pub struct Definition {
     pub require: Vec<[String; 2]>,
     /// Lists inside the message and what they must name.
     pub must_list: Vec<MustList>,
+    /// How answers are signed.
+    pub answer: Option<AnswerTable>,
     /// What acknowledges a message to its sender, where an empty 200 does not.
     pub respond: Option<Respond>,
     /// How little it proves, where it proves less than it seems to.
@@ -82,6 +84,7 @@ impl Definition {
             ("any", !self.any.is_empty()),
             ("require", !self.require.is_empty()),
             ("must_list", !self.must_list.is_empty()),
+            ("answer", self.answer.is_some()),
         ]
         .into_iter()
         .filter_map(|(key, there)| there.then_some(key))
@@ -113,6 +116,18 @@ pub struct MustList {
     pub list: String,
     /// What must be in it.
     pub names: Vec<String>,
+}
+
+/// How answers are signed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnswerTable {
+    /// `request`, or `own` for a secret that signs nothing else.
+    pub secret: Option<String>,
+    /// What is signed: `status`, headers and body of the answer, method and target of the request,
+    /// and `key_id`, `nonce` and `time`.
+    pub message: Option<String>,
+    /// The headers that say so, each a template with one value.
+    pub headers: Vec<(String, String)>,
 }
 
 /// What acknowledges a message.

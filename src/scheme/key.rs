@@ -12,6 +12,7 @@ use crate::recipe::{Evaluation, Subject};
 use crate::secret::{NamedSecrets, Secret};
 
 use super::algorithm::{Algorithm, Key, KeyFault, Method};
+use super::http_signatures::Signer;
 use super::protocol::Protocol;
 use super::{Scheme, decoy};
 
@@ -20,9 +21,11 @@ use super::{Scheme, decoy};
 #[derive(Clone)]
 pub struct VerifyingKey {
     secret: Secret,
-    values: Arc<NamedSecrets>,
+    values: NamedSecrets,
     /// By the slots of the scheme's places.
     pub(super) ready: SmallVec<[Key; 1]>,
+    /// What signs by a protocol; none where only a public key is known.
+    pub(super) signer: Option<Arc<Signer>>,
 }
 
 impl fmt::Debug for VerifyingKey {
@@ -60,9 +63,10 @@ impl Scheme {
     ) -> Result<VerifyingKey, KeyFault> {
         match self.protocol.as_ref().map(Protocol::method) {
             Some(Method::Public(algorithm)) => {
-                let public = PrivateKey::read(secret.expose(), algorithm)?.public_key()?;
-                let ready = smallvec::smallvec![Key::Public(public)];
-                Ok(VerifyingKey { secret: secret.clone(), values: Arc::new(values), ready })
+                let private = PrivateKey::read(secret.expose(), algorithm)?;
+                let ready = smallvec::smallvec![Key::Public(Box::new(private.public_key()?))];
+                let signer = Some(Arc::new(Signer::Private(private)));
+                Ok(VerifyingKey { secret: secret.clone(), values, ready, signer })
             }
             _ => self.key(secret, values),
         }
@@ -79,14 +83,10 @@ impl Scheme {
                 return Err(KeyFault::Value(name.to_owned()));
             }
         }
-        let values = Arc::new(values);
-        let mut key = VerifyingKey {
-            secret: secret.clone(),
-            values: Arc::clone(&values),
-            ready: SmallVec::new(),
-        };
+        let (mut ready, mut signer) = (SmallVec::new(), None);
         if let Some(protocol) = &self.protocol {
-            key.ready.push(Key::new(protocol.method(), secret.expose())?);
+            ready.push(Key::new(protocol.method(), secret.expose())?);
+            signer = protocol.signer(secret).map(Arc::new);
         }
         let headers = HeaderMap::new();
         let nothing = nothing(&headers, &values);
@@ -95,10 +95,10 @@ impl Scheme {
             for place in plan.places.iter().filter(|place| place.slot.is_some()) {
                 let subject = Subject { secret: Some(secret.expose()), ..nothing };
                 let bytes = Evaluation::new(subject, &plan.scope).secret_bytes(&place.key)?;
-                key.ready.push(Key::new(*method, &bytes)?);
+                ready.push(Key::new(*method, &bytes)?);
             }
         }
-        Ok(key)
+        Ok(VerifyingKey { secret: secret.clone(), values, ready, signer })
     }
 
     /// A key that nobody knows, for key ids that do not exist. It costs what another costs.
@@ -126,7 +126,7 @@ impl Scheme {
             let slots = plan.places.iter().filter(|place| place.slot.is_some());
             ready.extend(slots.filter_map(|_| Key::new(method, &bytes).ok()));
         }
-        Ok(VerifyingKey { secret: Secret::of_any_length(text()?), values: Arc::new(values), ready })
+        Ok(VerifyingKey { secret: Secret::of_any_length(text()?), values, ready, signer: None })
     }
 }
 

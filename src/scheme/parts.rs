@@ -89,14 +89,26 @@ impl Scheme {
         let message = self.definition.message.as_ref();
         let written = |(method, plan): (&str, &super::Plan)| {
             let (text, _) = message.and_then(|one| one.text("", method)).unwrap_or_default();
-            let pieces = plan.message.pieces().iter().map(|piece| {
-                let source = text.get(piece.span()).unwrap_or_default().escape_debug().to_string();
-                (source, about(piece))
-            });
+            let pieces =
+                plan.message.pieces().iter().map(|piece| {
+                    (one_line(text.get(piece.span()).unwrap_or_default()), about(piece))
+                });
             (method.to_owned(), pieces.collect())
         };
         all.map(written).collect()
     }
+}
+
+/// Text of a scheme in one line: what would break it is an escape, as in its file.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
 }
 
 fn about(piece: &crate::recipe::Piece) -> String {

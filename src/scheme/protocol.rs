@@ -1,6 +1,8 @@
 //! Schemes that are a protocol and no recipe: HTTP Message Signatures (RFC 9421), with the face
 //! that other schemes have.
 
+mod answer;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -9,6 +11,7 @@ use smallvec::SmallVec;
 use crate::crypto::digest::Tag;
 use crate::crypto::{DigestInProgress, hex, random};
 use crate::recipe::{Fault, Subject};
+use crate::secret::Secret;
 
 use super::algorithm::{InProgress, Method};
 use super::coverage::{Coverage, Facts, Strength};
@@ -18,7 +21,7 @@ use super::http_signatures::{
     Requirement, Signer, Statement,
 };
 use super::parts::{Part, Piece, Written};
-use super::{ClaimFault, Claims, Outgoing, Scheme, SignFault, Verdict, VerifyingKey};
+use super::{ClaimFault, Claims, Outgoing, SignFault, Verdict, VerifyingKey};
 
 /// What `protocol` may say.
 const NAME: &str = "rfc9421";
@@ -181,9 +184,9 @@ impl Protocol {
         }
     }
 
-    /// What signs with the secret of a key; none where that is a public key.
-    fn signer(&self, key: &VerifyingKey) -> Option<Signer> {
-        Signer::new(self.signatures.algorithm, key.secret().expose()).ok()
+    /// What signs with a secret; none where that is a public key.
+    pub(super) fn signer(&self, secret: &Secret) -> Option<Signer> {
+        Signer::new(self.signatures.algorithm, secret.expose()).ok()
     }
 
     /// The headers that make a request signed. The key must have the secret, or the private key.
@@ -193,7 +196,7 @@ impl Protocol {
         request: &Outgoing<'_>,
         sent: &HeaderMap,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, SignFault> {
-        let signer = self.signer(key).ok_or(SignFault::PrivateKey)?;
+        let signer = key.signer.as_deref().ok_or(SignFault::PrivateKey)?;
         let nonce = hex(&random::<32>()?);
         let nonce = String::from_utf8_lossy(nonce.get(..32).unwrap_or_default());
         let statement = Statement {
@@ -210,7 +213,7 @@ impl Protocol {
             headers: sent,
         });
         let body = [Bytes::copy_from_slice(request.body)];
-        Ok(self.signatures.sign(&signer, &statement, &message, &body)?)
+        Ok(self.signatures.sign(signer, &statement, &message, &body)?)
     }
 
     /// The signature that a message must have under a key.
@@ -260,14 +263,6 @@ impl Protocol {
         let about = "what the signature says of itself: components, created, keyid and the rest";
         pieces.push(("@signature-params".to_owned(), about.to_owned()));
         vec![("*".to_owned(), pieces)]
-    }
-}
-
-impl Scheme {
-    /// What signs answers by HTTP Message Signatures with the secret that verified their request.
-    /// None where the scheme is a recipe, or the gate has the public half of a key pair only.
-    pub fn answer_signer(&self, key: &VerifyingKey) -> Option<Signer> {
-        self.protocol.as_ref()?.signer(key)
     }
 }
 

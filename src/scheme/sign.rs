@@ -55,6 +55,9 @@ pub enum SignFault {
     /// Something that the scheme signs is not in the request.
     #[error("the scheme cannot sign this request: {0}")]
     Message(#[from] Fault),
+    /// The scheme does not say how answers are signed.
+    #[error("the scheme does not sign answers")]
+    Answer,
     /// Only the owner of a private key signs by this scheme.
     #[error("this scheme is signed with a private key, which is not kept here")]
     PrivateKey,

@@ -3,6 +3,7 @@
 //! Every key is tried to the end, whichever of them matches. What a message and its checks read of
 //! the secret is read of every key's.
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::crypto::digest::Tag;
@@ -35,8 +36,9 @@ pub struct Verification<'a> {
     subject: Subject<'a>,
     claims: &'a Claims,
     keys: SmallVec<[&'a VerifyingKey; KEYS]>,
-    /// One for all keys where the message holds no secret; else one a key.
-    runs: SmallVec<[Run<'a>; 1]>,
+    /// One for all keys where the message holds no secret; else one a key. They are large, and stay
+    /// where they are while the verification moves.
+    runs: Vec<Run<'a>>,
     current: usize,
     /// In place of runs, where the scheme is a protocol and no recipe. Boxed: it is large, and what
     /// most schemes have no use for would be moved about with the rest.
@@ -74,7 +76,7 @@ impl Scheme {
         let protocol = self.protocol.as_ref().zip(claims.protocol.as_deref());
         let protocol =
             protocol.map(|(protocol, claims)| Box::new(protocol.verify(&keys, claims, &subject)));
-        let runs = SmallVec::new();
+        let runs = Vec::new();
         let mut verification =
             Verification { plan, subject, claims, keys, runs, current: 0, protocol };
         if let Some(plan) = plan {
@@ -96,6 +98,7 @@ impl<'a> Verification<'a> {
             }
         };
         let apart = plan.holds_secret();
+        self.runs.reserve_exact(if apart { self.keys.len() } else { 1 });
         for (index, key) in self.keys.iter().enumerate() {
             if apart || self.runs.is_empty() {
                 let subject = if apart { key.subject(&self.subject) } else { self.subject };
@@ -213,6 +216,8 @@ impl<'a> Run<'a> {
         }
         let (streams, own_digest) = (&mut self.streams, &mut self.own_digest);
         let room = STEP_BYTES / streams.len().max(1);
+        let bytes: usize = self.message.subject().body.iter().map(Bytes::len).sum();
+        let room = if bytes <= room { usize::MAX } else { room };
         let mut sink = |bytes: &[u8]| {
             streams.iter_mut().for_each(|stream| stream.state.update(bytes));
             if let Some(digest) = own_digest {

@@ -67,6 +67,8 @@ codes! {
     UpstreamTimedOut = "upstream_timed_out",
     /// The upstream broke off.
     UpstreamBroke = "upstream_broke",
+    /// The upstream's answer is too large to be sealed or signed.
+    AnswerTooLarge = "answer_too_large",
     /// The client left before its answer began; nobody was answered.
     ClientGone = "client_gone",
 }

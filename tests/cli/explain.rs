@@ -23,7 +23,7 @@ fn explain(signed: &str, body: &str, more: &[&str]) -> Output {
             "POST /v1/orders HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: {}\r\n\
              X-API-KEY: pk_test_acme\r\nX-TIMESTAMP: 1700000000\r\nX-SIGNATURE: {}\r\n\r\n{body}\n",
             body.len(),
-            good(&signature),
+            good(&signature).trim(),
         ),
     );
     let secret = file("secret", SECRET);

@@ -13,6 +13,7 @@
 
 mod support;
 
+mod answers;
 mod concurrency;
 mod defect;
 mod doctor;

@@ -60,6 +60,8 @@ fn every_mistake_has_the_answer_of_its_vectors() {
 #[test]
 fn the_short_programs_print_the_signatures_of_the_example() {
     let page = page("docs/signing.md");
+    // What verifies answers prints nothing; tests/path/answers.rs runs it against the gate.
+    let page = page.split("\n## Answers").next().unwrap();
     let blocks: Vec<(&str, &str)> = page
         .split("\n```")
         .skip(1)

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use countersign::scheme::{Definition, Formula, Scheme};
+use countersign::scheme::{AnswerSecret, Definition, Formula, Scheme, one_line};
 use serde_json::json;
 
 use crate::cli::Failure;
@@ -55,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for name in scheme.value_names() {
         writeln!(out, "Needs: the credential's value {name}")?;
     }
+    writeln!(out, "Answers: {}", answers(&scheme))?;
     Ok(())
 }
 
@@ -62,10 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn keys(definition: &Definition) -> Vec<Vec<Cell>> {
     let mut lines = Vec::new();
     let mut add = |key: &str, text: &str| {
-        lines.push(vec![
-            Cell::plain(format!("  {key}")),
-            Cell::plain(text.escape_debug().to_string()),
-        ]);
+        lines.push(vec![Cell::plain(format!("  {key}")), Cell::plain(one_line(text))]);
     };
     let mut formula = |key: &str, formula: &Option<Formula>| match formula {
         None => {}
@@ -103,7 +101,23 @@ fn keys(definition: &Definition) -> Vec<Vec<Cell>> {
         let text = format!("{} names {}", must.list, must.names.join(", "));
         formula("must_list", &Some(Formula::Always(text)));
     }
+    if let Some(answer) = &definition.answer {
+        let message = answer.message.clone().map(Formula::Always);
+        formula("answer.message", &message);
+        for (name, text) in &answer.headers {
+            formula(&format!("answer.headers.{name}"), &Some(Formula::Always(text.clone())));
+        }
+    }
     lines
+}
+
+/// What becomes of answers, in words.
+fn answers(scheme: &Scheme) -> &'static str {
+    match scheme.answer_secret() {
+        Some(AnswerSecret::Request) => "can be signed, with the secret of the request",
+        Some(AnswerSecret::Own) => "can be signed, with an answer_secret of the credential",
+        None => "cannot be signed: there is no table `answer`",
+    }
 }
 
 fn to_json(scheme: &Scheme) -> serde_json::Value {
@@ -128,6 +142,7 @@ fn to_json(scheme: &Scheme) -> serde_json::Value {
         "open": scheme.left_open(),
         "routes": scheme.unfit_for_routes().iter().map(|unfit| &unfit.problem).collect::<Vec<_>>(),
         "claim_headers": headers,
+        "answers": answers(scheme),
         "values": scheme.value_names().collect::<Vec<_>>(),
         "message": pieces.collect::<Vec<_>>(),
     })

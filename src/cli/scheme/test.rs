@@ -4,12 +4,13 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use countersign::config::scheme::builtin;
 use countersign::scheme::Scheme;
 use serde_json::{Value, json};
 
 use super::recipe::{Expected, Recipe, Trial};
 use crate::cli::Failure;
-use crate::cli::scheme_source::find;
+use crate::cli::scheme_source::own;
 
 /// What to try on what.
 #[derive(Debug, Args)]
@@ -30,14 +31,18 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
     let (files, recipes) = arguments.sorted();
+    let own = own(&files)?;
+    let find = |id: &str| match files.as_slice() {
+        [] => builtin(id),
+        _ => own.iter().find(|scheme| scheme.name() == id).cloned(),
+    };
     let mut results = Vec::new();
     let mut good = true;
     for path in &recipes {
         let recipe = Recipe::read(path)?;
-        let scheme = find(&recipe.id, &files);
-        let faults = match &scheme {
-            Ok(scheme) => faults(scheme, &recipe),
-            Err(_) => vec!["no scheme has this id".to_owned()],
+        let faults = match find(&recipe.id) {
+            Some(scheme) => faults(&scheme, &recipe),
+            None => vec!["no scheme has this id".to_owned()],
         };
         good &= faults.is_empty();
         if arguments.json {

@@ -9,7 +9,9 @@ use crate::config::node::{Mismatch, Node};
 use crate::config::place::raw_span;
 use crate::config::reader::Table;
 use crate::config::value;
-use crate::scheme::{Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector};
+use crate::scheme::{
+    AnswerTable, Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector,
+};
 
 const TEMPLATE: &str = "a template: text with {holes}";
 const FORMULA: &str =
@@ -99,6 +101,7 @@ fn definition<'n>(table: &mut Table<'n>, places: &mut Places<'n>) -> Definition 
     for key in ["nonce_length", "covers", "vector"] {
         places.extend(table.node(key).map(|node| (key.to_owned(), node)));
     }
+    definition.answer = answer(table, places);
     definition.vector = table.table("vector", vector).flatten();
     definition
 }
@@ -222,6 +225,33 @@ fn nonce_length(node: &Node<'_>) -> Result<(usize, usize), Mismatch> {
         },
         _ => Err(node.wrong_type(expected)),
     }
+}
+
+/// How answers are signed.
+fn answer<'n>(table: &mut Table<'n>, places: &mut Places<'n>) -> Option<AnswerTable> {
+    let node = table.node("answer")?;
+    places.push(("answer".to_owned(), node));
+    let read = |table: &mut Table<'n>| {
+        let mut text = |table: &mut Table<'n>, key: &'static str| {
+            let node = table.node(key)?;
+            places.push((format!("answer.{key}"), node));
+            node.take(&table.path_of(key), |node| node.str(TEMPLATE).map(str::to_owned))
+        };
+        let (secret, message) = (text(table, "secret"), text(table, "message"));
+        let mut headers = Vec::new();
+        if let Some(node) = table.node("headers") {
+            places.push(("answer.headers".to_owned(), node));
+            let path = table.path_of("headers");
+            for (name, inner) in in_order(&node, &path).unwrap_or_default() {
+                places.push((format!("answer.headers.{name}"), inner));
+                let text = inner.take(&format!("{path}.{name}"), |node| node.str(TEMPLATE));
+                headers.extend(text.map(|text| (name.to_owned(), text.to_owned())));
+            }
+        }
+        AnswerTable { secret, message, headers }
+    };
+    let expected = "a table that says how answers are signed";
+    Table::of(&node, table.path_of("answer"), expected, read)
 }
 
 fn respond(table: &mut Table<'_>) -> Option<Respond> {

@@ -63,6 +63,18 @@ fn mistakes_in_templates_have_a_caret_under_them() {
 }
 
 #[test]
+fn of_a_long_line_the_part_around_the_mistake_is_shown() {
+    let long = format!("{}{{hedaer:X-Time}}{{header:X-Time}}", "{body}-".repeat(60));
+    let text = said(&folder(&change(ACME, "{body}{header:X-Time}", &long), "acme"));
+    let line = text.lines().position(|line| line.contains("{hedaer:X-Time}")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let caret = lines[line + 1].chars().position(|c| c == '^').unwrap();
+    let under: String = lines[line].chars().skip(caret).take(6).collect();
+    assert_eq!(under, "hedaer", "{text}");
+    assert!(lines[line].chars().count() < 220, "{text}");
+}
+
+#[test]
 fn every_key_is_checked() {
     let cases = [
         ("mac       = \"hmac-sha256\"", "", "acme.mac: the key `mac` is missing"),
@@ -129,4 +141,22 @@ fn a_credential_gives_the_values_that_its_scheme_reads() {
     assert!(text.contains("the scheme reads `pass`, and no such value"), "{text}");
     let text = said(&with("values = { pass = \"word\" }"));
     assert!(!text.contains("word\""), "{text}");
+}
+
+#[test]
+fn what_a_right_configuration_leaves_open_is_told() {
+    let notes = |folder: &Folder| {
+        let (_, notes) = folder.load().unwrap_or_else(|faults| panic!("{faults}"));
+        notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let schemes = change(ACME, "{body}{header:X-Time}", "{json:amount}{json:order}{header:X-Time}");
+    let text = notes(&folder(&schemes, "acme"));
+    let open = "acme leaves the method, target, body, nonce unsigned";
+    assert!(text.contains(open), "{text}");
+    let some = "acme: of the body only some is signed: what is made of json:amount, json:order";
+    assert!(text.contains(some), "{text}");
+    let schemes = change(ACME, "key_id    = \"{header:X-Key}\"\n", "");
+    let silent = folder(&schemes, "acme\"\ncredential = \"pk_nobody");
+    let text = notes(&silent);
+    assert!(text.contains("no credential pk_nobody signs by acme"), "{text}");
 }

@@ -23,7 +23,8 @@ use crate::scheme::{Claims, VerifyingKey};
 use crate::secret::NamedSecrets;
 use crate::telemetry::RequestId;
 
-/// How long after a refusal a live credential's request is looked into: its answer has left by then.
+/// How long after a refusal a live credential's request is looked into: its answer has left by
+/// then.
 const AFTER: Duration = Duration::from_millis(100);
 
 /// Asks the doctor about a refused request, and gives the mistake that its caller may be told.

@@ -16,9 +16,11 @@ use crate::gateway::admission::body::Held;
 use crate::gateway::admission::intake::Visit;
 use crate::gateway::admission::quota::Granted;
 use crate::gateway::opener::Sealed;
+use crate::gateway::protection::{Asked, Protection};
 use crate::gateway::rejection::Rejection;
 use crate::gateway::route::Route;
 use crate::keyring::Credential;
+use crate::scheme::AnswerSecret;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 /// Digests of the body as it came: of another body than the upstream gets.
@@ -33,6 +35,7 @@ const DIGESTS: [HeaderName; 4] = [
 #[must_use]
 pub struct Admitted {
     granted: Granted,
+    protection: Option<Box<Protection>>,
     opened: Option<Opened>,
 }
 
@@ -46,6 +49,8 @@ pub struct Outbound {
     pub now: Timestamp,
     /// The body as received, or what was sealed in it.
     pub body: Held,
+    /// What is to be done to the answer; none: it goes on as it comes.
+    pub protection: Option<Box<Protection>>,
     /// Whether the body was opened.
     pub opened: bool,
     /// Where it goes.
@@ -59,15 +64,17 @@ pub struct Outbound {
 /// Admits a request, once its body is opened where it is sealed.
 ///
 /// # Errors
-/// `cannot_open`, whatever is wrong inside.
+/// `cannot_open`, whatever is wrong inside, and for a caller whose answers cannot be sealed; `busy`
+/// where keys are about to change, and there is none to sign the answer with.
 pub(super) async fn open(granted: Granted) -> Result<Admitted, Rejection> {
+    let protection = protection(&granted)?;
     let Some(opener) = granted.route().spec.opener.clone() else {
-        return Ok(Admitted { granted, opened: None });
+        return Ok(Admitted { granted, protection, opened: None });
     };
     // A secret that was made for no envelope, or for another, opens nothing here.
     let own = granted.credential().envelope.as_ref().map(|envelope| envelope.name());
     if own != Some(opener.envelope().name()) {
-        let clear = Admitted { granted, opened: None };
+        let clear = Admitted { granted, protection, opened: None };
         return if opener.is_required() { Err(Rejection::CannotOpen) } else { Ok(clear) };
     }
     let head = granted.head();
@@ -85,13 +92,51 @@ pub(super) async fn open(granted: Granted) -> Result<Admitted, Rejection> {
     if opened.as_ref().is_some_and(|opened| opened.text.len() > bytes_max) {
         return Err(Rejection::CannotOpen);
     }
-    Ok(Admitted { granted, opened })
+    Ok(Admitted { granted, protection, opened })
+}
+
+/// What the route does to answers, for this request and the key that verified it.
+fn protection(granted: &Granted) -> Result<Option<Box<Protection>>, Rejection> {
+    let spec = &granted.route().spec;
+    let answers = spec.answers;
+    if !answers.sign && !answers.seal {
+        return Ok(None);
+    }
+    let (credential, key) = (granted.credential(), granted.key());
+    let signing = match (answers.sign, spec.scheme.answer_secret()) {
+        (false, _) => None,
+        (true, Some(AnswerSecret::Request)) => Some((Arc::clone(&spec.scheme), Arc::clone(key))),
+        (true, _) => {
+            let own = credential.answer_key.clone().ok_or(Rejection::Busy)?;
+            Some((Arc::clone(&spec.scheme), own))
+        }
+    };
+    let own = credential.envelope.as_ref().map(|envelope| envelope.name());
+    let sealing = match (answers.seal, &spec.opener) {
+        (false, _) => None,
+        (true, Some(opener)) if own == Some(opener.envelope().name()) => {
+            Some((Arc::clone(opener), Arc::clone(key)))
+        }
+        (true, _) => return Err(Rejection::CannotOpen),
+    };
+    let head = granted.head();
+    let nonce = granted.claims().nonce().unwrap_or_default();
+    let request = Asked {
+        key_id: granted.key_id().to_owned(),
+        nonce: String::from_utf8_lossy(nonce).into_owned(),
+        method: head.method.clone(),
+        authority: granted.authority().to_str().unwrap_or_default().to_owned(),
+        target: head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+        headers: head.headers.clone(),
+    };
+    let bytes_max = answers.bytes_max.get();
+    Ok(Some(Box::new(Protection { request, sealing, signing, bytes_max })))
 }
 
 impl Admitted {
     /// Takes the request apart; only forwarding has use for it.
     pub fn into_outbound(self) -> Outbound {
-        let opened = self.opened;
+        let (opened, protection) = (self.opened, self.protection);
         let (received, credential) = self.granted.into_permitted().into_verified().into_received();
         let (fresh, body) = received.into_fresh();
         let (entered, route) = fresh.into_claimed().into_routed().into_entered();
@@ -101,7 +146,8 @@ impl Admitted {
             Some(opened) => in_place(head, body, opened),
             None => (head, body),
         };
-        Outbound { head, authority, now, body, opened: was_opened, route, credential, visit }
+        let opened = was_opened;
+        Outbound { head, authority, now, body, protection, opened, route, credential, visit }
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Unseen<'memory> {
 pub(super) async fn claim(memory: &Memory, permitted: Permitted) -> Result<Unseen<'_>, Rejection> {
     let credential = permitted.credential();
     let stamped = Stamped {
-        credential: credential.key_id.as_str(),
+        credential: credential.key_id(),
         stamp: permitted.stamp(),
         proof: permitted.proof(),
         kind: kind(&permitted),

@@ -29,6 +29,8 @@ struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    claim: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     body_bytes_max: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
@@ -63,6 +65,7 @@ pub(super) fn text(face: &Face, rejection: Option<Rejection>, id: &RequestId) ->
         header: None,
         mistake: None,
         hint: None,
+        claim: None,
         body_bytes_max: None,
         retry_after_seconds: None,
         now: None,
@@ -79,9 +82,9 @@ impl Problem<'_> {
     fn help(&mut self, rejection: Rejection) {
         match rejection {
             Rejection::BadRequest(flaw) => self.detail = Some(flaw.explanation()),
-            Rejection::MissingHeader(name) => self.header = Some(name),
+            Rejection::MissingHeader(name) => self.named(name),
             Rejection::MalformedHeader(name, mistake) => {
-                self.header = Some(name);
+                self.named(name);
                 self.hint(mistake);
             }
             Rejection::InvalidSignature(mistake) => self.hint(mistake),
@@ -105,6 +108,14 @@ impl Problem<'_> {
     fn hint(&mut self, mistake: Option<Mistake>) {
         self.mistake = mistake.map(Mistake::code);
         self.hint = mistake.map(Mistake::hint);
+    }
+
+    /// A header by its name; what is elsewhere by its place: `query:NAME`, `json:PATH`.
+    fn named(&mut self, name: &'static str) {
+        match name.contains(':') {
+            true => self.claim = Some(name),
+            false => self.header = Some(name),
+        }
     }
 
     fn stale(&mut self, stale: Stale) {

@@ -2,13 +2,15 @@
 //! (RFC 9110, section 7.6.1).
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING,
 };
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 
 use crate::gateway::admission::Outbound;
+use crate::gateway::protection::Protection;
 
 use super::UpstreamFault;
 use super::pieces::Pieces;
@@ -25,9 +27,10 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The request as the upstream gets it: credentials and everything hop by hop left out, identity
-/// set.
-pub(super) fn towards_upstream(outbound: Outbound) -> Request<Pieces> {
-    let Outbound { head, authority, now, body, opened, route, credential, visit } = outbound;
+/// set. And what is to be done to its answer.
+pub(super) fn towards_upstream(outbound: Outbound) -> (Request<Pieces>, Option<Box<Protection>>) {
+    let Outbound { head, authority, now, body, opened, protection, route, credential, visit } =
+        outbound;
     // Over HTTP/1.1 the authority is the Host that is there.
     let http2 = head.version == Version::HTTP_2;
     let mut headers = head.headers;
@@ -35,6 +38,10 @@ pub(super) fn towards_upstream(outbound: Outbound) -> Request<Pieces> {
         headers.remove(name);
     }
     remove(&mut headers, |name| is_hop_by_hop(name) || is_set_here(name));
+    if protection.as_ref().is_some_and(|one| one.sealing.is_some()) {
+        // Sealed, a coding of the answer could not be seen.
+        headers.remove(ACCEPT_ENCODING);
+    }
     join_cookies(&mut headers);
     if body.present || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
         let mut digits = itoa::Buffer::new();
@@ -64,7 +71,7 @@ pub(super) fn towards_upstream(outbound: Outbound) -> Request<Pieces> {
     *request.method_mut() = head.method;
     *request.uri_mut() = origin_form(head.uri);
     *request.headers_mut() = headers;
-    request
+    (request, protection)
 }
 
 /// The answer as the client gets it.

@@ -24,7 +24,7 @@ pub struct UpstreamBody {
 /// The upstream sent nothing for too long in the middle of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the upstream stopped in the middle of its answer")]
-struct Stopped;
+pub(super) struct Stopped;
 
 impl UpstreamBody {
     pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
@@ -32,6 +32,11 @@ impl UpstreamBody {
         let mut body = Self { incoming, lease: Some(lease), patience, deadline: None };
         body.settle();
         body
+    }
+
+    /// How long the upstream may be silent.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Gives the connection back when the answer is whole.

@@ -76,8 +76,8 @@ pub(super) static TABLE: &[Function] = &[
     Function::bytes(
         "base64_decode",
         Takes::Text,
-        "The bytes of base64 text, strictly: with its padding unless `'unpadded'`. `'loose'` takes it \
-         with or without, and ignores bits left over at the end.",
+        "The bytes of base64 text, strictly: with its padding unless `'unpadded'`. `'loose'` takes \
+         it with or without, and ignores bits left over at the end.",
         |input, arguments| {
             let engine = match optional(arguments, 0) {
                 Some("unpadded") => &STANDARD_NO_PAD,

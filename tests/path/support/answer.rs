@@ -33,9 +33,10 @@ pub(crate) const ADDED_HEADERS: [&str; 5] =
 const MEMBERS: [&str; 6] = ["type", "title", "status", "code", "request_id", "forwarded"];
 
 /// Members that a refusal may have.
-const MORE_MEMBERS: [&str; 8] = [
+const MORE_MEMBERS: [&str; 9] = [
     "detail",
     "header",
+    "claim",
     "mistake",
     "hint",
     "body_bytes_max",
@@ -106,7 +107,7 @@ pub(crate) fn status_of(code: &str) -> u16 {
         "rate_limited" => 429,
         "busy" => 503,
         "internal" => 500,
-        "upstream_unreachable" | "upstream_broke" => 502,
+        "upstream_unreachable" | "upstream_broke" | "answer_too_large" => 502,
         "upstream_timed_out" => 504,
         other => panic!("no such code: {other}"),
     }

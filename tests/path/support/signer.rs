@@ -103,7 +103,7 @@ pub(crate) fn openssl_hmac_hex(secret: &str, message: &[u8]) -> String {
     text.split_whitespace().next().expect("a digest").to_owned()
 }
 
-fn said_by(command: &mut Command, input: &[u8]) -> String {
+pub(crate) fn said_by(command: &mut Command, input: &[u8]) -> String {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
