@@ -8,12 +8,18 @@ use crate::mutation::Source;
 const SECONDS: u64 = 3;
 const ROUNDS: u64 = 200_000;
 
+/// What somebody who looks for faults asks for.
+#[expect(clippy::disallowed_methods, reason = "a test takes no arguments of its own")]
+fn asked(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// Runs rounds with a source of random choices each, until the time is over.
 pub(crate) fn run(name: &str, mut round: impl FnMut(&mut Source)) {
-    let asked = std::env::var("COUNTERSIGN_FUZZ").ok();
-    let seconds = std::env::var("COUNTERSIGN_FUZZ_SECONDS").ok();
+    let only = asked("COUNTERSIGN_FUZZ");
+    let seconds = asked("COUNTERSIGN_FUZZ_SECONDS");
     let limit = Duration::from_secs(seconds.map_or(SECONDS, |text| text.parse().unwrap()));
-    let (seed, only) = match asked.as_deref().map(|text| text.split_once(':').unwrap_or((text, "")))
+    let (seed, only) = match only.as_deref().map(|text| text.split_once(':').unwrap_or((text, "")))
     {
         Some((seed, only)) => (seed.parse().unwrap(), only.parse::<u64>().ok()),
         None => (RandomState::new().hash_one(name) >> 32, None),
