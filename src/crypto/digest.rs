@@ -12,7 +12,7 @@ pub const TAG_BYTES_MAX: usize = 64;
 
 /// A digest or MAC value: at most [`TAG_BYTES_MAX`] bytes, wiped when dropped, since a digest of
 /// secrets is one itself.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone)]
 pub struct Tag {
     bytes: [u8; TAG_BYTES_MAX],
     length: usize,
@@ -21,11 +21,12 @@ pub struct Tag {
 impl Tag {
     /// Takes a value; what is longer than [`TAG_BYTES_MAX`] is cut.
     pub fn new(value: &[u8]) -> Self {
+        let length = value.len().min(TAG_BYTES_MAX);
         let mut bytes = [0; TAG_BYTES_MAX];
-        for (to, from) in bytes.iter_mut().zip(value) {
-            *to = *from;
+        if let (Some(to), Some(from)) = (bytes.get_mut(..length), value.get(..length)) {
+            to.copy_from_slice(from);
         }
-        Self { bytes, length: value.len().min(TAG_BYTES_MAX) }
+        Self { bytes, length }
     }
 
     /// The bytes.
@@ -33,6 +34,17 @@ impl Tag {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 }
+
+impl Drop for Tag {
+    /// Wipes what there is; behind it are zeros.
+    fn drop(&mut self) {
+        if let Some(bytes) = self.bytes.get_mut(..self.length) {
+            bytes.zeroize();
+        }
+    }
+}
+
+impl ZeroizeOnDrop for Tag {}
 
 impl fmt::Debug for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

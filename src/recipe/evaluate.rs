@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::recipe::expression::{Call, Expression};
 use crate::recipe::fault::Fault;
-use crate::recipe::memo::Memo;
+use crate::recipe::memo::{self, Memo};
 use crate::recipe::origin::Origin;
 use crate::recipe::scope::{Given, Scope};
 use crate::recipe::source::Source;
@@ -24,7 +24,8 @@ pub struct Evaluation<'s> {
     pub(super) subject: Subject<'s>,
     pub(super) scope: &'s Scope,
     pub(super) digests: Vec<BodyDigest<'s>>,
-    memo: Memo<'s>,
+    /// Made when something is parsed: most messages are only joined.
+    memo: OnceCell<Box<Memo<'s>>>,
     /// The values of the scope's names.
     names: Vec<OnceCell<Result<Value<'s>, Fault>>>,
 }
@@ -67,7 +68,7 @@ impl<'s> Evaluation<'s> {
     /// Begins with a message and the names that its templates were compiled with.
     pub fn new(subject: Subject<'s>, scope: &'s Scope) -> Self {
         let names = std::iter::repeat_with(OnceCell::new).take(scope.len()).collect();
-        Self { subject, scope, digests: Vec::new(), memo: Memo::default(), names }
+        Self { subject, scope, digests: Vec::new(), memo: OnceCell::new(), names }
     }
 
     /// The message.
@@ -156,8 +157,13 @@ impl<'s> Evaluation<'s> {
         expression: &Expression,
         sink: &mut dyn FnMut(&[u8]),
     ) -> Result<(), Fault> {
-        if let (Source::Named(index), []) = (&expression.source, &*expression.calls) {
-            return self.feed_name(*index, sink);
+        match (&expression.source, &*expression.calls) {
+            (Source::Named(index), []) => return self.feed_name(*index, sink),
+            (Source::Header(name), []) => {
+                let fed = memo::header_bytes(&self.subject, name).map(sink);
+                return fed.map_err(|e| e.at(expression.source.origin().as_ref(), None));
+            }
+            _ => {}
         }
         let mut value = self.expression(expression)?;
         let fed = value.feed(sink);
@@ -229,12 +235,15 @@ impl<'s> Evaluation<'s> {
         let first = expression.calls.first().filter(|_| expression.streams());
         let absorbed = first.and_then(|first| self.absorbed(expression, first));
         let done = usize::from(absorbed.is_some());
-        let origin = expression.source.origin();
         let value = absorbed.unwrap_or_else(|| self.source(expression));
-        let value = value.map_err(|fault| fault.at(origin.as_ref(), None));
-        let secret = expression.secret;
+        let at = |fault: Fault| fault.at(expression.source.origin().as_ref(), None);
+        let calls = expression.calls.get(done..).unwrap_or_default();
+        if calls.is_empty() {
+            return value.map_err(at);
+        }
+        let (origin, secret) = (expression.source.origin(), expression.secret);
         let call = |value, call| self.call(call, value, secret, origin.as_ref());
-        expression.calls.iter().skip(done).fold(value, call)
+        calls.iter().fold(value.map_err(at), call)
     }
 
     /// What the first function of an expression makes of its source without joining that.

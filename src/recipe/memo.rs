@@ -100,6 +100,19 @@ pub(super) fn header<'s>(subject: &Subject<'s>, name: &HeaderName) -> Result<&'s
     if values.next().is_some() { Err(Fault::repeated()) } else { value }
 }
 
+/// The bytes of a header that must be there once: text all the same, but mostly ASCII, which shows
+/// at a look.
+pub(super) fn header_bytes<'s>(
+    subject: &Subject<'s>,
+    name: &HeaderName,
+) -> Result<&'s [u8], Fault> {
+    let mut sent = subject.headers.get_all(name).iter();
+    match (sent.next(), sent.next()) {
+        (Some(value), None) if value.as_bytes().is_ascii() => Ok(value.as_bytes()),
+        _ => header(subject, name).map(str::as_bytes),
+    }
+}
+
 /// All headers, names in lower case.
 pub(super) fn headers<'s>(subject: &Subject<'s>) -> Result<Pairs<'s>, Fault> {
     let headers: &'s HeaderMap = subject.headers;

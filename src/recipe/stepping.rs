@@ -71,6 +71,9 @@ impl<'s> Evaluation<'s> {
     /// they use. Each is computed once, by [`Evaluation::digest_step`]; without this they are
     /// computed when they are used, in one go.
     pub fn begin_digests(&mut self, templates: &[&'s Template]) -> DigestSteps {
+        if templates.iter().all(|template| template.only_joins()) {
+            return DigestSteps::default();
+        }
         let mut found = Found { calls: Vec::new(), seen: [false; NAMES_MAX] };
         templates.iter().for_each(|template| found.template(self, template));
         for call in found.calls {
@@ -181,7 +184,7 @@ impl<'s> Evaluation<'s> {
 
 fn is_body(piece: &Piece) -> bool {
     let Piece::Hole(expression) = piece else { return false };
-    expression.calls.is_empty() && expression.source == Source::Body
+    expression.calls.is_empty() && matches!(expression.source, Source::Body)
 }
 
 /// The calls that make a digest of the body, found in templates and in the names that they use.

@@ -167,6 +167,14 @@ impl Proof {
         }
     }
 
+    /// What there is only one of, where that is known; nothing for a public key.
+    pub(super) fn into_tag(self) -> Tag {
+        match self {
+            Self::Tag(tag) => tag,
+            other => Tag::new(other.signature().unwrap_or_default()),
+        }
+    }
+
     /// The one signature that is good; none where only a private key can make one.
     pub(super) fn signature(&self) -> Option<&[u8]> {
         match self {

@@ -1,14 +1,15 @@
 //! What a request says of itself, each part exactly once and of its exact form.
 
+use std::cell::OnceCell;
 use std::fmt;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
 use crate::recipe::expression::{Expression, Operand};
 use crate::recipe::source::Source;
-use crate::recipe::{Evaluation, Fault, Piece, Subject, Template, Value};
+use crate::recipe::{Evaluation, Fault, Piece, Scope, Subject, Template, Value};
 
 use super::Scheme;
 use super::encoding::SignatureBytes;
@@ -137,8 +138,7 @@ impl Scheme {
             return protocol.claims(subject);
         }
         let plan = self.plan(subject.method).ok_or(ClaimFault::Malformed("method"))?;
-        let evaluation = Evaluation::new(*subject, &plan.scope);
-        let reader = Reader { evaluation, headers: subject.headers };
+        let reader = Reader { subject, scope: &plan.scope, evaluation: OnceCell::new() };
         let key_id = reader.said(plan.key_id.as_ref(), is_key_id)?;
         let timestamp = reader.time(plan.time.as_ref(), self)?;
         let nonce = reader.said(plan.nonce.as_ref(), |nonce| self.is_nonce(nonce))?;
@@ -159,11 +159,17 @@ impl Scheme {
 }
 
 struct Reader<'s> {
-    evaluation: Evaluation<'s>,
-    headers: &'s HeaderMap,
+    subject: &'s Subject<'s>,
+    scope: &'s Scope,
+    /// Made for the first claim that is more than a header's value.
+    evaluation: OnceCell<Evaluation<'s>>,
 }
 
-impl Reader<'_> {
+impl<'s> Reader<'s> {
+    fn evaluation(&self) -> &Evaluation<'s> {
+        self.evaluation.get_or_init(|| Evaluation::new(*self.subject, self.scope))
+    }
+
     fn said(
         &self,
         claim: Option<&Claim>,
@@ -238,7 +244,8 @@ impl Reader<'_> {
         if let Some(name) = &claim.header {
             return add(self.header(name, claim)?.as_bytes()).ok_or(malformed);
         }
-        let value = self.evaluation.value(&claim.template).map_err(|fault| claim.fault(&fault))?;
+        let value =
+            self.evaluation().value(&claim.template).map_err(|fault| claim.fault(&fault))?;
         match &value {
             // Of several one may be of another version of the provider's scheme, and so malformed.
             Value::List(items) if items.len() <= SIGNATURES_MAX => {
@@ -259,7 +266,7 @@ impl Reader<'_> {
 
     /// The one value of a header.
     fn header(&self, name: &HeaderName, claim: &Claim) -> Result<&HeaderValue, ClaimFault> {
-        let mut values = self.headers.get_all(name).iter();
+        let mut values = self.subject.headers.get_all(name).iter();
         let value = values.next().ok_or(ClaimFault::Missing(claim.shown))?;
         match values.next() {
             None => Ok(value),
@@ -268,7 +275,7 @@ impl Reader<'_> {
     }
 
     fn text(&self, claim: &Claim) -> Result<Box<str>, ClaimFault> {
-        let text = self.evaluation.text(&claim.template).map_err(|fault| claim.fault(&fault))?;
+        let text = self.evaluation().text(&claim.template).map_err(|fault| claim.fault(&fault))?;
         Ok(text.into())
     }
 }

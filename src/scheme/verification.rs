@@ -40,8 +40,9 @@ pub struct Verification<'a> {
     /// where they are while the verification moves.
     runs: Vec<Run<'a>>,
     current: usize,
-    /// In place of runs, where the scheme is a protocol and no recipe.
-    protocol: Option<ProtocolVerification<'a>>,
+    /// In place of runs, where the scheme is a protocol and no recipe. Boxed: it is large, and what
+    /// most schemes have no use for would be moved about with the rest.
+    protocol: Option<Box<ProtocolVerification<'a>>>,
 }
 
 /// The message once, on its way to some keys.
@@ -51,7 +52,7 @@ struct Run<'a> {
     fed: FeedSteps,
     streams: SmallVec<[Stream; 1]>,
     /// What is signed, where signatures say nothing of it.
-    own_digest: Option<DigestInProgress>,
+    own_digest: Option<Box<DigestInProgress>>,
     failed: bool,
 }
 
@@ -73,7 +74,8 @@ impl Scheme {
         let plan = self.plan(subject.method);
         let keys = SmallVec::from_slice(keys);
         let protocol = self.protocol.as_ref().zip(claims.protocol.as_deref());
-        let protocol = protocol.map(|(protocol, claims)| protocol.verify(&keys, claims, &subject));
+        let protocol =
+            protocol.map(|(protocol, claims)| Box::new(protocol.verify(&keys, claims, &subject)));
         let runs = Vec::new();
         let mut verification =
             Verification { plan, subject, claims, keys, runs, current: 0, protocol };
@@ -106,9 +108,9 @@ impl<'a> Verification<'a> {
                 if !self.claims.signatures.iter().any(|candidate| candidate.place == place) {
                     continue;
                 }
-                let state = self.state(key, at, method, plan);
+                let Some(state) = self.state(key, at, method, plan) else { continue };
                 let Some(run) = self.runs.last_mut() else { return };
-                run.streams.extend(state.map(|state| Stream { key: index, place, state }));
+                run.streams.push(Stream { key: index, place, state });
             }
         }
     }
@@ -151,24 +153,21 @@ impl<'a> Verification<'a> {
         while self.step() {}
         let mut verdict = Verdict { matched: None, proof: Tag::new(&[]) };
         let Some(plan) = self.plan else { return verdict };
-        let holds: SmallVec<[bool; KEYS]> = match plan.checks_nothing() {
-            true => SmallVec::from_elem(true, self.keys.len()),
-            false => {
-                let holds = |key: &&VerifyingKey| self.checks(key, plan).is_ok_and(|holds| holds);
-                self.keys.iter().map(holds).collect()
-            }
-        };
+        let checked: Option<SmallVec<[bool; KEYS]>> = (!plan.checks_nothing()).then(|| {
+            let holds = |key: &&VerifyingKey| self.checks(key, plan).is_ok_and(|holds| holds);
+            self.keys.iter().map(holds).collect()
+        });
+        let holds = |key| checked.as_ref().is_none_or(|all| all.get(key) == Some(&true));
         for run in &mut self.runs {
-            let digest = run.own_digest.take().map(DigestInProgress::finish);
+            let digest = run.own_digest.take().map(|digest| digest.finish());
             for stream in run.streams.drain(..) {
                 let proof = stream.state.finish();
                 let own = self.claims.signatures.iter().filter(|one| one.place == stream.place);
                 let good = own.fold(false, |good, candidate| proof.is(&candidate.bytes) | good);
-                let holds = holds.get(stream.key).copied().unwrap_or(false);
-                if good && holds && !run.failed {
+                if good && holds(stream.key) && !run.failed {
                     let proof = match &digest {
                         Some(digest) => Tag::new(digest),
-                        None => Tag::new(proof.signature().unwrap_or_default()),
+                        None => proof.into_tag(),
                     };
                     verdict = Verdict { matched: Some(stream.key), proof };
                 }
@@ -206,7 +205,7 @@ impl<'a> Run<'a> {
             digests,
             fed: FeedSteps::default(),
             streams: SmallVec::new(),
-            own_digest: matches!(method, Method::Public(_)).then(DigestInProgress::default),
+            own_digest: matches!(method, Method::Public(_)).then(Box::default),
             failed: false,
         }
     }

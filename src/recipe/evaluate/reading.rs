@@ -6,17 +6,20 @@ use super::Evaluation;
 use crate::recipe::expression::{Call, Expression};
 use crate::recipe::fault::Fault;
 use crate::recipe::json::Json;
-use crate::recipe::memo;
+use crate::recipe::memo::{self, Memo};
 use crate::recipe::path::Path;
 use crate::recipe::source::Source;
 use crate::recipe::template::Template;
 use crate::recipe::value::{Value, lend_pairs};
 
-impl Evaluation<'_> {
+impl<'s> Evaluation<'s> {
+    fn memo(&self) -> &Memo<'s> {
+        self.memo.get_or_init(Box::default)
+    }
+
     /// The value of an expression's source.
     pub(super) fn source<'e>(&'e self, expression: &'e Expression) -> Result<Value<'e>, Fault> {
         let subject = &self.subject;
-        let memo = &self.memo;
         Ok(match &expression.source {
             Source::Literal(text) => Value::from(&**text),
             Source::Method => Value::from(subject.method),
@@ -43,18 +46,20 @@ impl Evaluation<'_> {
                 Value::List(values.collect::<Result<_, _>>()?)
             }
             Source::Cookie(name) => Value::from(memo::cookie(subject, name)?),
-            Source::QueryField(name) => Value::from(memo::first(memo.query(subject)?, name)?),
-            Source::QueryAll(name) => Value::List(memo::all(memo.query(subject)?, name)),
-            Source::Form(name) => Value::from(memo::first(memo.form(subject)?, name)?),
-            Source::FormAll(name) => Value::List(memo::all(memo.form(subject)?, name)),
-            Source::Json(path, _) => member(memo.json(subject)?, path, expression)?,
-            Source::Xml(name) => Value::from(memo::once(memo.xml(subject)?, name)?),
-            Source::XmlAll(name) => Value::List(memo::all(memo.xml(subject)?, name)),
-            Source::QueryFields => Value::Pairs(lend_pairs(memo.query(subject)?)),
-            Source::FormFields => Value::Pairs(lend_pairs(memo.form(subject)?)),
-            Source::JsonDocument => Value::Json(memo.json(subject)?.lend()),
+            Source::QueryField(name) => {
+                Value::from(memo::first(self.memo().query(subject)?, name)?)
+            }
+            Source::QueryAll(name) => Value::List(memo::all(self.memo().query(subject)?, name)),
+            Source::Form(name) => Value::from(memo::first(self.memo().form(subject)?, name)?),
+            Source::FormAll(name) => Value::List(memo::all(self.memo().form(subject)?, name)),
+            Source::Json(path, _) => member(self.memo().json(subject)?, path, expression)?,
+            Source::Xml(name) => Value::from(memo::once(self.memo().xml(subject)?, name)?),
+            Source::XmlAll(name) => Value::List(memo::all(self.memo().xml(subject)?, name)),
+            Source::QueryFields => Value::Pairs(lend_pairs(self.memo().query(subject)?)),
+            Source::FormFields => Value::Pairs(lend_pairs(self.memo().form(subject)?)),
+            Source::JsonDocument => Value::Json(self.memo().json(subject)?.lend()),
             Source::XmlElements => {
-                let mut children = lend_pairs(memo.xml(subject)?);
+                let mut children = lend_pairs(self.memo().xml(subject)?);
                 children.retain(|(path, _)| !path.contains('/'));
                 Value::Pairs(children)
             }
