@@ -70,7 +70,9 @@ pub fn diagnose(case: Case<'_>, work: Work) -> Option<Mistake> {
         return None;
     }
     let body = case.subject.body.concat();
-    let mut examination = Examination { case, body: &body, left: work.0 };
+    let lines = case.subject.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    let head = lines.sum::<usize>() + case.subject.target.len();
+    let mut examination = Examination { case, body: &body, head, left: work.0 };
     examination.run().ok().flatten()
 }
 
@@ -78,6 +80,8 @@ struct Examination<'a> {
     case: Case<'a>,
     /// The body in one piece.
     body: &'a [u8],
+    /// How long the head is: what reads it may read all of it each time.
+    head: usize,
     left: usize,
 }
 
@@ -199,7 +203,7 @@ impl<'a> Examination<'a> {
     /// Whether the signature is that of a message under a key.
     fn signs(&mut self, subject: &Subject<'_>, key: &VerifyingKey) -> Result<bool, UsedUp> {
         let bytes: usize = subject.body.iter().map(Bytes::len).sum();
-        self.spend(bytes + ATTEMPT_BYTES)?;
+        self.spend(bytes + self.head + ATTEMPT_BYTES)?;
         let made = self.case.scheme.signature_of(subject, key).ok().flatten();
         Ok(made.is_some_and(|made| self.is_claimed(&made)))
     }

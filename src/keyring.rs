@@ -83,7 +83,8 @@ pub struct Credential {
     allowance: Option<Allowance>,
     addresses: Box<[IpNet]>,
     scopes: Box<[Scope]>,
-    expires: Option<Timestamp>,
+    /// Without an end, the end of time.
+    expires: Timestamp,
     suspended: bool,
     versions: SmallVec<[Version; 1]>,
 }
@@ -258,7 +259,7 @@ impl Credential {
             allowance: spec.rate.map(|rate| quotas.credential(spec.key_id.shared(), rate)),
             addresses: spec.addresses.into(),
             scopes: spec.scopes.into(),
-            expires: spec.expires,
+            expires: spec.expires.unwrap_or(Timestamp::MAX),
             suspended: spec.suspended,
             versions: versions.collect(),
             scheme,
@@ -310,7 +311,7 @@ impl Credential {
     }
 
     fn in_service(&self, now: Timestamp) -> bool {
-        !self.suspended && self.expires.is_none_or(|last| now <= last)
+        !self.suspended && now <= self.expires
     }
 
     fn versions_that_can_live(&self) -> usize {
