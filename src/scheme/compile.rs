@@ -23,7 +23,8 @@ impl Scheme {
     /// # Errors
     /// All mistakes that it has; a vector that does not verify is one.
     pub fn compile(name: &str, definition: &Definition) -> Result<Self, Vec<SchemeMistake>> {
-        let mut compiler = Compiler { definition, mistakes: Vec::new(), slots: 0 };
+        let mut compiler =
+            Compiler { definition, mistakes: Vec::new(), broken: Vec::new(), slots: 0 };
         let scheme = compiler.scheme(name);
         let mut mistakes = compiler.mistakes;
         match scheme {
@@ -74,6 +75,8 @@ fn protocol_scheme(name: &str, definition: &Definition, protocol: Protocol) -> S
 struct Compiler<'d> {
     definition: &'d Definition,
     mistakes: Vec<SchemeMistake>,
+    /// Names whose values are at fault: who uses one of these is not told that it does not exist.
+    broken: Vec<String>,
     slots: usize,
 }
 
@@ -186,7 +189,11 @@ impl Compiler<'_> {
         let mut scope = Scope::default();
         for (name, formula) in &definition.lets {
             let key = format!("let.{name}");
-            let template = self.template(formula, &key, method, &scope)?;
+            let Some(template) = self.template(formula, &key, method, &scope) else {
+                formula.text(&key, method)?;
+                self.broken.push(name.clone());
+                continue;
+            };
             if let Err(fault) = scope.define(name, template) {
                 self.mistakes.push(SchemeMistake::of(key, format!("{name}: {fault}")));
             }
@@ -253,8 +260,16 @@ impl Compiler<'_> {
             problem: mistake.problem,
             hint: mistake.hint,
         };
-        let compiled = Template::compile(text, scope);
-        compiled.map_err(|found| self.mistakes.extend(found.into_iter().map(placed))).ok()
+        let broken = |mistake: &Mistake| {
+            let word = text.get(mistake.span.clone()).unwrap_or_default();
+            self.broken.iter().any(|name| word.strip_prefix('@').unwrap_or(word) == name)
+        };
+        Template::compile(text, scope)
+            .map_err(|mut found| {
+                found.retain(|mistake| !broken(mistake));
+                self.mistakes.extend(found.into_iter().map(placed));
+            })
+            .ok()
     }
 
     fn claim(

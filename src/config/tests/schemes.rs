@@ -62,6 +62,25 @@ fn mistakes_in_templates_have_a_caret_under_them() {
     }
 }
 
+/// A name whose value is at fault is told once, and hides no other mistake.
+#[test]
+fn a_mistake_in_a_name_hides_no_other() {
+    let schemes = change(ACME, "message ", "let.a = \"{b}\"\nlet.b = \"{a}\"\nmessage ");
+    let schemes = change(
+        &schemes,
+        "{body}{header:X-Time}",
+        "{a | hex}{body | hmac('sha256', @b)}{body | sha265}{header:X-Time}",
+    );
+    let text = said(&folder(&schemes, "acme"));
+    for words in [
+        "acme.let.a: there is no source or name 'b'",
+        "acme.message: there is no function 'sha265'",
+        "2 mistakes in the configuration",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
+    }
+}
+
 #[test]
 fn of_a_long_line_the_part_around_the_mistake_is_shown() {
     let long = format!("{}{{hedaer:X-Time}}{{header:X-Time}}", "{body}-".repeat(60));
