@@ -17,6 +17,7 @@ mod support;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use countersign::app::{self, Options, Past};
 use countersign::clock::Clock;
@@ -74,10 +75,18 @@ fn allocated() -> usize {
 /// thread keeps for its next allocations counts as given out until it ends.
 fn allocated_with(merchants: usize) -> usize {
     let (gate, _folder) = thread::spawn(move || start(merchants)).join().expect("started");
-    let bytes = allocated();
+    // The least of some looks: what the gate's chores take for a moment is no merchant's.
+    let looks = (0..LOOKS).map(|_| {
+        thread::sleep(Duration::from_millis(100));
+        allocated()
+    });
+    let bytes = looks.min().expect("some");
     gate.stop();
     bytes
 }
+
+/// For longer than the gate's chores take turns.
+const LOOKS: usize = 30;
 
 #[test]
 fn a_merchant_with_one_credential_takes_at_most_1_kib() {
