@@ -46,14 +46,15 @@ fn scheme<'n>(
     let name = key.get_ref().to_string();
     let before = document.fault_count();
     let mut places = Places::new();
+    // An unknown key is told when the table ends, and hides no mistake in the others.
     let definition =
         Table::of(&node, name.clone(), "a table that says how a scheme signs", |table| {
             if !value::is_name(key.get_ref()) {
                 table.refuse_key(key, format!("expected {}", value::NAME));
             }
-            definition(table, &mut places)
+            let definition = definition(table, &mut places);
+            (document.fault_count() == before).then_some(definition)
         })?;
-    let definition = (document.fault_count() == before).then_some(definition);
     Some(Placed { name, definition, key, document, places })
 }
 

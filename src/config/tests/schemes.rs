@@ -62,6 +62,16 @@ fn mistakes_in_templates_have_a_caret_under_them() {
     }
 }
 
+#[test]
+fn an_unknown_key_hides_no_other_mistake() {
+    let schemes = change(ACME, "message ", "tiem_unit = \"s\"\nmessage ");
+    let schemes = change(&schemes, "{body}{header:X-Time}", "{body | sha265}{header:X-Time}");
+    let text = said(&folder(&schemes, "acme"));
+    for words in ["acme.tiem_unit: unknown key", "there is no function 'sha265'", "2 mistakes"] {
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
+    }
+}
+
 /// A name whose value is at fault is told once, and hides no other mistake.
 #[test]
 fn a_mistake_in_a_name_hides_no_other() {
