@@ -11,6 +11,8 @@ pub mod operations;
 pub mod client;
 pub mod doctor;
 pub mod keyring;
+pub mod store;
+pub mod custody;
 pub mod scheme;
 pub mod envelope;
 pub mod replay;

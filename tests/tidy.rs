@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Parts and their layers, each layer with its order within; a file belongs to the longest name
 /// that fits. Imports point to what stands lower, or stay within their part.
-const LAYERS: [(&str, (u32, u32)); 31] = [
+const LAYERS: [(&str, (u32, u32)); 36] = [
     ("clock", (1, 0)),
     ("secret", (1, 0)),
     ("limit", (1, 0)),
@@ -28,7 +28,11 @@ const LAYERS: [(&str, (u32, u32)); 31] = [
     ("replay", (3, 0)),
     ("quota", (3, 0)),
     ("doctor", (3, 1)),
+    ("custody", (3, 0)),
+    ("store", (3, 2)),
+    ("roll", (3, 1)),
     ("keyring", (4, 0)),
+    ("administration", (5, 0)),
     ("gateway::upstream", (4, 0)),
     ("gateway::rejection", (4, 0)),
     ("gateway::opener", (4, 0)),
@@ -39,7 +43,8 @@ const LAYERS: [(&str, (u32, u32)); 31] = [
     ("gateway::answer", (7, 0)),
     ("gateway", (7, 1)),
     ("serve", (7, 0)),
-    ("operations", (7, 1)),
+    ("console", (7, 1)),
+    ("operations", (7, 2)),
     ("client", (7, 0)),
     ("config", (8, 0)),
     ("app", (9, 0)),
