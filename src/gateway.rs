@@ -61,7 +61,8 @@ impl Gateway {
     }
 
     async fn outcome(&self, head: Parts, body: &mut Incoming, visit: Visit) -> Outcome {
-        match Admission::admit(&self.admission, head, body, visit).await {
+        let admission = self.admission.load_full();
+        match admission.admit(head, body, visit).await {
             Ok(admitted) => Outcome::from(self.forwarder.forward(admitted).await),
             Err(rejection) => Outcome::from(rejection),
         }

@@ -91,7 +91,11 @@ pub struct Credential {
 
 struct Version {
     key: Arc<VerifyingKey>,
+    /// Its number in the store; 0 for one that configuration states.
+    number: u32,
     state: State,
+    /// Pending, and verifies already: its first use makes it the active one.
+    on_first_use: bool,
     /// Without an end, the end of time.
     until: Timestamp,
 }
@@ -124,14 +128,51 @@ impl Keyring {
     ///
     /// # Errors
     /// When the operating system gives no random bytes for decoys.
-    #[expect(clippy::mutable_key_type, reason = "its key id never changes")]
     pub fn build(
+        merchants: impl IntoIterator<Item = MerchantSpec>,
+        memory: &Memory,
+        quotas: &Quotas,
+    ) -> Result<Self, NoRandom> {
+        let nobody = Owner {
+            key_id: NOBODY.into(),
+            merchant: Arc::from(NOBODY),
+            environment: Environment::Test.as_str(),
+        };
+        let credentials = HashSet::new();
+        let mut empty =
+            Self { credentials, decoys: Vec::new(), nobody: Arc::new(nobody), tries: 1 };
+        empty.add(merchants, memory, quotas)?;
+        Ok(empty)
+    }
+
+    /// The next snapshot, in which these merchants have the credentials that are stated here and no
+    /// others: one without any is out of service. All other credentials are shared with this one.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes for decoys.
+    #[expect(clippy::mutable_key_type, reason = "its key id never changes")]
+    pub fn with(
+        &self,
         merchants: Vec<MerchantSpec>,
         memory: &Memory,
         quotas: &Quotas,
     ) -> Result<Self, NoRandom> {
-        let mut credentials = HashSet::new();
-        let mut decoys: Vec<(Arc<Scheme>, _)> = Vec::new();
+        let changed: HashSet<Arc<str>> =
+            merchants.iter().map(|merchant| Arc::clone(&merchant.id)).collect();
+        let others = self.credentials.iter().filter(|one| !changed.contains(&one.0.merchant.id));
+        let credentials = others.map(|one| ByKeyId(Arc::clone(&one.0))).collect();
+        let (decoys, nobody) = (self.decoys.clone(), Arc::clone(&self.nobody));
+        let mut next = Self { credentials, decoys, nobody, tries: 1 };
+        next.add(merchants, memory, quotas)?;
+        Ok(next)
+    }
+
+    fn add(
+        &mut self,
+        merchants: impl IntoIterator<Item = MerchantSpec>,
+        memory: &Memory,
+        quotas: &Quotas,
+    ) -> Result<(), NoRandom> {
         for spec in merchants {
             let merchant = Arc::new(Merchant {
                 header: visible(&spec.id),
@@ -140,23 +181,18 @@ impl Keyring {
                 id: spec.id,
             });
             for spec in spec.credentials {
-                if decoys.iter().all(|(scheme, _)| *scheme != spec.scheme) {
+                if self.decoys.iter().all(|(scheme, _)| *scheme != spec.scheme) {
                     let decoy = || spec.scheme.decoy();
                     let own = [decoy()?, decoy()?, decoy()?, decoy()?];
-                    decoys.push((Arc::clone(&spec.scheme), own));
+                    self.decoys.push((Arc::clone(&spec.scheme), own));
                 }
                 let credential = Arc::new(Credential::new(spec, &merchant, memory, quotas));
-                credentials.insert(ByKeyId(credential));
+                self.credentials.insert(ByKeyId(credential));
             }
         }
-        let live = credentials.iter().map(|one| one.0.versions_that_can_live());
-        let tries = live.max().unwrap_or(1).clamp(1, LIVE_VERSIONS_MAX);
-        let nobody = Owner {
-            key_id: NOBODY.into(),
-            merchant: Arc::from(NOBODY),
-            environment: Environment::Test.as_str(),
-        };
-        Ok(Self { credentials, decoys, nobody: Arc::new(nobody), tries })
+        let live = self.credentials.iter().map(|one| one.0.versions_that_can_live());
+        self.tries = live.max().unwrap_or(1).clamp(1, LIVE_VERSIONS_MAX);
+        Ok(())
     }
 
     /// The keys to try for a key id: those of the credential that may verify by this scheme now,
@@ -170,13 +206,12 @@ impl Keyring {
         let known = self.credentials.get(key_id).map(|found| &found.0);
         let credential = known.filter(|one| *one.scheme == *scheme && one.in_service(now));
         let versions = credential.map_or(&[][..], |one| one.versions.as_slice());
-        let live = versions.iter().filter(|one| one.state.verifies(now, Some(one.until)));
-        let shared: SmallVec<[&Arc<VerifyingKey>; LIVE_VERSIONS_MAX]> =
-            live.map(|one| &one.key).take(self.tries).collect();
+        let live = versions.iter().filter(|one| one.verifies(now));
+        let shared: SmallVec<[&Version; LIVE_VERSIONS_MAX]> = live.take(self.tries).collect();
         // Under a scheme of no credential every key id is unknown, and there is nothing to hide.
         let decoys = self.decoys.iter().find(|(own, _)| **own == *scheme);
         let decoys = decoys.map_or(&[][..], |(_, decoys)| decoys.as_slice());
-        let live = shared.iter().map(|key| &***key);
+        let live = shared.iter().map(|one| &*one.key);
         let keys = live.chain(decoys).take(self.tries).collect();
         let owner = credential.map_or(&self.nobody, |one| &one.owner);
         VerifyingKeys { credential, owner, keys, shared }
@@ -200,7 +235,7 @@ pub struct VerifyingKeys<'keyring> {
     owner: &'keyring Arc<Owner>,
     keys: SmallVec<[&'keyring VerifyingKey; LIVE_VERSIONS_MAX]>,
     /// Those of them that are no decoys: the first ones.
-    shared: SmallVec<[&'keyring Arc<VerifyingKey>; LIVE_VERSIONS_MAX]>,
+    shared: SmallVec<[&'keyring Version; LIVE_VERSIONS_MAX]>,
 }
 
 impl<'keyring> VerifyingKeys<'keyring> {
@@ -222,7 +257,12 @@ impl<'keyring> VerifyingKeys<'keyring> {
 
     /// Whose key it is, and the key itself; nobody's when it is a decoy.
     pub fn owner_of(&self, index: usize) -> Option<(&Arc<Credential>, &Arc<VerifyingKey>)> {
-        self.credential.zip(self.shared.get(index).copied())
+        self.credential.zip(self.shared.get(index).map(|one| &one.key))
+    }
+
+    /// The number of the version that a key is of: 0 for one that has none.
+    pub fn number_of(&self, index: usize) -> u32 {
+        self.shared.get(index).map_or(0, |one| one.number)
     }
 }
 
@@ -237,7 +277,9 @@ impl Credential {
         let share = memory.share(Arc::clone(&merchant.id));
         let versions = spec.versions.into_iter().map(|version| Version {
             key: Arc::new(version.key),
+            number: version.number,
             state: version.state,
+            on_first_use: version.on_first_use,
             until: version.until.unwrap_or(Timestamp::MAX),
         });
         Self {
@@ -296,7 +338,7 @@ impl Credential {
 
     /// The keys that verify now.
     pub fn live_keys(&self, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
-        let live = self.versions.iter().filter(move |one| one.state.verifies(now, Some(one.until)));
+        let live = self.versions.iter().filter(move |one| one.verifies(now));
         live.map(|one| &*one.key)
     }
 
@@ -305,7 +347,7 @@ impl Credential {
     pub fn resting_keys(&self, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
         let resting = self.versions.iter().filter(move |one| {
             let may_tell = matches!(one.state, State::Pending | State::Active | State::Retiring);
-            may_tell && !one.state.verifies(now, Some(one.until))
+            may_tell && !one.verifies(now)
         });
         resting.map(|one| &*one.key)
     }
@@ -315,8 +357,17 @@ impl Credential {
     }
 
     fn versions_that_can_live(&self) -> usize {
-        let can = |one: &&Version| matches!(one.state, State::Active | State::Retiring);
+        let can = |one: &&Version| {
+            matches!(one.state, State::Active | State::Retiring) || one.on_first_use
+        };
         self.versions.iter().filter(can).count()
+    }
+}
+
+impl Version {
+    fn verifies(&self, now: Timestamp) -> bool {
+        let in_first_use = self.on_first_use && self.state == State::Pending && now <= self.until;
+        in_first_use || self.state.verifies(now, Some(self.until))
     }
 }
 

@@ -6,8 +6,10 @@ pub mod connections;
 mod log;
 mod metrics;
 mod record;
+mod usage;
 
 pub use code::Code;
 pub use log::{Level, Log, LogFormat, LogSink, Queue};
 pub use metrics::{GateMetrics, Mistakes, RouteMetrics, StageTimes, UpstreamMetrics, encode};
 pub use record::{Lane, Owner, Record, RequestId, Stage};
+pub use usage::{Use, UsedVersion, Uses};

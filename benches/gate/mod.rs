@@ -27,7 +27,7 @@ use countersign::quota::{Addresses, Quotas};
 use countersign::replay::Memory;
 use countersign::scheme::{Outgoing, Scheme};
 use countersign::secret::{NamedSecrets, Secret};
-use countersign::telemetry::{Code, GateMetrics, Lane, Log, LogFormat, LogSink, Record};
+use countersign::telemetry::{Code, GateMetrics, Lane, Log, LogFormat, LogSink, Record, Uses};
 use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request};
@@ -80,12 +80,13 @@ impl Bench {
         );
         let queue = log.expect("a thread").queue();
         let unrouted = metrics.route("none");
-        let lane = Lane::new(clock.clone(), metrics.stage_times(), unrouted, Some(queue));
+        let lane =
+            Lane::new(clock.clone(), metrics.stage_times(), unrouted, Some(queue), Uses::default());
         let admission = Admission {
             clock,
             intake: Intake::new(HeadLimits::default(), Arc::clone(&addresses), Instant::now()),
             routes: Routes::new(vec![route(&scheme, &metrics)]),
-            keyring,
+            keyring: Arc::new(ArcSwap::from_pointee(keyring)),
             memory,
             addresses,
             budget: Budget::new(256 << 20),
@@ -160,7 +161,8 @@ impl Bench {
         let target = case.head.uri.path_and_query();
         let record = self.lane.begin(&case.head.method, target, case.head.version, &self.peer);
         let visit = Visit { peer: Rc::clone(&self.peer), record: Rc::clone(&record) };
-        let outcome = Admission::admit(&self.admission, case.head, &mut case.body, visit);
+        let admission = self.admission.load_full();
+        let outcome = admission.admit(case.head, &mut case.body, visit);
         let rejection = outcome.now_or_never().expect("nothing to wait for").err();
         (rejection, record)
     }
@@ -190,7 +192,13 @@ fn merchant(id: &str, scheme: &Arc<Scheme>, rate: u32, networks: &[&str]) -> Mer
             repeatable_reads: false,
             expires: None,
             suspended: false,
-            versions: vec![VersionSpec { key, state: State::Active, until: None }],
+            versions: vec![VersionSpec {
+                key,
+                number: 0,
+                state: State::Active,
+                on_first_use: false,
+                until: None,
+            }],
         }],
     }
 }

@@ -22,7 +22,7 @@ use crate::quota::{Addresses, Quotas};
 use crate::replay::{Marker, Memory, Opening, StateFolder};
 use crate::serve::{Connections, Drain, Settings, Tls};
 use crate::telemetry::connections::ConnectionMetrics;
-use crate::telemetry::{GateMetrics, Level, Log};
+use crate::telemetry::{GateMetrics, Level, Log, Uses};
 
 use super::reload::{Fixed, Source};
 use super::{Options, Past, StartFault};
@@ -36,6 +36,8 @@ pub(super) struct Parts {
     pub(super) connection_metrics: Arc<ConnectionMetrics>,
     pub(super) operations_connection_metrics: Arc<ConnectionMetrics>,
     pub(super) admission: Arc<ArcSwap<Admission>>,
+    pub(super) keyring: Arc<ArcSwap<Keyring>>,
+    pub(super) uses: Uses,
     pub(super) tls: Arc<Tls>,
     pub(super) operations_tls: Arc<Tls>,
     pub(super) connections: Arc<Connections>,
@@ -65,7 +67,7 @@ pub(super) struct Kept {
 impl Parts {
     /// Builds every part.
     pub(super) fn assemble(
-        config: Config,
+        mut config: Config,
         clock: Clock,
         options: Options,
     ) -> Result<Self, StartFault> {
@@ -106,9 +108,13 @@ impl Parts {
         let settings = Arc::new(ArcSwap::from_pointee(settings(&config.listener)));
         let connections = Connections::new(config.listener.connections.clone());
         let access_log = config.log.access;
-        let admission = kept.admission(config, &clock, &metrics)?;
+        let (upstreams, keyring) = (kept.upstreams(&config, &metrics)?, kept.keyring(&mut config)?);
+        let keyring = Arc::new(ArcSwap::from_pointee(keyring));
+        let admission = kept.admission(config, upstreams, &keyring, &clock, &metrics);
         let parts = Self {
             admission: Arc::new(ArcSwap::from_pointee(admission)),
+            keyring,
+            uses: Uses::default(),
             clock,
             log,
             access_log,
@@ -183,8 +189,7 @@ impl Parts {
 
     /// Says what is in force now.
     pub(super) fn note_applied(&self) {
-        let admission = self.admission.load();
-        let credentials = i64::try_from(admission.keyring.len()).unwrap_or(i64::MAX);
+        let credentials = i64::try_from(self.keyring.load().len()).unwrap_or(i64::MAX);
         self.metrics.credentials.set(credentials);
         let now = i64::try_from(self.clock.wall_millis() / 1000).unwrap_or(i64::MAX);
         self.metrics.configured_at.set(now);
@@ -224,15 +229,21 @@ impl Parts {
 }
 
 impl Kept {
-    /// Builds the snapshot that requests are admitted by.
+    /// The keys that configuration states. Takes them out of it.
+    pub(super) fn keyring(&self, config: &mut Config) -> Result<Keyring, NoRandom> {
+        let merchants = std::mem::take(&mut config.merchants);
+        Keyring::build(merchants, &self.memory, &self.quotas)
+    }
+
+    /// Builds the snapshot that requests are admitted by. Nothing here can fail.
     pub(super) fn admission(
         &self,
         config: Config,
+        upstreams: Vec<Arc<Upstream>>,
+        keyring: &Arc<ArcSwap<Keyring>>,
         clock: &Clock,
         metrics: &GateMetrics,
-    ) -> Result<Admission, Unusable> {
-        let upstreams = self.upstreams(&config, metrics)?;
-        let keyring = Keyring::build(config.merchants, &self.memory, &self.quotas)?;
+    ) -> Admission {
         let longest = config.routes.iter().map(|route| route.window.past.as_secs()).max();
         let mut routes = Vec::new();
         for spec in config.routes {
@@ -246,21 +257,21 @@ impl Kept {
         *lock(&self.upstreams) = upstreams;
         // Raised before the wider window is in force: what it can still ask for is not dropped.
         self.longest_window_seconds.store(longest.unwrap_or(0), Ordering::Relaxed);
-        Ok(Admission {
+        Admission {
             clock: clock.clone(),
             intake: Intake::new(config.listener.head, Arc::clone(&self.addresses), self.started),
             routes: Routes::new(routes),
-            keyring,
+            keyring: Arc::clone(keyring),
             memory: Arc::clone(&self.memory),
             addresses: Arc::clone(&self.addresses),
             budget: Arc::clone(&self.budget),
             practice: Arc::clone(&self.practice),
             body: config.listener.body,
-        })
+        }
     }
 
     /// Upstreams that stay as they are keep their connections.
-    fn upstreams(
+    pub(super) fn upstreams(
         &self,
         config: &Config,
         metrics: &GateMetrics,
@@ -273,24 +284,6 @@ impl Kept {
                 None => Upstream::new(spec.clone(), metrics.upstream(&spec.name)).map(Arc::new),
             })
             .collect()
-    }
-}
-
-/// Why a snapshot cannot be built from a configuration that is right in itself.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unusable {
-    #[error(transparent)]
-    Upstream(#[from] UnusableUpstream),
-    #[error(transparent)]
-    NoRandom(#[from] NoRandom),
-}
-
-impl From<Unusable> for StartFault {
-    fn from(unusable: Unusable) -> Self {
-        match unusable {
-            Unusable::Upstream(fault) => Self::Upstream(fault),
-            Unusable::NoRandom(fault) => Self::NoRandom(fault),
-        }
     }
 }
 

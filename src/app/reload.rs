@@ -16,7 +16,7 @@ use crate::limit::Rate;
 use crate::serve::{Tls, TlsFaults};
 use crate::telemetry::Level;
 
-use super::assembly::{Parts, Unusable, lock, settings};
+use super::assembly::{Parts, lock, settings};
 
 /// Why a reload changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -172,10 +172,14 @@ impl Parts {
         let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
         let (settings, connections) =
             (settings(&config.listener), config.listener.connections.clone());
-        let admission = self.kept.admission(config, &self.clock, &self.metrics);
-        let admission =
-            admission.map_err(|fault: Unusable| ReloadFault::Unusable(fault.to_string()))?;
-        // From here on nothing can fail.
+        let unusable = |fault: &dyn std::error::Error| ReloadFault::Unusable(fault.to_string());
+        let upstreams =
+            self.kept.upstreams(&config, &self.metrics).map_err(|fault| unusable(&fault))?;
+        let keyring = self.kept.keyring(&mut config).map_err(|fault| unusable(&fault))?;
+        // From here on nothing can fail. Keys first: what is revoked is of no use on new routes.
+        let (own, metrics) = (&self.keyring, &self.metrics);
+        let admission = self.kept.admission(config, upstreams, own, &self.clock, metrics);
+        self.keyring.store(Arc::new(keyring));
         self.admission.store(Arc::new(admission));
         self.tls.replace_with(tls);
         self.operations_tls.replace_with(operations_tls);

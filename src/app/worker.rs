@@ -51,7 +51,8 @@ pub(super) fn spawn(
         let begun = runtime().map_err(StartFault::from).and_then(|runtime| {
             let (clock, metrics) = (parts.clock.clone(), &parts.metrics);
             let unrouted = metrics.route("none");
-            let lane = Lane::new(clock, metrics.stage_times(), unrouted, lane_queue)?;
+            let lane =
+                Lane::new(clock, metrics.stage_times(), unrouted, lane_queue, parts.uses.clone())?;
             Ok((runtime, lane))
         });
         let (runtime, lane) = match begun {

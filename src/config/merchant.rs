@@ -285,7 +285,7 @@ fn version(
     }
     let scheme = scheme?;
     match scheme.key(&secret, values.clone()) {
-        Ok(key) => Some(VersionSpec { key, state, until }),
+        Ok(key) => Some(VersionSpec { key, number: 0, state, on_first_use: false, until }),
         Err(fault) => {
             let problem = format!("{} cannot use the secret of {key_id}: {fault}", scheme.name());
             table.refuse("", problem, None);

@@ -39,8 +39,8 @@ use intake::{Intake, Visit};
 pub use body::Held;
 pub use opening::{Admitted, Outbound};
 
-/// What admission reads and writes: one immutable snapshot of routes and keys, and the parts that
-/// outlive every reload.
+/// What admission reads and writes: one immutable snapshot of routes, one of keys that is replaced
+/// apart, and the parts that outlive every reload.
 pub struct Admission {
     /// The gate's time.
     pub clock: Clock,
@@ -48,8 +48,8 @@ pub struct Admission {
     pub intake: Intake,
     /// Where requests go.
     pub routes: Routes,
-    /// Who may sign.
-    pub keyring: Keyring,
+    /// Who may sign: replaced whenever keys change, while everything else stays.
+    pub keyring: Arc<ArcSwap<Keyring>>,
     /// What was accepted before.
     pub memory: Arc<Memory>,
     /// Addresses that keep failing, and those that verified a request of late.
@@ -65,20 +65,19 @@ pub struct Admission {
 impl Admission {
     /// Admits a request or says why not, and notes a failure against the address.
     ///
-    /// The request keeps to the snapshot that it finds, but for its keys: those are of the snapshot
-    /// that is in force when its body is there.
+    /// The request keeps to the routes that it finds, and is verified by the keys that are in force
+    /// when its body is there.
     ///
     /// # Errors
     /// The rejection of the first step that says no.
     pub async fn admit<B: Body<Data = Bytes> + Unpin>(
-        in_force: &ArcSwap<Self>,
+        &self,
         head: Parts,
         body: &mut B,
         visit: Visit,
     ) -> Result<Admitted, Rejection> {
-        let own = in_force.load_full();
-        let attempt = own.intake.attempt(&visit);
-        let outcome = own.steps(in_force, head, body, visit).await;
+        let attempt = self.intake.attempt(&visit);
+        let outcome = self.steps(head, body, visit).await;
         attempt.settle(outcome.as_ref().err().copied());
         outcome
     }
@@ -86,7 +85,6 @@ impl Admission {
     /// Every request passes these steps, in this order, or is rejected.
     async fn steps<B: Body<Data = Bytes> + Unpin>(
         &self,
-        in_force: &ArcSwap<Self>,
         head: Parts,
         body: &mut B,
         visit: Visit,
@@ -100,8 +98,7 @@ impl Admission {
         let stated = stated::read(received)?;
         // After the body, which may take its time: a key that was revoked or ended meanwhile is
         // none. This never refuses; for a key that is none there are decoys.
-        let newer = self.successor(in_force);
-        let keyring = newer.as_ref().map_or(&self.keyring, |newer| &newer.keyring);
+        let keyring = self.keyring.load_full();
         let (scheme, now) = (&stated.route().spec.scheme, self.clock.now());
         let keys = keyring.verifying_keys(stated.key_id(), scheme, now);
         let verified = signature::verify(stated, keys, &self.addresses, &self.practice).await?;
@@ -109,11 +106,5 @@ impl Admission {
         let unseen = replay::claim(&self.memory, permitted).await?;
         let granted = quota::spend(unseen)?;
         opening::open(granted).await
-    }
-
-    /// The snapshot that took the place of this one, if one did.
-    fn successor(&self, in_force: &ArcSwap<Self>) -> Option<Arc<Self>> {
-        let newest = in_force.load();
-        (!std::ptr::eq(&raw const **newest, self)).then(|| Arc::clone(&newest))
     }
 }

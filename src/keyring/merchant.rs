@@ -164,8 +164,12 @@ pub struct CredentialSpec {
 pub struct VersionSpec {
     /// The secret, ready for the credential's scheme.
     pub key: VerifyingKey,
+    /// Its number in the store; 0 for one that configuration states.
+    pub number: u32,
     /// Its state.
     pub state: State,
+    /// Pending, and verifies already: its first use makes it the active one.
+    pub on_first_use: bool,
     /// The last second in which it verifies; always given for a retiring version.
     pub until: Option<Timestamp>,
 }

@@ -13,6 +13,7 @@ use http::{HeaderValue, Method, Version};
 use super::code::Code;
 use super::log::{Line, Queue};
 use super::metrics::{RouteMetrics, StageTimes};
+use super::usage::{Tally, Uses};
 use crate::clock::Clock;
 use crate::crypto::{NoRandom, random};
 use crate::peer::Peer;
@@ -115,7 +116,8 @@ pub(super) struct Notes {
     pub(super) peer: Rc<Peer>,
     pub(super) route: Option<RouteMetrics>,
     pub(super) owner: Option<Arc<Owner>>,
-    pub(super) verified: bool,
+    /// The version of the secret that signed it: 0 for one that has no number.
+    pub(super) verified: Option<u32>,
 }
 
 /// Who a credential is in log lines.
@@ -163,14 +165,15 @@ impl Record {
         self.note(|notes| notes.owner = Some(Arc::clone(owner)));
     }
 
-    /// Notes that the signature was good.
-    pub fn verified(&self) {
-        self.note(|notes| notes.verified = true);
+    /// Notes that the signature was good, and the number of the version that made it: 0 for one
+    /// that has none.
+    pub fn verified(&self, number: u32) {
+        self.note(|notes| notes.verified = Some(number));
     }
 
     /// Whether its signature was good; false once its line is written.
     pub fn is_verified(&self) -> bool {
-        self.notes.borrow().as_ref().is_some_and(|notes| notes.verified)
+        self.notes.borrow().as_ref().is_some_and(|notes| notes.verified.is_some())
     }
 
     fn note(&self, change: impl FnOnce(&mut Notes)) {
@@ -188,11 +191,12 @@ pub struct Lane {
     times: StageTimes,
     unrouted: RouteMetrics,
     queue: Option<Arc<Queue>>,
+    tally: Tally,
 }
 
 impl Lane {
     /// A notebook. `unrouted` counts requests without a route; without a `queue` no line is
-    /// written.
+    /// written. `uses` is told which versions of managed secrets were used.
     ///
     /// # Errors
     /// When the operating system gives no random bytes.
@@ -201,9 +205,11 @@ impl Lane {
         times: StageTimes,
         unrouted: RouteMetrics,
         queue: Option<Arc<Queue>>,
+        uses: Uses,
     ) -> Result<Self, NoRandom> {
         let seed = u64::from_be_bytes(random()?);
-        Ok(Self { seed, count: Cell::new(seed), clock, times, unrouted, queue })
+        let tally = Tally::new(uses);
+        Ok(Self { seed, count: Cell::new(seed), clock, times, unrouted, queue, tally })
     }
 
     /// Opens the notes of a request.
@@ -231,7 +237,7 @@ impl Lane {
                 peer: Rc::clone(peer),
                 route: None,
                 owner: None,
-                verified: false,
+                verified: None,
             })),
         })
     }
@@ -247,6 +253,9 @@ impl Lane {
         }
         let Some(notes) = record.notes.take() else { return };
         notes.route.as_ref().unwrap_or(&self.unrouted).count(code);
+        if let (Some(number @ 1..), Some(owner)) = (notes.verified, &notes.owner) {
+            self.tally.count(&owner.key_id, number, self.clock.now(), notes.peer.ip);
+        }
         if let Some(queue) = &self.queue {
             let wall_millis = self.clock.wall_millis();
             let spans = record.spans.each_ref().map(Cell::get);
@@ -258,5 +267,6 @@ impl Lane {
     /// Hands over what was noted since the last time.
     pub fn flush(&self) {
         self.times.flush();
+        self.tally.hand_over();
     }
 }

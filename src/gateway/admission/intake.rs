@@ -171,13 +171,15 @@ mod tests {
     use crate::clock::Clock;
     use crate::limit::Rate;
     use crate::peer::CertNames;
-    use crate::telemetry::{GateMetrics, Lane};
+    use crate::telemetry::{GateMetrics, Lane, Uses};
 
     fn visit() -> Visit {
         let ip = IpAddr::from([203, 0, 113, 7]);
         let metrics = GateMetrics::new().unwrap();
         let unrouted = metrics.route(&Arc::from("none"));
-        let lane = Lane::new(Clock::system(), metrics.stage_times(), unrouted, None).unwrap();
+        let lane =
+            Lane::new(Clock::system(), metrics.stage_times(), unrouted, None, Uses::default());
+        let lane = lane.unwrap();
         let peer = Rc::new(Peer {
             address: (ip, 50_000).into(),
             ip,
@@ -197,7 +199,7 @@ mod tests {
         let visit = visit();
         let slowed = || intake.addresses.slowed(visit.peer.ip, intake.started.elapsed()).is_some();
         let verified = self::visit();
-        verified.record.verified();
+        verified.record.verified(0);
         drop(intake.attempt(&verified));
         intake.attempt(&visit).settle(None);
         intake.attempt(&visit).settle(Some(Rejection::Busy));

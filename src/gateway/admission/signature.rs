@@ -47,15 +47,16 @@ pub(super) async fn verify(
         tokio::task::yield_now().await;
     }
     let verdict = verification.finish();
-    let matched = verdict.matched.and_then(|index| keys.owner_of(index));
-    let Some((credential, key)) = matched else {
+    let matched = verdict.matched;
+    let owner = matched.and_then(|index| keys.owner_of(index));
+    let Some((credential, key)) = owner else {
         return Err(Rejection::InvalidSignature(consultation::ask(practice, &stated, &keys)));
     };
     let (credential, key) = (Arc::clone(credential), Arc::clone(key));
     if !stated.standing().noted {
         addresses.verified(stated.peer.ip, stated.arrived());
     }
-    stated.record.verified();
+    stated.record.verified(matched.map_or(0, |index| keys.number_of(index)));
     stated.record.passed(Stage::Verify);
     Ok(Verified { stated, credential, key, proof: verdict.proof })
 }

@@ -78,9 +78,12 @@ pub(super) fn request(format: LogFormat, time: &str, line: &Line<'_>, out: &mut 
     }
     if let Some(owner) = &notes.owner {
         fields.text("credential", &owner.key_id);
-        if notes.verified {
+        if let Some(number) = notes.verified {
             fields.text("merchant", &owner.merchant);
             fields.plain("environment", owner.environment);
+            if number > 0 {
+                fields.number("secret_version", u64::from(number));
+            }
         }
     }
     for (stage, span) in Stage::ALL.into_iter().zip(line.spans) {
