@@ -4,6 +4,7 @@
 //! whether a key exists: [`Keyring::verifying_keys`] answers for every key id with as many keys.
 
 mod lifecycle;
+pub mod managed;
 mod merchant;
 
 use std::borrow::Borrow;
@@ -128,6 +129,7 @@ impl Keyring {
     ///
     /// # Errors
     /// When the operating system gives no random bytes for decoys.
+    #[expect(clippy::mutable_key_type, reason = "its key id never changes")]
     pub fn build(
         merchants: impl IntoIterator<Item = MerchantSpec>,
         memory: &Memory,

@@ -108,6 +108,24 @@ pub struct Changed {
     pub merchant: Option<String>,
 }
 
+/// A merchant with everything that is its.
+#[derive(Debug)]
+pub struct Holding {
+    /// The merchant.
+    pub merchant: MerchantRow,
+    /// Its credentials.
+    pub credentials: Vec<HeldCredential>,
+}
+
+/// A credential with its secrets.
+#[derive(Debug)]
+pub struct HeldCredential {
+    /// The credential.
+    pub row: CredentialRow,
+    /// Its versions, and their secrets where they are not destroyed.
+    pub versions: Vec<(VersionRow, Option<Secret>)>,
+}
+
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("‹store›")
