@@ -2,6 +2,7 @@
 
 mod assembly;
 mod control;
+mod keys;
 mod reload;
 mod worker;
 
@@ -22,6 +23,7 @@ use crate::crypto::NoRandom;
 use crate::gateway::upstream::UnusableUpstream;
 use crate::replay::{FolderFault, OpenFault};
 use crate::serve::{Drain, TlsFaults, bind};
+use crate::store::StoreFault;
 use crate::telemetry::{Level, LogSink};
 
 use assembly::Parts;
@@ -68,6 +70,9 @@ pub enum StartFault {
     /// The replay memory cannot be opened.
     #[error(transparent)]
     Replay(#[from] OpenFault),
+    /// The store of keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] StoreFault),
     /// An upstream cannot be used.
     #[error(transparent)]
     Upstream(#[from] UnusableUpstream),
@@ -100,6 +105,7 @@ pub struct Gate {
     workers: Vec<JoinHandle<()>>,
     operations: JoinHandle<()>,
     chores: JoinHandle<()>,
+    keys: JoinHandle<()>,
     ended: Receiver<usize>,
     operations_drain: Drain,
 }
@@ -130,6 +136,7 @@ impl Gate {
         let operations =
             control::spawn_operations(socket, Arc::clone(&parts), operations_drain.clone())?;
         let chores = control::spawn_chores(Arc::clone(&parts))?;
+        let keys = keys::spawn(Arc::clone(&parts))?;
         parts.log.event(
             Level::Info,
             "started",
@@ -147,6 +154,7 @@ impl Gate {
             workers,
             operations,
             chores,
+            keys,
             ended,
             operations_drain,
         })
@@ -213,7 +221,7 @@ impl Gate {
         self.operations_drain.cut();
         self.parts.end();
         // A thread that panicked has nothing left to do.
-        drop((self.operations.join(), self.chores.join()));
+        drop((self.operations.join(), self.chores.join(), self.keys.join()));
         self.parts.log.close();
         Stopped { cut, saved }
     }

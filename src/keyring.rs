@@ -147,26 +147,37 @@ impl Keyring {
         Ok(empty)
     }
 
-    /// The next snapshot, in which these merchants have the credentials that are stated here and no
-    /// others: one without any is out of service. All other credentials are shared with this one.
+    /// What is left when everything that the store holds is taken out.
+    #[must_use]
+    pub fn stated(&self) -> Self {
+        self.keep(|credential| !credential.is_managed())
+    }
+
+    /// The next snapshot, in which these merchants have the credentials that are given here and no
+    /// others, and those that are gone have none. All other credentials are shared with this one.
     ///
     /// # Errors
     /// When the operating system gives no random bytes for decoys.
-    #[expect(clippy::mutable_key_type, reason = "its key id never changes")]
     pub fn with(
         &self,
         merchants: Vec<MerchantSpec>,
+        gone: &[Arc<str>],
         memory: &Memory,
         quotas: &Quotas,
     ) -> Result<Self, NoRandom> {
         let changed: HashSet<Arc<str>> =
-            merchants.iter().map(|merchant| Arc::clone(&merchant.id)).collect();
-        let others = self.credentials.iter().filter(|one| !changed.contains(&one.0.merchant.id));
-        let credentials = others.map(|one| ByKeyId(Arc::clone(&one.0))).collect();
-        let (decoys, nobody) = (self.decoys.clone(), Arc::clone(&self.nobody));
-        let mut next = Self { credentials, decoys, nobody, tries: 1 };
+            merchants.iter().map(|merchant| &merchant.id).chain(gone).cloned().collect();
+        let mut next = self.keep(|credential| !changed.contains(&credential.merchant.id));
         next.add(merchants, memory, quotas)?;
         Ok(next)
+    }
+
+    #[expect(clippy::mutable_key_type, reason = "its key id never changes")]
+    fn keep(&self, wanted: impl Fn(&Credential) -> bool) -> Self {
+        let kept = self.credentials.iter().filter(|one| wanted(&one.0));
+        let credentials = kept.map(|one| ByKeyId(Arc::clone(&one.0))).collect();
+        let (decoys, nobody) = (self.decoys.clone(), Arc::clone(&self.nobody));
+        Self { credentials, decoys, nobody, tries: self.tries }
     }
 
     fn add(
@@ -352,6 +363,10 @@ impl Credential {
             may_tell && !one.verifies(now)
         });
         resting.map(|one| &*one.key)
+    }
+
+    fn is_managed(&self) -> bool {
+        self.versions.iter().any(|version| version.number > 0)
     }
 
     fn in_service(&self, now: Timestamp) -> bool {

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -34,6 +35,8 @@ pub struct Readiness {
     clock: Clock,
     memory: Arc<Memory>,
     drain: Drain,
+    /// Whether the store of keys is out of reach.
+    stale: Arc<AtomicBool>,
 }
 
 /// A reason not to be ready.
@@ -49,16 +52,19 @@ pub enum Obstacle {
     PastUnknown,
     /// The mark in the state folder cannot be written.
     MarkOverdue,
+    /// The store of keys is out of reach: revocations may not have arrived.
+    KeysStale,
 }
 
 impl Obstacle {
     /// Every obstacle.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Draining,
         Self::ClockSteppedAhead,
         Self::ClockBehind,
         Self::PastUnknown,
         Self::MarkOverdue,
+        Self::KeysStale,
     ];
 
     /// Its name in answers and labels.
@@ -69,14 +75,20 @@ impl Obstacle {
             Self::ClockBehind => "clock_behind",
             Self::PastUnknown => "past_unknown",
             Self::MarkOverdue => "mark_overdue",
+            Self::KeysStale => "keys_stale",
         }
     }
 }
 
 impl Readiness {
-    /// Asks these three.
-    pub fn new(clock: Clock, memory: Arc<Memory>, drain: Drain) -> Self {
-        Self { clock, memory, drain }
+    /// Asks these; `stale` says that the store of keys is out of reach.
+    pub fn new(
+        clock: Clock,
+        memory: Arc<Memory>,
+        drain: Drain,
+        stale: Arc<AtomicBool>,
+    ) -> Self {
+        Self { clock, memory, drain, stale }
     }
 
     /// Everything that is in the way; nothing when the gate is ready.
@@ -93,7 +105,8 @@ impl Readiness {
             Err(NotReady::MarkOverdue { .. }) => Some(Obstacle::MarkOverdue),
             Err(NotReady::Closed) => Some(Obstacle::Draining),
         };
-        let mut all: Vec<_> = [draining, clock, memory].into_iter().flatten().collect();
+        let keys = self.stale.load(Ordering::Relaxed).then_some(Obstacle::KeysStale);
+        let mut all: Vec<_> = [draining, clock, memory, keys].into_iter().flatten().collect();
         all.dedup();
         all
     }

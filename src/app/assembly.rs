@@ -1,6 +1,6 @@
 //! The parts of a gate, built once and shared by its threads.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use crate::serve::{Connections, Drain, Settings, Tls};
 use crate::telemetry::connections::ConnectionMetrics;
 use crate::telemetry::{GateMetrics, Level, Log, Uses};
 
+use super::keys::Managed;
 use super::reload::{Fixed, Source};
 use super::{Options, Past, StartFault};
 
@@ -38,6 +39,11 @@ pub(super) struct Parts {
     pub(super) admission: Arc<ArcSwap<Admission>>,
     pub(super) keyring: Arc<ArcSwap<Keyring>>,
     pub(super) uses: Uses,
+    /// Where keys are kept, beside the merchants file.
+    pub(super) keys: Keys,
+    pub(super) catalogue: Mutex<Arc<Catalogue>>,
+    pub(super) managed: Mutex<Option<Arc<Managed>>>,
+    pub(super) stale: Arc<AtomicBool>,
     pub(super) tls: Arc<Tls>,
     pub(super) operations_tls: Arc<Tls>,
     pub(super) connections: Arc<Connections>,
@@ -104,7 +110,9 @@ impl Parts {
             None => None,
         };
         let drain = Drain::new();
-        let readiness = Readiness::new(clock.clone(), Arc::clone(&kept.memory), drain.clone());
+        let stale = Arc::new(AtomicBool::new(false));
+        let memory = Arc::clone(&kept.memory);
+        let readiness = Readiness::new(clock.clone(), memory, drain.clone(), Arc::clone(&stale));
         let settings = Arc::new(ArcSwap::from_pointee(settings(&config.listener)));
         let connections = Connections::new(config.listener.connections.clone());
         let access_log = config.log.access;
@@ -115,6 +123,10 @@ impl Parts {
             admission: Arc::new(ArcSwap::from_pointee(admission)),
             keyring,
             uses: Uses::default(),
+            keys: config.keys.clone(),
+            catalogue: Mutex::new(catalogue),
+            managed: Mutex::new(None),
+            stale,
             clock,
             log,
             access_log,

@@ -54,6 +54,23 @@ pub struct GateMetrics {
     pub credentials: IntGauge,
     /// Signatures that did not match, by the mistake behind them.
     pub mistakes: Mistakes,
+    /// What happens to keys that the store holds.
+    pub keys: KeyMetrics,
+}
+
+/// What happens to keys that the store holds.
+#[derive(Clone, Debug)]
+pub struct KeyMetrics {
+    /// What the gate did to keys by itself, by `event`.
+    pub done: IntCounterVec,
+    /// Rows that are not in service because they cannot be believed or do not fit.
+    pub refused: IntGauge,
+    /// Times that the store could not be read or written.
+    pub failures: IntCounter,
+    /// The number of the newest change that is in force.
+    pub sequence: IntGauge,
+    /// When the first active secret ends by its expiry or policy, in Unix seconds; 0: none does.
+    pub next_end: IntGauge,
 }
 
 /// Signatures that did not match, by the mistake behind them.
@@ -156,6 +173,24 @@ impl GateMetrics {
                 "Signatures that did not match, by the mistake behind them",
                 &["mistake"],
             )?),
+            keys: KeyMetrics {
+                done: all.counters(
+                    "key_events_total",
+                    "What the gate did to keys by itself",
+                    &["event"],
+                )?,
+                refused: all.gauge("keys_refused", "Rows of the store that are not in service")?,
+                failures: all
+                    .counter("key_store_failures_total", "Times the store was out of reach")?,
+                sequence: all.gauge(
+                    "key_store_sequence",
+                    "The number of the newest change of the store that is in force",
+                )?,
+                next_end: all.gauge(
+                    "secret_next_end_seconds",
+                    "When the first active secret ends by its expiry or policy; 0 is none",
+                )?,
+            },
             registry: registry.clone(),
         };
         // A first refusal must show as an increase, not as a new series.
