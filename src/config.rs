@@ -8,6 +8,7 @@ mod capacity;
 mod document;
 pub mod envelope;
 mod fault;
+pub mod keys;
 mod listener;
 mod merchant;
 mod node;
@@ -33,6 +34,7 @@ use capacity::Capacity;
 use document::Document;
 use envelope::Envelopes;
 pub use fault::{Colour, Excerpt, Fault, Faults, Note, Weight};
+use keys::Keys;
 pub use listener::{Listener, Operations};
 use merchant::{PlacedMerchant, Register};
 use reader::Table;
@@ -49,6 +51,8 @@ use crate::limit::{BODY_BYTES_MAX, MIB, REPLAY_MEMORY_BYTES, UNVERIFIED_BYTES_MA
 pub struct Config {
     /// The folder of what must survive a restart.
     pub state: PathBuf,
+    /// Where merchants' keys are kept.
+    pub keys: Keys,
     /// Threads that serve requests.
     pub workers: NonZeroUsize,
     /// Where requests come in.
@@ -127,7 +131,8 @@ fn load_all(
     let text = text_of(path, faults)?;
     let document = Document::parse(path, &text);
     let mut watched = vec![path.to_owned()];
-    let draft = Table::read_root(&document, |table| draft(table, &mut watched, faults));
+    let draft =
+        Table::read_root(&document, |table| draft(table, environment, &mut watched, faults));
     let main_is_broken = document.is_broken();
     faults.extend(document.into_faults());
     let sources = SecretSources::new(environment)
@@ -175,6 +180,7 @@ fn text_of(path: &Path, faults: &mut Vec<Fault>) -> Option<Zeroizing<String>> {
 /// The main file, where parts at fault are missing.
 struct Draft {
     state: Option<PathBuf>,
+    keys: Option<Keys>,
     workers: NonZeroUsize,
     listener: Option<Listener>,
     operations: Operations,
@@ -187,8 +193,14 @@ struct Draft {
     routes: Vec<RouteSpec>,
 }
 
-fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) -> Draft {
+fn draft(
+    table: &mut Table<'_>,
+    environment: Environment<'_>,
+    watched: &mut Vec<PathBuf>,
+    faults: &mut Vec<Fault>,
+) -> Draft {
     let state = table.required("state", value::path);
+    let keys = keys::keys(table, state.as_deref(), environment);
     let workers = table.optional("workers", value::count(1024));
     let listener = table.required_table("listener", listener::listener).flatten();
     let (listener, body_bytes_max) = listener.unzip();
@@ -219,6 +231,7 @@ fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>, faults: &mut Vec<Fau
     }
     Draft {
         state,
+        keys,
         workers: workers.unwrap_or_else(cores),
         listener,
         operations,
@@ -276,6 +289,7 @@ impl Draft {
         notes.sort_by_key(|note| note.weight);
         let config = Config {
             state: self.state?,
+            keys: self.keys?,
             workers: self.workers,
             listener,
             operations,
