@@ -126,6 +126,7 @@ impl Gate {
         let address = first_address(&sockets)?;
         let operations_address = first_address(&operations_sockets)?;
         let parts = Arc::new(Parts::assemble(config, clock, options)?);
+        parts.open_keys()?;
         let (tell, ended) = mpsc::channel();
         let workers = sockets.into_iter().enumerate().map(|(index, socket)| {
             worker::spawn(index, socket, Arc::clone(&parts), workers_count, tell.clone())

@@ -8,6 +8,7 @@ mod capacity;
 mod document;
 pub mod envelope;
 mod fault;
+pub mod keys;
 mod listener;
 mod merchant;
 mod node;
@@ -25,14 +26,17 @@ mod tests;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::administration::catalogue::Catalogue;
 use crate::telemetry::LogFormat;
 use capacity::Capacity;
 use document::Document;
 use envelope::Envelopes;
 pub use fault::{Colour, Excerpt, Fault, Faults, Note, Weight};
+use keys::Keys;
 pub use listener::{Listener, Operations};
 use merchant::{PlacedMerchant, Register};
 use reader::Table;
@@ -49,6 +53,10 @@ use crate::limit::{BODY_BYTES_MAX, MIB, REPLAY_MEMORY_BYTES, UNVERIFIED_BYTES_MA
 pub struct Config {
     /// The folder of what must survive a restart.
     pub state: PathBuf,
+    /// Where merchants' keys are kept.
+    pub keys: Keys,
+    /// What credentials that are kept there may name.
+    pub catalogue: Arc<Catalogue>,
     /// Threads that serve requests.
     pub workers: NonZeroUsize,
     /// Where requests come in.
@@ -127,13 +135,18 @@ fn load_all(
     let text = text_of(path, faults)?;
     let document = Document::parse(path, &text);
     let mut watched = vec![path.to_owned()];
-    let draft = Table::read_root(&document, |table| draft(table, &mut watched, faults));
+    let draft =
+        Table::read_root(&document, |table| draft(table, environment, &mut watched, faults));
     let main_is_broken = document.is_broken();
     faults.extend(document.into_faults());
     let sources = SecretSources::new(environment)
         .map_err(|fault| faults.push(Fault::of_file(path, fault.to_string())))
         .ok()?;
-    let merchants_path = draft.merchants.clone()?;
+    // Without a merchants file all merchants are in the store.
+    let Some(merchants_path) = draft.merchants.clone() else {
+        let capacity = Capacity::new(draft.replay.memory_bytes, &draft.routes);
+        return draft.finish(Vec::new(), &capacity, watched);
+    };
     if main_is_broken && !merchants_path.is_file() {
         return None;
     }
@@ -175,6 +188,7 @@ fn text_of(path: &Path, faults: &mut Vec<Fault>) -> Option<Zeroizing<String>> {
 /// The main file, where parts at fault are missing.
 struct Draft {
     state: Option<PathBuf>,
+    keys: Option<Keys>,
     workers: NonZeroUsize,
     listener: Option<Listener>,
     operations: Operations,
@@ -187,15 +201,21 @@ struct Draft {
     routes: Vec<RouteSpec>,
 }
 
-fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) -> Draft {
+fn draft(
+    table: &mut Table<'_>,
+    environment: Environment<'_>,
+    watched: &mut Vec<PathBuf>,
+    faults: &mut Vec<Fault>,
+) -> Draft {
     let state = table.required("state", value::path);
+    let keys = keys::keys(table, state.as_deref(), environment);
     let workers = table.optional("workers", value::count(1024));
     let listener = table.required_table("listener", listener::listener).flatten();
     let (listener, body_bytes_max) = listener.unzip();
     let operations = table.table("operations", listener::operations).unwrap_or_default();
     let replay = table.table("replay", replay).unwrap_or_default();
     let log = table.table("log", log).unwrap_or_default();
-    let merchants = table.required("merchants", value::path);
+    let merchants = table.optional("merchants", value::path);
     let upstreams = upstream::upstreams(table, watched);
     let files = table.list("schemes", value::path);
     let schemes = scheme::read_all(&files, faults);
@@ -219,6 +239,7 @@ fn draft(table: &mut Table<'_>, watched: &mut Vec<PathBuf>, faults: &mut Vec<Fau
     }
     Draft {
         state,
+        keys,
         workers: workers.unwrap_or_else(cores),
         listener,
         operations,
@@ -268,6 +289,10 @@ impl Draft {
         watched.dedup();
         let merchants: Vec<MerchantSpec> =
             merchants.into_iter().map(|placed| placed.spec).collect();
+        let stated = merchants.iter().map(|merchant| merchant.id.to_string()).collect();
+        let credentials = merchants.iter().flat_map(|merchant| &merchant.credentials);
+        let key_ids = credentials.map(|one| one.key_id.to_string()).collect();
+        let catalogue = keys::catalogue(&self.schemes, &self.envelopes, stated, key_ids);
         let unverified = listener.unverified_bytes_max;
         let mut notes = route::notes(&self.routes, &self.upstreams, unverified);
         notes.extend(review::notes(&self.routes, &merchants));
@@ -276,6 +301,8 @@ impl Draft {
         notes.sort_by_key(|note| note.weight);
         let config = Config {
             state: self.state?,
+            keys: self.keys?,
+            catalogue: Arc::new(catalogue),
             workers: self.workers,
             listener,
             operations,

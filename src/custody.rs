@@ -18,7 +18,7 @@ pub type KeyBytes = Zeroizing<[u8; 32]>;
 pub struct MasterId(String);
 
 /// Where the master key is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MasterSource {
     /// A file of one line a key, `mk_… hexadecimal`, the newest last; mode 0600.
     File(PathBuf),
@@ -29,7 +29,7 @@ pub enum MasterSource {
 }
 
 /// A token and the keys in it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenSpec {
     /// The PKCS#11 module, a shared library.
     pub module: PathBuf,

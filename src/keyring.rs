@@ -3,7 +3,7 @@
 //! Built whole or not at all, and read without locks. It knows no file and no HTTP. It never says
 //! whether a key exists: [`Keyring::verifying_keys`] answers for every key id with as many keys.
 
-mod lifecycle;
+pub mod lifecycle;
 pub mod managed;
 mod merchant;
 

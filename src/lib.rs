@@ -10,6 +10,7 @@ pub mod serve;
 pub mod operations;
 pub mod client;
 pub mod doctor;
+pub mod administration;
 pub mod keyring;
 pub mod store;
 pub mod custody;

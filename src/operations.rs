@@ -82,12 +82,7 @@ impl Obstacle {
 
 impl Readiness {
     /// Asks these; `stale` says that the store of keys is out of reach.
-    pub fn new(
-        clock: Clock,
-        memory: Arc<Memory>,
-        drain: Drain,
-        stale: Arc<AtomicBool>,
-    ) -> Self {
+    pub fn new(clock: Clock, memory: Arc<Memory>, drain: Drain, stale: Arc<AtomicBool>) -> Self {
         Self { clock, memory, drain, stale }
     }
 

@@ -197,6 +197,26 @@ impl View<'_> {
         unimplemented!()
     }
 
+    /// Every merchant with everything that is its, one after the other; one that was tampered with
+    /// is an error of its own.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn everyone(
+        &self,
+        _keep: impl FnMut(Result<Holding, StoreFault>),
+    ) -> Result<(), StoreFault> {
+        unimplemented!()
+    }
+
+    /// A merchant with everything that is its.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn holding(&self, _merchant: &str) -> Result<Option<Holding>, StoreFault> {
+        unimplemented!()
+    }
+
     /// Merchants by id, after one, at most so many.
     ///
     /// # Errors

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use serde_json::json;
 
+use crate::administration::catalogue::Catalogue;
 use crate::clock::Clock;
+use crate::config::keys::Keys;
 use crate::config::{Config, Listener};
 use crate::crypto::NoRandom;
 use crate::doctor::Practice;
@@ -116,6 +118,7 @@ impl Parts {
         let settings = Arc::new(ArcSwap::from_pointee(settings(&config.listener)));
         let connections = Connections::new(config.listener.connections.clone());
         let access_log = config.log.access;
+        let (keys, catalogue) = (config.keys.clone(), Arc::clone(&config.catalogue));
         let (upstreams, keyring) = (kept.upstreams(&config, &metrics)?, kept.keyring(&mut config)?);
         let keyring = Arc::new(ArcSwap::from_pointee(keyring));
         let admission = kept.admission(config, upstreams, &keyring, &clock, &metrics);
@@ -123,7 +126,7 @@ impl Parts {
             admission: Arc::new(ArcSwap::from_pointee(admission)),
             keyring,
             uses: Uses::default(),
-            keys: config.keys.clone(),
+            keys,
             catalogue: Mutex::new(catalogue),
             managed: Mutex::new(None),
             stale,

@@ -13,10 +13,10 @@ use crate::administration::catalogue::Catalogue;
 use crate::administration::upkeep::{self, Done};
 use crate::clock::Clock;
 use crate::config::keys::Keys;
-use crate::custody::Masters;
 use crate::crypto::NoRandom;
-use crate::keyring::{Keyring, MerchantSpec};
+use crate::custody::Masters;
 use crate::keyring::managed::{self, Recipes};
+use crate::keyring::{Keyring, MerchantSpec};
 use crate::store::{Changed, Holding, Store, StoreFault, View};
 use crate::telemetry::Level;
 
@@ -69,10 +69,7 @@ impl Managed {
     ///
     /// # Errors
     /// Master keys that are not there, a file that is none of ours.
-    pub(super) fn open(
-        keys: &Keys,
-        clock: &Clock,
-    ) -> Result<Option<Self>, StoreFault> {
+    pub(super) fn open(keys: &Keys, clock: &Clock) -> Result<Option<Self>, StoreFault> {
         if !keys.store.exists() {
             return Ok(None);
         }
@@ -103,10 +100,11 @@ impl Managed {
             lock(&self.seen).at = Instant::now();
             return Ok(None);
         }
-        let look = self.look(catalogue, |view, look| match view.changes_after(seen.sequence)? {
-            Some(changes) => look.read_some(view, changes),
-            None => look.read_all(view),
-        })?;
+        let look =
+            self.look(catalogue, |view, look| match view.changes_after(seen.sequence)? {
+                Some(changes) => look.read_some(view, changes),
+                None => look.read_all(view),
+            })?;
         self.saw(data_version, look.sequence);
         Ok(Some(look))
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::config::keys::Keys;
 use crate::config::{Config, Faults, Log, Replay};
 use crate::crypto::{Bytes32, DigestInProgress};
 use crate::limit::Rate;
@@ -59,6 +60,7 @@ pub(super) struct Fixed {
     unverified_bytes_max: NonZeroUsize,
     failures: Rate,
     log: Log,
+    keys: Keys,
 }
 
 impl Fixed {
@@ -72,6 +74,7 @@ impl Fixed {
             unverified_bytes_max: config.listener.unverified_bytes_max,
             failures: config.listener.failures,
             log: config.log,
+            keys: config.keys.clone(),
         }
     }
 
@@ -85,6 +88,7 @@ impl Fixed {
             (self.unverified_bytes_max != new.unverified_bytes_max, "listener.limits.unverified"),
             (self.failures != new.failures, "listener.failures"),
             (self.log != new.log, "log"),
+            (self.keys != new.keys, "keys"),
         ];
         all.into_iter().filter_map(|(changed, name)| changed.then_some(name)).collect()
     }
@@ -175,11 +179,20 @@ impl Parts {
         let unusable = |fault: &dyn std::error::Error| ReloadFault::Unusable(fault.to_string());
         let upstreams =
             self.kept.upstreams(&config, &self.metrics).map_err(|fault| unusable(&fault))?;
-        let keyring = self.kept.keyring(&mut config).map_err(|fault| unusable(&fault))?;
+        let catalogue = Arc::clone(&config.catalogue);
+        let mut keyring = self.kept.keyring(&mut config).map_err(|fault| unusable(&fault))?;
+        // Held until the new keyring is in force: who follows the store must not look in between.
+        let mut named = lock(&self.catalogue);
+        if let Some(managed) = &*lock(&self.managed) {
+            let look = managed.everything(&catalogue).map_err(|fault| unusable(&fault))?;
+            self.tell_refused(&look);
+            keyring = self.keyring_with(&keyring, look).map_err(|fault| unusable(&fault))?;
+        }
         // From here on nothing can fail. Keys first: what is revoked is of no use on new routes.
         let (own, metrics) = (&self.keyring, &self.metrics);
         let admission = self.kept.admission(config, upstreams, own, &self.clock, metrics);
         self.keyring.store(Arc::new(keyring));
+        *named = catalogue;
         self.admission.store(Arc::new(admission));
         self.tls.replace_with(tls);
         self.operations_tls.replace_with(operations_tls);

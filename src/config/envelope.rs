@@ -33,6 +33,11 @@ pub(super) struct Envelopes {
 }
 
 impl Envelopes {
+    /// Those that are no built-in ones, by name.
+    pub(super) fn own(&self) -> impl Iterator<Item = (String, Arc<Envelope>)> {
+        self.own.iter().map(|(name, one)| (name.clone(), Arc::clone(one)))
+    }
+
     /// The envelope of a name, or why there is none. Nothing where the envelope itself is at
     /// fault, which was told at its own place.
     pub(super) fn find(&self, node: &Node<'_>) -> Result<Option<Arc<Envelope>>, Mismatch> {

@@ -21,6 +21,8 @@ pub(super) struct Table<'n> {
     span: Range<usize>,
     path: String,
     asked: Vec<&'static str>,
+    /// Whether keys that nobody asks for are others' business.
+    leaves_rest: bool,
 }
 
 impl<'n> Table<'n> {
@@ -50,10 +52,18 @@ impl<'n> Table<'n> {
         path: String,
         read: impl FnOnce(&mut Table<'n>) -> T,
     ) -> T {
-        let mut table = Table { document, entries, span, path, asked: Vec::new() };
+        let mut table =
+            Table { document, entries, span, path, asked: Vec::new(), leaves_rest: false };
         let result = read(&mut table);
-        table.refuse_unknown();
+        if !table.leaves_rest {
+            table.refuse_unknown();
+        }
         result
+    }
+
+    /// Leaves keys that nobody asks for to other readers of the same file.
+    pub(super) fn leave_rest(&mut self) {
+        self.leaves_rest = true;
     }
 
     /// The path of a key in this table.

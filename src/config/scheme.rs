@@ -34,6 +34,11 @@ enum Names {
 }
 
 impl Schemes {
+    /// Those that are no built-in ones, by name.
+    pub(super) fn own(&self) -> impl Iterator<Item = (String, Arc<Scheme>)> {
+        self.own.iter().map(|(name, one)| (name.clone(), Arc::clone(one)))
+    }
+
     /// The scheme of a name, or why there is none. Nothing where the scheme itself is at fault,
     /// which was told at its own place.
     pub(super) fn find(&self, node: &Node<'_>) -> Result<Option<Arc<Scheme>>, Mismatch> {

@@ -138,16 +138,7 @@ impl<'e> SecretSources<'e> {
 
     /// The value of an environment variable.
     pub(super) fn variable(&self, node: &Node<'_>) -> Result<Wiped, Mismatch> {
-        let expected = "the name of an environment variable: upper-case letters, digits and '_'";
-        let name = node.str(expected).map_err(Mismatch::hidden)?;
-        let letter = |b: u8| b.is_ascii_uppercase() || b == b'_';
-        let good = name.bytes().all(|b| letter(b) || b.is_ascii_digit());
-        if !good || !name.bytes().next().is_some_and(letter) {
-            let found = "other text".to_owned();
-            return Err(Mismatch { found, ..Mismatch::text(expected, "") }.hidden());
-        }
-        let value = (self.environment)(name).map(|value| Zeroizing::new(value.into_vec()));
-        value.ok_or_else(|| Mismatch::text("a variable that is set", name))
+        variable(node, self.environment)
     }
 
     /// A file that only its owner may change and only he and his group may read; nothing where it
@@ -171,6 +162,20 @@ impl<'e> SecretSources<'e> {
         let hint = format!("run: chmod g-w,o-rwx '{}'", path.display());
         Err(Mismatch { found, ..Mismatch::text(expected, "") }.hint(hint))
     }
+}
+
+/// The value of an environment variable.
+pub(super) fn variable(node: &Node<'_>, environment: Environment<'_>) -> Result<Wiped, Mismatch> {
+    let expected = "the name of an environment variable: upper-case letters, digits and '_'";
+    let name = node.str(expected).map_err(Mismatch::hidden)?;
+    let letter = |b: u8| b.is_ascii_uppercase() || b == b'_';
+    let good = name.bytes().all(|b| letter(b) || b.is_ascii_digit());
+    if !good || !name.bytes().next().is_some_and(letter) {
+        let found = "other text".to_owned();
+        return Err(Mismatch { found, ..Mismatch::text(expected, "") }.hidden());
+    }
+    let value = environment(name).map(|value| Zeroizing::new(value.into_vec()));
+    value.ok_or_else(|| Mismatch::text("a variable that is set", name))
 }
 
 impl List {

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use super::lifecycle::State;
 use super::merchant::{CredentialSpec, Environment, MerchantSpec, VersionSpec};
-use crate::clock::Timestamp;
 use crate::envelope::Envelope;
 use crate::scheme::{Scheme, VerifyingKey};
 use crate::secret::{NamedSecrets, Secret};
-use crate::store::row::{CredentialRow, Kind, MerchantStatus, VersionRow, VersionState};
+use crate::store::row::{CredentialRow, Kind, MerchantStatus, VersionRow};
 use crate::store::{HeldCredential, Holding};
 
 /// The schemes and envelopes that a credential may name.
@@ -65,11 +64,10 @@ fn credential(
     };
     let mut versions = Vec::new();
     for (version, secret) in &held.versions {
-        if let (Kind::Signing, Some(state), Some(secret)) =
-            (&version.kind, may_verify(version), secret)
-        {
+        let may_verify = matches!(version.state, State::Pending | State::Active | State::Retiring);
+        if let (Kind::Signing, true, Some(secret)) = (&version.kind, may_verify, secret) {
             let (number, on_first_use) = (version.number, version.on_first_use);
-            let until = until(version);
+            let (state, until) = (version.state, version.until());
             versions.push(VersionSpec { key: key(secret)?, number, state, on_first_use, until });
         }
     }
@@ -112,29 +110,11 @@ fn spec(
     })
 }
 
-/// The state of a version that verifies now or may do so by time or use alone.
-fn may_verify(version: &VersionRow) -> Option<State> {
-    match version.state {
-        VersionState::Pending => Some(State::Pending),
-        VersionState::Active => Some(State::Active),
-        VersionState::Retiring => Some(State::Retiring),
-        VersionState::Suspended | VersionState::Revoked | VersionState::Destroyed => None,
-    }
-}
-
-/// The last second in which a version verifies.
-fn until(version: &VersionRow) -> Option<Timestamp> {
-    match (version.retire_at, version.expires_at) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
-}
-
 /// The named values that are in force.
 fn values(versions: &[(VersionRow, Option<Secret>)]) -> NamedSecrets {
     let mut values = NamedSecrets::default();
     for (version, secret) in versions {
-        if let (Kind::Value(name), VersionState::Active, Some(secret)) =
+        if let (Kind::Value(name), State::Active, Some(secret)) =
             (&version.kind, version.state, secret)
         {
             values.insert(name, secret.expose().to_vec());
@@ -149,7 +129,7 @@ fn answer_key(
     values: &NamedSecrets,
 ) -> Result<Option<VerifyingKey>, String> {
     let active = |(version, _): &&(VersionRow, Option<Secret>)| {
-        version.kind == Kind::Answer && version.state == VersionState::Active
+        version.kind == Kind::Answer && version.state == State::Active
     };
     let Some((_, Some(secret))) = versions.iter().find(active) else { return Ok(None) };
     let key = scheme.signing_key(secret, values.clone());

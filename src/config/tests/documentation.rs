@@ -40,6 +40,8 @@ fn asked_keys() -> BTreeSet<(String, String)> {
             "[upstreams.app]",
             "connections.networks = [{ network = \"::1\", connections = 1 }]\n\
             deadlines.body_pace = {}\nlimits = {}\nhttp2 = {}\n[replay]\n[log]\n\
+            [keys.master.token]\nmodule = \"m\"\ntoken = \"t\"\nkeys = [\"k\"]\n\
+            pin_file = \"p\"\n\
             [operations]\ncertificates = [{ chain = \"a\", key = \"b\" }]\n[upstreams.app]",
         )
         .replace("http://127.0.0.1:8080\"", "http://127.0.0.1:8080\"\ndeadlines = {}");

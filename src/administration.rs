@@ -1,0 +1,41 @@
+//! What an operator can do with merchants and their keys: one table of verbs.
+//!
+//! The command line and the admin API are both made from [`verbs`], so neither can do what the
+//! other cannot. A verb reads and changes the store in one transaction, its audit row included.
+
+pub mod catalogue;
+pub mod disclosure;
+pub mod form;
+pub mod merchant;
+mod name;
+pub mod problem;
+mod repeat;
+pub mod upkeep;
+pub mod verb;
+
+use std::sync::Arc;
+
+use catalogue::Catalogue;
+pub use problem::{Code, Problem};
+pub use verb::{Method, Outcome, Verb};
+
+use crate::store::Store;
+
+/// Where verbs find what they work on.
+#[derive(Debug)]
+pub struct Office {
+    /// Merchants, credentials and their secrets.
+    pub store: Arc<Store>,
+    /// The schemes and envelopes that a credential may name, and who stands in the merchants file.
+    pub catalogue: Arc<Catalogue>,
+}
+
+/// Every verb, by what it is about.
+pub fn verbs() -> impl Iterator<Item = &'static Verb> {
+    [merchant::VERBS].into_iter().flatten()
+}
+
+/// The verb of a name, such as `credential rotate`.
+pub fn verb(name: &str) -> Option<&'static Verb> {
+    verbs().find(|verb| verb.name == name)
+}
