@@ -24,7 +24,7 @@ use crate::envelope::Envelope;
 use crate::quota::{self, Allowance, Quotas};
 use crate::replay::{Memory, Share};
 use crate::scheme::{Scheme, VerifyingKey};
-use crate::telemetry::Owner;
+use crate::telemetry::{Owner, VerifiedBy};
 
 pub use lifecycle::State;
 pub use merchant::{
@@ -273,9 +273,11 @@ impl<'keyring> VerifyingKeys<'keyring> {
         self.credential.zip(self.shared.get(index).map(|one| &one.key))
     }
 
-    /// The number of the version that a key is of: 0 for one that has none.
-    pub fn number_of(&self, index: usize) -> u32 {
-        self.shared.get(index).map_or(0, |one| one.number)
+    /// The version that a key is of.
+    pub fn version_of(&self, index: usize) -> VerifiedBy {
+        let version = self.shared.get(index);
+        let by = |one: &&Version| VerifiedBy { number: one.number, pending: one.on_first_use };
+        version.map(by).unwrap_or_default()
     }
 }
 

@@ -42,10 +42,7 @@ fn gate() -> Actor {
 ///
 /// # Errors
 /// The store. Nothing was written then.
-pub fn note_uses(
-    store: &Store,
-    uses: &HashMap<UsedVersion, Use>,
-) -> Result<Vec<Done>, Problem> {
+pub fn note_uses(store: &Store, uses: &HashMap<UsedVersion, Use>) -> Result<Vec<Done>, Problem> {
     store.change(&gate(), |change| {
         let mut done = Vec::new();
         for (version, used) in uses {
@@ -66,10 +63,7 @@ pub fn note_uses(
     })
 }
 
-fn first_use(
-    change: &mut Change<'_>,
-    version: &UsedVersion,
-) -> Result<Option<Done>, Problem> {
+fn first_use(change: &mut Change<'_>, version: &UsedVersion) -> Result<Option<Done>, Problem> {
     let key_id = &*version.key_id;
     let Some(credential) = change.credential(key_id)? else { return Ok(None) };
     let versions = of_kind(change.versions(key_id)?, &Kind::Signing);
@@ -256,11 +250,7 @@ fn end_of(active: &VersionRow, policy: Option<&PolicyRow>) -> Option<Timestamp> 
 }
 
 /// Does what is due to one credential.
-fn ripen(
-    office: &Office,
-    change: &mut Change<'_>,
-    key_id: &str,
-) -> Result<Vec<Done>, Problem> {
+fn ripen(office: &Office, change: &mut Change<'_>, key_id: &str) -> Result<Vec<Done>, Problem> {
     let Some(credential) = change.credential(key_id)? else { return Ok(Vec::new()) };
     let (all, now) = (change.versions(key_id)?, change.now());
     let kinds: HashSet<Kind> = all.iter().map(|row| row.kind.clone()).collect();

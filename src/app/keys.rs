@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::administration::catalogue::Catalogue;
-use crate::administration::upkeep::{self, Done};
-use crate::clock::Clock;
+use crate::administration::upkeep::{self, Done, Upkeep};
+use crate::administration::{Office, Problem};
+use crate::clock::{Clock, Timestamp};
 use crate::config::keys::Keys;
 use crate::crypto::NoRandom;
 use crate::custody::Masters;
@@ -36,7 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The store of a running gate, and how much of it the gate has seen.
 pub(super) struct Managed {
-    pub(super) store: Store,
+    pub(super) store: Arc<Store>,
+    upkeep: Mutex<Upkeep>,
     seen: Mutex<Seen>,
 }
 
@@ -73,9 +75,10 @@ impl Managed {
         if !keys.store.exists() {
             return Ok(None);
         }
-        let store = Store::open(&keys.store, Masters::open(&keys.master)?, clock.clone())?;
+        let masters = Masters::open(&keys.master)?;
+        let store = Arc::new(Store::open(&keys.store, masters, clock.clone())?);
         let seen = Seen { data_version: 0, sequence: 0, at: Instant::now(), told: false };
-        Ok(Some(Self { store, seen: Mutex::new(seen) }))
+        Ok(Some(Self { store, upkeep: Mutex::default(), seen: Mutex::new(seen) }))
     }
 
     /// Everything in the store.
@@ -236,7 +239,7 @@ impl Parts {
         match managed.changes(&catalogue) {
             Ok(None) => {}
             Ok(Some(look)) => self.apply_look(look),
-            Err(fault) => self.tell_store_fault(managed, &fault),
+            Err(fault) => self.tell_problem(managed, &fault.into()),
         }
     }
 
@@ -267,12 +270,12 @@ impl Parts {
         }
     }
 
-    fn tell_store_fault(&self, managed: &Managed, fault: &StoreFault) {
+    fn tell_problem(&self, managed: &Managed, problem: &Problem) {
         let told = std::mem::replace(&mut lock(&managed.seen).told, true);
         self.metrics.keys.failures.inc();
         if !told {
-            let cause = json!({ "cause": fault.to_string() });
-            self.log.event(Level::Error, "key_store_out_of_reach", cause);
+            let fields = json!({ "code": problem.code.as_str(), "cause": problem.detail });
+            self.log.event(Level::Error, "key_store_out_of_reach", fields);
         }
     }
 
@@ -284,18 +287,22 @@ impl Parts {
         }
         match upkeep::note_uses(&managed.store, &uses) {
             Ok(done) => self.tell_done(&done),
-            Err(fault) => {
+            Err(problem) => {
                 self.uses.give_back(uses);
-                self.tell_store_fault(managed, &fault);
+                self.tell_problem(managed, &problem);
             }
         }
     }
 
     fn keep_up(&self, managed: &Managed) {
-        match upkeep::run(&managed.store) {
+        let (store, catalogue) = (Arc::clone(&managed.store), lock(&self.catalogue).clone());
+        let mut upkeep = lock(&managed.upkeep);
+        match upkeep.run(&Office { store, catalogue }) {
             Ok(done) => self.tell_done(&done),
-            Err(fault) => self.tell_store_fault(managed, &fault),
+            Err(problem) => self.tell_problem(managed, &problem),
         }
+        let ends = upkeep.next_end().map_or(0, Timestamp::secs);
+        self.metrics.keys.next_end.set(i64::try_from(ends).unwrap_or(i64::MAX));
     }
 
     /// Says what the gate did to keys by itself.

@@ -34,7 +34,7 @@ pub fn merchant(holding: Holding, recipes: Recipes<'_>) -> (MerchantSpec, Vec<Ou
     let row = holding.merchant;
     let (mut credentials, mut out) = (Vec::new(), Vec::new());
     for held in holding.credentials {
-        let key_id = held.row.key_id.clone();
+        let key_id = held.0.key_id.clone();
         match credential(held, row.status, recipes) {
             Ok(spec) => credentials.extend(spec),
             Err(cause) => out.push(OutOfService { key_id, cause }),
@@ -47,23 +47,22 @@ pub fn merchant(holding: Holding, recipes: Recipes<'_>) -> (MerchantSpec, Vec<Ou
 
 /// A credential; nothing for one whose merchant left, or that has no secret yet.
 fn credential(
-    held: HeldCredential,
+    (row, held): HeldCredential,
     status: MerchantStatus,
     recipes: Recipes<'_>,
 ) -> Result<Option<CredentialSpec>, String> {
-    let row = held.row;
     let named = |what: &str, name: &str| format!("there is no {what} {name} any more");
     let scheme = (recipes.scheme)(&row.scheme).ok_or_else(|| named("scheme", &row.scheme))?;
     let envelope = match &row.envelope {
         Some(name) => Some((recipes.envelope)(name).ok_or_else(|| named("envelope", name))?),
         None => None,
     };
-    let values = values(&held.versions);
+    let values = values(&held);
     let key = |secret: &Secret| {
         scheme.key(secret, values.clone()).map_err(|fault| format!("{}: {fault}", scheme.name()))
     };
     let mut versions = Vec::new();
-    for (version, secret) in &held.versions {
+    for (version, secret) in &held {
         let may_verify = matches!(version.state, State::Pending | State::Active | State::Retiring);
         if let (Kind::Signing, true, Some(secret)) = (&version.kind, may_verify, secret) {
             let (number, on_first_use) = (version.number, version.on_first_use);
@@ -74,7 +73,7 @@ fn credential(
     if versions.is_empty() || status == MerchantStatus::Closed {
         return Ok(None);
     }
-    let answer_key = answer_key(&held.versions, &scheme, &values)?;
+    let answer_key = answer_key(&held, &scheme, &values)?;
     spec(row, status, Parts { scheme, envelope, answer_key, versions }).map(Some)
 }
 
