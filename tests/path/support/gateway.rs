@@ -102,6 +102,11 @@ impl Gateway {
         self.folder.path().join("countersign.toml")
     }
 
+    /// The gate's own clock.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
     /// The gate's time in Unix seconds.
     pub(crate) fn now(&self) -> u64 {
         self.clock.now().secs()
