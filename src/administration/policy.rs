@@ -10,7 +10,7 @@ use super::verb::{Output, Verb, verb};
 use super::{Code, Office, Problem, name};
 use crate::keyring::lifecycle::OVERLAP;
 use crate::store::row::{Cutover, PolicyRow};
-use crate::store::{Actor, View};
+use crate::store::{Actor, StoreFault, View};
 
 /// Verbs about policies.
 pub(super) const VERBS: &[Verb] = &[
@@ -237,7 +237,10 @@ fn update(office: &Office, actor: &Actor, input: Update) -> Result<Policy, Probl
 fn delete(office: &Office, actor: &Actor, input: Show) -> Result<Policy, Problem> {
     office.store.change(actor, |change| {
         let row = find(change, &input.policy)?;
-        change.remove_policy(&row.name)?;
+        change.remove_policy(&row.name).map_err(|fault| match fault {
+            StoreFault::Refused(detail) => Problem::new(Code::InUse, detail),
+            fault => fault.into(),
+        })?;
         change.audit("policy.removed", &row.name, json!({}), None)?;
         Ok(row.into())
     })
