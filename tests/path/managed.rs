@@ -26,7 +26,7 @@ fn passes(gateway: &Gateway, signer: &Signer) -> bool {
 /// How long it takes until a signer passes or not.
 fn until_it(gateway: &Gateway, signer: &Signer, is_to_pass: bool) -> Duration {
     let started = Instant::now();
-    wait_until(|| passes(gateway, signer) == is_to_pass);
+    wait_until("the store", || passes(gateway, signer) == is_to_pass);
     started.elapsed()
 }
 
@@ -87,11 +87,11 @@ fn a_new_secret_takes_over_when_it_is_first_used() {
         let items = list.value["items"].as_array().expect("items").clone();
         items.iter().find(|one| one["version"] == number).expect("a version")["state"].clone()
     };
-    wait_until(|| state(2) == "active");
+    wait_until("its first use", || state(2) == "active");
     assert_eq!(state(1), "retiring");
     assert!(passes(&gateway, &old), "for the overlap");
     gateway.advance(3601);
-    wait_until(|| state(1) == "revoked");
+    wait_until("the end of the overlap", || state(1) == "revoked");
     gateway.refuses(&request(&gateway, &old), "invalid_signature");
     assert!(passes(&gateway, &new));
     let usage = operator.says("credential usage", json!({ "key_id": old.key_id }));
@@ -115,13 +115,11 @@ fn a_policy_rotates_by_itself() {
     );
     operator.says("policy assign", json!({ "policy": "yearly", "key_id": old.key_id }));
     gateway.advance(340 * 86_400);
-    wait_until(|| gateway.log().contains("secret_ends_soon"));
+    wait_until("a reminder", || gateway.log().contains("secret_ends_soon"));
     gateway.advance(26 * 86_400);
-    wait_until(|| gateway.log().contains("\"secret_rotated\""));
-    let revealed = operator.says(
-        "secret reveal",
-        json!({ "key_id": old.key_id, "kind": "signing", "version": 2 }),
-    );
+    wait_until("a rotation", || gateway.log().contains("\"secret_rotated\""));
+    let revealed = operator
+        .says("secret reveal", json!({ "key_id": old.key_id, "kind": "signing", "version": 2 }));
     let new = Signer::v1(&old.key_id, secret(&revealed));
     assert!(until_it(&gateway, &new, true) < CHANGE);
     assert!(passes(&gateway, &old), "for a day");
@@ -170,11 +168,8 @@ fn a_merchant_lives_in_one_place_only() {
     // The merchants file gets one of the same name later.
     let own = Signer::v1("pk_live_initech", "a-secret-of-initech-for-itself");
     let table = crate::support::setup::credential("initech", &own, "live", "");
-    let merchant = crate::support::setup::merchant(
-        "initech",
-        crate::support::setup::GENEROUS,
-        &[table],
-    );
+    let merchant =
+        crate::support::setup::merchant("initech", crate::support::setup::GENEROUS, &[table]);
     gateway.change(|setup| *setup = setup.clone().merchant(merchant, &[&own])).expect("a reload");
     assert!(passes(&gateway, &own));
     assert!(!passes(&gateway, &signer));
