@@ -43,9 +43,10 @@ fn a_credential_made_beside_a_running_gate_is_in_service() {
     let other = operator.credential("initech");
     assert!(until_it(&gateway, &other, true) < CHANGE);
     assert!(passes(&gateway, &v1()), "what the file states stays");
-    let line = gateway.request_lines().into_iter().rev();
-    let line = line.clone().find(|line| line["credential"] == other.key_id.as_str());
-    assert_eq!(line.expect("a line")["secret_version"], 1);
+    let has_line = |line: &serde_json::Value| {
+        line["credential"] == other.key_id.as_str() && line["secret_version"] == 1
+    };
+    wait_until("its line", || gateway.request_lines().iter().any(has_line));
 }
 
 #[test]
@@ -149,7 +150,7 @@ fn a_row_that_somebody_edited_is_out_of_service_and_reported() {
     gateway.restart();
     assert!(!passes(&gateway, &edited));
     assert!(passes(&gateway, &other));
-    assert!(gateway.log().contains("\"key_refused\""));
+    wait_until("the log", || gateway.log().contains("\"key_refused\""));
     assert!(gateway.metric("countersign_keys_refused", &[]) >= 1.0);
 }
 
@@ -173,7 +174,8 @@ fn a_merchant_lives_in_one_place_only() {
     gateway.change(|setup| *setup = setup.clone().merchant(merchant, &[&own])).expect("a reload");
     assert!(passes(&gateway, &own));
     assert!(!passes(&gateway, &signer));
-    assert!(gateway.log().contains("it may live in one of the two only"));
+    let told = || gateway.log().contains("it may live in one of the two only");
+    wait_until("the log", told);
 }
 
 #[test]
