@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod keyring;
 pub mod store;
 pub mod custody;
+pub mod roll;
 pub mod scheme;
 pub mod envelope;
 pub mod replay;
