@@ -34,6 +34,12 @@ impl ChainId {
     }
 }
 
+impl fmt::Display for ChainId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// A time as key ids write it: good until 2106, and the last second of that from then on.
 pub fn seconds(time: Timestamp) -> u32 {
     u32::try_from(time.secs()).unwrap_or(u32::MAX)

@@ -54,6 +54,8 @@ pub struct GateMetrics {
     pub credentials: IntGauge,
     /// Signatures that did not match, by the mistake behind them.
     pub mistakes: Mistakes,
+    /// What happened to chains of rolling keys, by `event`.
+    pub rolling: IntCounterVec,
 }
 
 /// Signatures that did not match, by the mistake behind them.
@@ -156,11 +158,19 @@ impl GateMetrics {
                 "Signatures that did not match, by the mistake behind them",
                 &["mistake"],
             )?),
+            rolling: all.counters(
+                "rolling_events_total",
+                "Session calls, chains that were killed, and their use after that",
+                &["event"],
+            )?,
             registry: registry.clone(),
         };
         // A first refusal must show as an increase, not as a new series.
         for result in ["applied", "refused"] {
             metrics.reloads.with_label_values(&[result]).reset();
+        }
+        for event in ["key_session", "chain_killed", "killed_chain_used"] {
+            metrics.rolling.with_label_values(&[event]).reset();
         }
         Ok(metrics)
     }
