@@ -1,5 +1,7 @@
 //! What the gate does to keys by itself: by use, by time, by policy.
 
+pub mod epochs;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -32,7 +34,7 @@ pub struct Done {
 }
 
 /// The gate, as the audit log names it.
-fn gate() -> Actor {
+pub fn gate() -> Actor {
     let name = "countersign".to_owned();
     Actor { kind: ActorKind::System, name, address: None, request_id: None }
 }

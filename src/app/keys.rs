@@ -1,6 +1,8 @@
 //! The keys of a running gate that its store holds: follows what any process changes there, and
 //! tells it what was used. No request waits for any of this.
 
+pub(super) mod rolling;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -20,6 +22,8 @@ use crate::keyring::managed::{self, Recipes};
 use crate::keyring::{Keyring, MerchantSpec};
 use crate::store::{Changed, Holding, Store, StoreFault, View};
 use crate::telemetry::Level;
+
+use rolling::Rolled;
 
 use super::StartFault;
 use super::assembly::{Parts, lock};
@@ -61,6 +65,8 @@ pub(super) struct Look {
     pub(super) gone: Vec<Arc<str>>,
     /// Whether this is the whole store, and not what changed in it.
     whole: bool,
+    /// Epochs and kills, where they may have changed.
+    rolled: Option<Rolled>,
     /// Why something is not in service.
     pub(super) refused: Vec<String>,
     sequence: u64,
@@ -144,6 +150,7 @@ struct Gathering<'c> {
 impl Gathering<'_> {
     fn read_all(&mut self, view: &View<'_>) -> Result<(), StoreFault> {
         self.look.whole = true;
+        self.look.rolled = Some(rolling::read(view)?);
         view.everyone(|holding| match holding {
             Ok(holding) => self.keep(holding),
             Err(fault) => self.look.refused.push(fault.to_string()),
@@ -151,6 +158,9 @@ impl Gathering<'_> {
     }
 
     fn read_some(&mut self, view: &View<'_>, changes: Vec<Changed>) -> Result<(), StoreFault> {
+        if changes.iter().any(|changed| changed.merchant.is_none()) {
+            self.look.rolled = Some(rolling::read(view)?);
+        }
         let ids: BTreeSet<String> = changes.into_iter().filter_map(|one| one.merchant).collect();
         for id in ids {
             match view.holding(&id) {
@@ -202,8 +212,9 @@ impl Parts {
     /// Master keys that are not there, a file that is none of ours, no random bytes.
     pub(super) fn open_keys(&self) -> Result<bool, StartFault> {
         let Some(managed) = Managed::open(&self.keys, &self.clock)? else { return Ok(false) };
-        let look = managed.everything(&lock(&self.catalogue).clone())?;
+        let mut look = managed.everything(&lock(&self.catalogue).clone())?;
         self.tell_refused(&look);
+        look.rolled.take().into_iter().for_each(|rolled| self.apply_rolled(rolled));
         let next = self.keyring_with(&self.keyring.load(), look)?;
         self.keyring.store(Arc::new(next));
         self.note_applied();
@@ -243,8 +254,9 @@ impl Parts {
         }
     }
 
-    fn apply_look(&self, look: Look) {
+    fn apply_look(&self, mut look: Look) {
         self.tell_refused(&look);
+        look.rolled.take().into_iter().for_each(|rolled| self.apply_rolled(rolled));
         let (changed, sequence) = (look.merchants.len() + look.gone.len(), look.sequence);
         match self.keyring_with(&self.keyring.load(), look) {
             Ok(next) => self.keyring.store(Arc::new(next)),
@@ -334,15 +346,18 @@ pub(super) fn spawn(parts: Arc<Parts>) -> Result<JoinHandle<()>, StartFault> {
             if written.elapsed() >= WRITE_DOWN {
                 written = Instant::now();
                 parts.write_down_uses(&managed);
+                parts.write_down_events(&managed);
             }
             if kept.is_none_or(|kept| kept.elapsed() >= UPKEEP) {
                 kept = Some(Instant::now());
                 parts.keep_up(&managed);
+                parts.keep_up_epochs(&managed);
             }
         }
         // The last second's uses would be lost otherwise.
         if let Some(managed) = lock(&parts.managed).clone() {
             parts.write_down_uses(&managed);
+            parts.write_down_events(&managed);
         }
     })?;
     Ok(handle)

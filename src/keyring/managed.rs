@@ -1,10 +1,12 @@
 //! What the store holds, as credentials of the keyring.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::lifecycle::State;
 use super::merchant::{CredentialSpec, Environment, MerchantSpec, VersionSpec};
 use crate::envelope::Envelope;
+use crate::roll::{AnchorSpec, KeySet, Material, Root};
 use crate::scheme::{Scheme, VerifyingKey};
 use crate::secret::{NamedSecrets, Secret};
 use crate::store::row::{CredentialRow, Kind, MerchantStatus, VersionRow};
@@ -74,7 +76,8 @@ fn credential(
         return Ok(None);
     }
     let answer_key = answer_key(&held, &scheme, &values)?;
-    spec(row, status, Parts { scheme, envelope, answer_key, versions }).map(Some)
+    let rolling = rolling(&held);
+    spec(row, status, Parts { scheme, envelope, answer_key, rolling, versions }).map(Some)
 }
 
 /// What a credential is made of beside its row.
@@ -82,6 +85,7 @@ struct Parts {
     scheme: Arc<Scheme>,
     envelope: Option<Arc<Envelope>>,
     answer_key: Option<VerifyingKey>,
+    rolling: Option<Material>,
     versions: Vec<VersionSpec>,
 }
 
@@ -99,6 +103,7 @@ fn spec(
         scheme: parts.scheme,
         envelope: parts.envelope,
         answer_key: parts.answer_key,
+        rolling: parts.rolling,
         rate: row.rate,
         addresses: row.addresses,
         scopes: scopes.map_err(|fault| fault.to_string())?,
@@ -133,4 +138,23 @@ fn answer_key(
     let Some((_, Some(secret))) = versions.iter().find(active) else { return Ok(None) };
     let key = scheme.signing_key(secret, values.clone());
     key.map(Some).map_err(|fault| format!("{} cannot sign answers: {fault}", scheme.name()))
+}
+
+/// What its keys roll by: its root, and every version of its anchor that is good.
+fn rolling(versions: &[(VersionRow, Option<Secret>)]) -> Option<Material> {
+    let is_root = |row: &VersionRow| row.kind == Kind::Root && row.state == State::Active;
+    let (row, secret) = versions.iter().find(|(row, _)| is_root(row))?;
+    let since = row.activated_at.unwrap_or(row.created_at);
+    let root = Root { secret: secret.clone()?, since };
+    let is_anchor = |row: &VersionRow| {
+        let good = matches!(row.state, State::Active | State::Retiring)
+            || (row.state == State::Pending && row.on_first_use);
+        row.kind == Kind::Anchor && good
+    };
+    let anchors = versions.iter().filter(|(row, _)| is_anchor(row));
+    let anchors = anchors.filter_map(|(row, secret)| {
+        let version = NonZeroU32::new(row.number)?;
+        Some(AnchorSpec { version, keys: KeySet::of(secret.as_ref()?)?, until: row.until() })
+    });
+    Some(Material { root, anchors: anchors.collect() })
 }
