@@ -5,6 +5,7 @@ mod certs;
 mod demo;
 mod explain;
 mod gate;
+mod scan;
 mod scheme;
 mod send;
 mod sign;
