@@ -5,6 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::process::{self, DumpableBehavior, Resource, Rlimit};
 use tikv_jemalloc_ctl::{Access, AsName};
 
 #[global_allocator]
@@ -12,11 +13,22 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     settle_allocator();
+    if let Err(e) = keep_memory_private() {
+        eprintln!("countersign: cannot keep others from reading this process's memory: {e}");
+        return ExitCode::FAILURE;
+    }
     let arguments = cli::Arguments::parse();
     match cli::run(arguments, environment_secret) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Most commands hold keys in memory: no core file is written of it, and no other process of the
+/// same user reads it. Root still can.
+fn keep_memory_private() -> rustix::io::Result<()> {
+    process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
 }
 
 /// The secret that `sign` and `send` use when no file is named.
