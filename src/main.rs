@@ -5,6 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::io::Errno;
 use rustix::process::{self, DumpableBehavior, Resource, Rlimit};
 use tikv_jemalloc_ctl::{Access, AsName};
 
@@ -28,7 +29,11 @@ fn main() -> ExitCode {
 /// same user reads it. Root still can.
 fn keep_memory_private() -> rustix::io::Result<()> {
     process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+    // The first line prevents core files as well. A sandbox may forbid to set limits, even to none.
+    match process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        Err(Errno::PERM) => Ok(()),
+        set => set,
+    }
 }
 
 /// The secret that `sign` and `send` use when no file is named.
