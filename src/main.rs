@@ -4,7 +4,6 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tikv_jemalloc_ctl::{Access, AsName};
 
 #[global_allocator]
@@ -12,8 +11,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     settle_allocator();
-    let arguments = cli::Arguments::parse();
-    match cli::run(arguments, environment_secret) {
+    match cli::run(environment_secret) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
