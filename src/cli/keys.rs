@@ -78,7 +78,9 @@ fn command(word: &'static str, verb: &'static Verb) -> Command {
         let parser = value_parser!(PathBuf);
         Arg::new(name).long(name).value_name("FILE").value_parser(parser).help(help)
     };
+    // A version is what many verbs are about, and not that of the program.
     let mut command = Command::new(word)
+        .disable_version_flag(true)
         .about(verb.summary)
         .args(argument::of(verb))
         .arg(file("config", "Configuration file").short('c').required(true))
@@ -132,7 +134,7 @@ impl Call<'_> {
         if input.contains_key("limit") {
             return Ok(outcome);
         }
-        while let Some(next) = outcome.value.get("next").and_then(Value::as_str) {
+        while let Some(next) = outcome.value["next"].as_str() {
             let mut input = input.clone();
             input.insert("after".to_owned(), json!(next));
             let mut page = self.verb.run(office, &actor, Value::Object(input))?.value;
@@ -142,8 +144,11 @@ impl Call<'_> {
             };
             let mut all = items(&mut outcome.value);
             all.append(&mut items(&mut page));
-            let next = page.get("next").cloned();
-            outcome.value = json!({ "items": all, "next": next });
+            let next = page.get("next").cloned().unwrap_or_default();
+            if let Some(members) = outcome.value.as_object_mut() {
+                members.insert("items".to_owned(), Value::Array(all));
+                members.insert("next".to_owned(), next);
+            }
         }
         Ok(outcome)
     }

@@ -20,6 +20,8 @@ struct Member {
     name: String,
     kind: Kind,
     about: String,
+    /// What help calls the value.
+    value_name: String,
     required: bool,
     /// Its place among the positional arguments.
     position: Option<usize>,
@@ -53,6 +55,7 @@ fn members(verb: &Verb) -> Vec<Member> {
         .map(|(name, schema)| Member {
             kind: kind(schema, required.contains(&name.as_str())),
             about: about(schema),
+            value_name: value_name(schema),
             required: required.contains(&name.as_str()),
             position: positions.iter().position(|own| own == name),
             name: name.clone(),
@@ -88,6 +91,21 @@ fn kind(schema: &Value, required: bool) -> Kind {
         Kind::Secret
     } else {
         Kind::Text
+    }
+}
+
+/// What help calls the value: by its format.
+fn value_name(schema: &Value) -> String {
+    if let Some(inner) = schema["anyOf"].as_array().and_then(|any| any.first()) {
+        return value_name(inner);
+    }
+    if schema["items"].is_object() {
+        return value_name(&schema["items"]);
+    }
+    match schema["format"].as_str() {
+        Some("date-time") => "TIME".to_owned(),
+        Some(format) if !format.contains("int") => format.to_uppercase(),
+        _ => "TEXT".to_owned(),
     }
 }
 
@@ -141,9 +159,10 @@ impl Member {
             Kind::Secrets => "NAME=FILE",
             Kind::Number | Kind::Numbers => "NUMBER",
             Kind::Choice => "true|false",
-            Kind::Text | Kind::Texts | Kind::Words(_) => "TEXT",
+            Kind::Words(_) => "WORD",
+            Kind::Text | Kind::Texts => &self.value_name,
         };
-        argument.required(self.required).value_name(value_name)
+        argument.required(self.required).value_name(value_name.to_owned())
     }
 
     /// What was given; nothing where it was not.

@@ -9,15 +9,18 @@ use countersign::administration::Outcome;
 
 use crate::cli::Failure;
 
-/// A place that is ready to take a secret.
-pub(super) enum Handover {
-    /// Standard output, which is a terminal.
-    Terminal,
-    /// A file of mode 0600 that was not there before.
-    File(PathBuf, File),
+/// A place that is ready to take a secret. A file that took none is removed again, so that nothing
+/// is left that looks like a secret.
+pub(super) struct Handover(Option<NewFile>);
+
+/// A file of mode 0600 that was not there before.
+struct NewFile {
+    path: PathBuf,
+    file: File,
+    written: bool,
 }
 
-/// What became of it.
+/// Where a secret went.
 pub(super) enum Handed {
     /// It is to be printed.
     Print,
@@ -30,7 +33,7 @@ impl Handover {
     pub(super) fn prepare(path: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = path else {
             if std::io::stdout().is_terminal() {
-                return Ok(Self::Terminal);
+                return Ok(Self(None));
             }
             return Err(Failure::usage(
                 "a secret is shown once, and standard output is no terminal: name a new file for \
@@ -41,27 +44,35 @@ impl Handover {
         let file = file.map_err(|fault| {
             Failure::failed(format_args!("{}: cannot make the file: {fault}", path.display()))
         })?;
-        Ok(Self::File(path.to_owned(), file))
+        Ok(Self(Some(NewFile { path: path.to_owned(), file, written: false })))
     }
 
     /// Hands the secret of an outcome over, if it has one.
     pub(super) fn take(self, outcome: &Outcome) -> Result<Handed, Failure> {
-        let Self::File(path, mut file) = self else { return Ok(Handed::Print) };
-        let Some(secret) = &outcome.secret else {
-            // Nothing may be left that looks like a secret.
-            std::fs::remove_file(&path)?;
+        let (Some(mut new), Some(secret)) = (self.0, &outcome.secret) else {
             return Ok(Handed::Print);
         };
-        let written = file
-            .write_all(secret.expose().as_bytes())
-            .and_then(|()| file.write_all(b"\n"))
-            .and_then(|()| file.sync_all());
-        match written {
-            Ok(()) => Ok(Handed::Written(path)),
-            Err(fault) => Err(Failure::failed(format_args!(
+        let mut write = || {
+            new.file.write_all(secret.expose().as_bytes())?;
+            new.file.write_all(b"\n")?;
+            new.file.sync_all()
+        };
+        write().map_err(|fault| {
+            Failure::failed(format_args!(
                 "{}: the secret was made and could not be written: {fault}; make another",
-                path.display()
-            ))),
+                new.path.display()
+            ))
+        })?;
+        new.written = true;
+        Ok(Handed::Written(new.path.clone()))
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.written {
+            // Where even that fails, an empty file is left.
+            drop(std::fs::remove_file(&self.path));
         }
     }
 }

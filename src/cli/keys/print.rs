@@ -102,13 +102,23 @@ pub(super) fn people(
 const VERSION_COLUMNS: &[&str] =
     &["kind", "version", "state", "until", "check_value", "origin", "created_at", "reason"];
 
+/// What people want to see first.
+const FIRST: &[&str] =
+    &["key_id", "merchant", "policy", "token", "epoch", "kind", "version", "state", "name"];
+
 /// A line a member, without what is absent, empty, or a table of its own.
 fn lines(members: &Map<String, Value>) -> Vec<Vec<Cell>> {
     let shown = members.iter().filter(|(name, value)| {
         let inner = value.as_array().is_some_and(|items| items.iter().any(Value::is_object));
         !inner && *name != "secret" && !text(value).is_empty()
     });
-    shown.map(|(name, value)| vec![Cell::styled(name, BOLD), Cell::plain(text(value))]).collect()
+    let mut shown: Vec<_> = shown.collect();
+    let place = |name: &str| FIRST.iter().position(|first| *first == name);
+    shown.sort_by_key(|(name, _)| place(name).unwrap_or(FIRST.len()));
+    shown
+        .into_iter()
+        .map(|(name, value)| vec![Cell::styled(name, BOLD), Cell::plain(text(value))])
+        .collect()
 }
 
 /// A table of some columns; those that are empty in every line are left out.
