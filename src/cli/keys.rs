@@ -18,17 +18,20 @@ use super::Failure;
 use handover::Handover;
 
 /// What each first word of a verb is about.
-const TOPICS: [(&str, &str); 10] = [
+const TOPICS: [(&str, &str); 13] = [
     ("merchant", "Merchants: who owns credentials"),
     ("credential", "Credentials: public key ids and what they may do"),
     ("secret", "Versions of a credential's secrets, and their life"),
     ("policy", "Policies by which secrets are rotated"),
     ("audit", "What was done, by whom"),
+    ("kek", "Keys that wrap merchants' data keys"),
     ("master", "The master key, which keeps all others"),
     ("epoch", "Epochs of rolling keys"),
     ("token", "Tokens of the admin API"),
     ("chain", "Chains of rolling keys"),
     ("inventory", ""),
+    ("store", "The store of keys as a whole: proof, copies, restore"),
+    ("doctor", ""),
 ];
 
 /// Runs what the command line names, if it is one of these commands.
@@ -52,15 +55,22 @@ struct Call<'m> {
 pub(super) fn add_to(mut program: Command) -> Command {
     for (topic, about) in TOPICS {
         let own = verbs().filter(|verb| words(verb).0 == topic);
-        let group = Command::new(topic).about(about).arg_required_else_help(true);
-        let mut group = group.subcommand_required(true).subcommands(local::commands(topic));
-        for verb in own {
-            match words(verb).1 {
-                "" => group = command(topic, verb),
-                word => group = group.subcommand(command(word, verb)),
+        let mut commands: Vec<Command> = own
+            .map(|verb| match words(verb).1 {
+                "" => command(topic, verb),
+                word => command(word, verb),
+            })
+            .chain(local::commands(topic))
+            .collect();
+        // A topic of one word is its only command.
+        program = program.subcommand(match commands.pop() {
+            Some(only) if only.get_name() == topic => only,
+            last => {
+                let group = Command::new(topic).about(about).subcommands(commands);
+                let group = group.subcommands(last);
+                group.subcommand_required(true).arg_required_else_help(true)
             }
-        }
-        program = program.subcommand(group);
+        });
     }
     program
 }
@@ -97,6 +107,19 @@ fn command(word: &'static str, verb: &'static Verb) -> Command {
         command = command.arg(file("secret-out", help));
     }
     command
+}
+
+/// Asks at the terminal whether something is meant.
+fn confirm(what: &str, summary: &str) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(format_args!("{what}: say --yes, since nobody can be asked")));
+    }
+    let mut err = std::io::stderr();
+    write!(err, "{what}\n{summary}? [yes/no] ")?;
+    err.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if answer.trim() == "yes" { Ok(()) } else { Err(Failure::failed("nothing was done")) }
 }
 
 impl Call<'_> {
@@ -162,18 +185,9 @@ impl Call<'_> {
         if !self.verb.drastic || self.is_set("yes") {
             return Ok(());
         }
-        if !std::io::stdin().is_terminal() {
-            let name = self.verb.name;
-            return Err(Failure::usage(format_args!("{name} cannot be taken back: say --yes")));
-        }
-        let mut err = std::io::stderr();
-        let target: Vec<&str> =
-            self.verb.path_members().filter_map(|name| input.get(name)?.as_str()).collect();
-        write!(err, "{} {}\n{}? [yes/no] ", self.verb.name, target.join(" "), self.verb.summary)?;
-        err.flush()?;
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
-        if answer.trim() == "yes" { Ok(()) } else { Err(Failure::failed("nothing was done")) }
+        let target = self.verb.path_members().filter_map(|name| input.get(name));
+        let target: Vec<String> = target.map(print::text).collect();
+        confirm(&format!("{} {}", self.verb.name, target.join(" ")), self.verb.summary)
     }
 
     /// Where a secret goes that the verb may show, settled before anything is made.

@@ -1,12 +1,15 @@
 //! Opening the store that a configuration names, and who does.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use countersign::administration::Office;
 use countersign::clock::Clock;
 use countersign::config::keys::KeysConfig;
 use countersign::custody::Masters;
 use countersign::store::{Actor, ActorKind, Store};
+use indicatif::ProgressBar;
 
 use crate::cli::Failure;
 use crate::cli::check::colour;
@@ -30,7 +33,23 @@ pub(super) fn open(config: &Path) -> Result<Office, Failure> {
     let masters = Masters::open(&keys.master).map_err(|fault| Failure::failed(chain(&fault)))?;
     let store = Store::open(&keys.store, masters, Clock::system());
     let store = store.map_err(|fault| Failure::failed(chain(&fault)))?;
-    Ok(Office { store, catalogue })
+    Ok(Office { store, catalogue, master: keys.master, progress })
+}
+
+/// Shows how far a long verb has come, on a terminal that people look at.
+fn progress(done: u64, of: u64) {
+    static BAR: OnceLock<ProgressBar> = OnceLock::new();
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
+    let bar = BAR.get_or_init(|| match of {
+        0 => ProgressBar::new_spinner(),
+        of => ProgressBar::new(of),
+    });
+    bar.set_position(done);
+    if of > 0 && done >= of {
+        bar.finish_and_clear();
+    }
 }
 
 /// The operating system's user.

@@ -136,7 +136,7 @@ fn table(items: &[Value], columns: &[&str]) -> String {
 }
 
 /// A value on one line.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::Bool(true) => "yes".to_owned(),
