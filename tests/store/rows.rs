@@ -1,237 +1,15 @@
-use std::num::NonZeroU32;
+//! Rows and rules: what is written is read, and what may not be is refused.
+
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use countersign::custody::{CustodyFault, Masters};
+use countersign::store::row::*;
+use countersign::store::{HeldCredential, StoreFault};
+use rusqlite::Connection;
 use serde_json::json;
-use tempfile::TempDir;
 
-use super::row::*;
-use super::*;
-use crate::clock::{Hand, Timestamp};
-use crate::custody::MasterSource;
-use crate::limit::Rate;
-use crate::secret::Secret;
-
-/// A folder with a master key, in which stores can be made.
-struct House {
-    folder: TempDir,
-    clock: Clock,
-    hand: Hand,
-}
-
-const NOW: u64 = 1_750_000_000;
-
-impl House {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (clock, hand) = Clock::by_hand(Timestamp::from_secs(NOW));
-        let house = Self { folder, clock, hand };
-        Masters::create(&house.source()).unwrap();
-        house
-    }
-
-    fn source(&self) -> MasterSource {
-        MasterSource::File(self.folder.path().join("master.key"))
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("keys.db")
-    }
-
-    fn tombstones(&self) -> PathBuf {
-        self.folder.path().join("keys.tombstones")
-    }
-
-    fn open(&self) -> Store {
-        self.try_open().unwrap()
-    }
-
-    fn try_open(&self) -> Result<Store, StoreFault> {
-        Store::open(&self.path(), Masters::open(&self.source()).unwrap(), self.clock.clone())
-    }
-}
-
-fn actor() -> Actor {
-    Actor { kind: ActorKind::CommandLine, name: "root".to_owned(), address: None, request_id: None }
-}
-
-fn at(secs: u64) -> Timestamp {
-    Timestamp::from_secs(NOW + secs)
-}
-
-fn rate(n: u32) -> Rate {
-    let n = NonZeroU32::new(n).unwrap();
-    Rate { per_second: n, burst: n }
-}
-
-fn merchant(id: &str) -> MerchantRow {
-    MerchantRow {
-        id: id.to_owned(),
-        name: format!("Merchant {id}"),
-        status: MerchantStatus::Active,
-        rate: rate(10),
-        addresses: vec!["192.0.2.0/24".parse().unwrap()],
-        contacts: vec!["keys@merchant.example".to_owned()],
-        created_at: at(0),
-        revision: 0,
-    }
-}
-
-fn credential(merchant: &str, key_id: &str) -> CredentialRow {
-    CredentialRow {
-        key_id: key_id.to_owned(),
-        merchant: merchant.to_owned(),
-        live: true,
-        name: "till".to_owned(),
-        scheme: "countersign-v1".to_owned(),
-        envelope: Some("roll.v1".to_owned()),
-        rate: Some(rate(3)),
-        addresses: vec!["2001:db8::/32".parse().unwrap()],
-        scopes: vec!["POST /v1/orders".to_owned()],
-        repeatable_reads: false,
-        expires_at: Some(at(1000)),
-        suspended: false,
-        policy: None,
-        created_at: at(0),
-        revision: 0,
-    }
-}
-
-fn version(key_id: &str, kind: Kind, number: u32, state: VersionState) -> VersionRow {
-    VersionRow {
-        key_id: key_id.to_owned(),
-        kind,
-        number,
-        state,
-        suspended_from: None,
-        on_first_use: false,
-        check_value: "0a1b2c".to_owned(),
-        origin: SecretOrigin::Generated,
-        created_by: "root".to_owned(),
-        created_at: at(0),
-        activate_at: Some(at(5)),
-        activated_at: Some(at(6)),
-        overlap_secs: 86_400,
-        retire_at: None,
-        expires_at: Some(at(10_000)),
-        revoked_at: None,
-        compromised_since: None,
-        reason: Some("why not".to_owned()),
-        destroyed_at: None,
-        shown: true,
-        revision: 0,
-    }
-}
-
-fn secret(text: &str) -> Secret {
-    Secret::of_any_length(text.as_bytes().to_vec())
-}
-
-fn policy(name: &str) -> PolicyRow {
-    PolicyRow {
-        name: name.to_owned(),
-        max_age_secs: Some(86_400),
-        max_messages: Some(1 << 31),
-        rotate_at: Some(at(7)),
-        overlap_secs: 60,
-        cutover: Cutover::After(30),
-        automatic: true,
-        remind_days: vec![30, 7, 1],
-        revision: 0,
-    }
-}
-
-fn token(id: &str) -> TokenRow {
-    TokenRow {
-        id: id.to_owned(),
-        name: "console".to_owned(),
-        role: Role::Security,
-        merchant: None,
-        digest: crate::crypto::sha256(id.as_bytes()),
-        created_at: at(0),
-        expires_at: at(100),
-        revoked_at: None,
-        revision: 0,
-    }
-}
-
-fn epoch(number: u32) -> EpochRow {
-    EpochRow {
-        number,
-        not_before: at(0),
-        not_after: at(100),
-        destroy_at: at(200),
-        destroyed_at: None,
-    }
-}
-
-/// A store in which every table has rows, two merchants among them.
-fn filled(house: &House) -> Store {
-    let store = house.open();
-    store
-        .change::<_, StoreFault>(&actor(), |change| {
-            change.put_policy(&policy("yearly"))?;
-            for id in ["mer_a", "mer_b"] {
-                change.add_merchant(&merchant(id))?;
-                let key_id = format!("pk_{id}");
-                let row = credential(id, &key_id);
-                change.add_credential(&CredentialRow { policy: Some("yearly".into()), ..row })?;
-                for (number, state) in [(1, VersionState::Retiring), (2, VersionState::Active)] {
-                    let row = version(&key_id, Kind::Signing, number, state);
-                    change.add_version(&row, &secret(&format!("MARKER {key_id} {number}")))?;
-                }
-                let value = version(&key_id, Kind::Value("iv".into()), 1, VersionState::Active);
-                change.add_version(&value, &secret("the same for all"))?;
-            }
-            change.add_epoch(&epoch(1))?;
-            change.add_epoch(&epoch(2))?;
-            change.put_token(&token("tok_1"))?;
-            let (key_id, chain) = ("pk_mer_a".to_owned(), *b"chain001");
-            change.add_kill(&KillRow { key_id, chain, at: at(1), until: at(900) })?;
-            change.add_usage(&usage(3, 10))?;
-            change.audit("merchant.created", "mer_a", json!({"n": 1}), None)?;
-            change.audit("merchant.created", "mer_b", json!({"n": 2}), Some("asked for"))?;
-            change.audit("epoch.created", "1", json!(null), None)
-        })
-        .unwrap();
-    store
-}
-
-fn usage(requests: u64, last: u64) -> UsageRow {
-    UsageRow {
-        key_id: "pk_mer_a".to_owned(),
-        kind: Kind::Signing,
-        number: 2,
-        hour: at(0),
-        requests,
-        last_at: at(last),
-        last_address: "203.0.113.7".parse().unwrap(),
-    }
-}
-
-fn everyone(store: &Store) -> (Vec<Holding>, Vec<StoreFault>) {
-    let (mut held, mut faults) = (Vec::new(), Vec::new());
-    store
-        .read::<_, StoreFault>(|view| {
-            view.everyone(|next| match next {
-                Ok(holding) => held.push(holding),
-                Err(fault) => faults.push(fault),
-            })
-        })
-        .unwrap();
-    (held, faults)
-}
-
-fn read<T>(store: &Store, reader: impl FnOnce(&View<'_>) -> Result<T, StoreFault>) -> T {
-    store.read(reader).unwrap()
-}
-
-fn change<T>(
-    store: &Store,
-    writer: impl FnOnce(&mut Change<'_>) -> Result<T, StoreFault>,
-) -> Result<T, StoreFault> {
-    store.change(&actor(), writer)
-}
+use crate::support::*;
 
 #[test]
 fn sqlite_is_free_of_the_bug_that_loses_its_log() {
@@ -280,7 +58,7 @@ fn what_was_written_is_read_after_a_start_too() {
     let (held, faults) = everyone(&store);
     assert!(faults.is_empty(), "{faults:?}");
     assert_eq!(held.len(), 2);
-    let (row, versions) = &held[0].credentials[0];
+    let HeldCredential { row, versions } = &held[0].credentials[0];
     assert_eq!((row.key_id.as_str(), versions.len(), held[0].raised), ("pk_mer_a", 3, 0));
     assert_eq!(versions[0].1.as_ref().unwrap().expose(), b"MARKER pk_mer_a 1");
     let alone = read(&store, |view| view.holding("mer_b")).unwrap();
@@ -379,7 +157,7 @@ fn a_closed_merchant_loses_every_secret_and_keeps_its_history() {
     let (held, faults) = everyone(&store);
     assert!(faults.is_empty(), "{faults:?}");
     assert_eq!(held[0].merchant.status, MerchantStatus::Closed);
-    for (row, secret) in &held[0].credentials[0].1 {
+    for (row, secret) in &held[0].credentials[0].versions {
         assert!(row.state == VersionState::Destroyed && secret.is_none());
     }
     let row = read(&store, |view| view.merchant("mer_a")).unwrap();
@@ -407,8 +185,8 @@ fn changes_are_told_in_order_and_use_is_none() {
     assert_eq!(changes[1].sequence, from + 2);
     assert_eq!(read(&store, |view| view.changes_after(from + 3)), None);
     assert_eq!(read(&store, |view| view.usage("pk_mer_a", at(0))), [usage(7, 10)]);
-    let changed = store.writer.lock().unwrap().execute("DELETE FROM change WHERE sequence = 1", []);
-    assert_eq!(changed.unwrap(), 1);
+    let taken = house.raw().execute("DELETE FROM change WHERE sequence = 1", []);
+    assert_eq!(taken.unwrap(), 1);
     assert_eq!(read(&store, |view| view.changes_after(0)), None, "a gap");
 }
 
