@@ -4,7 +4,6 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use rustix::io::Errno;
 use rustix::process::{self, DumpableBehavior, Resource, Rlimit};
 use tikv_jemalloc_ctl::{Access, AsName};
@@ -18,8 +17,7 @@ fn main() -> ExitCode {
         eprintln!("countersign: cannot keep others from reading this process's memory: {e}");
         return ExitCode::FAILURE;
     }
-    let arguments = cli::Arguments::parse();
-    match cli::run(arguments, environment_secret) {
+    match cli::run(environment_secret) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::administration::catalogue::Catalogue;
-use crate::administration::upkeep::{self, Done, Upkeep};
+use crate::administration::chores::{self, Done, Upkeep};
 use crate::administration::{Office, Problem};
 use crate::clock::{Clock, Timestamp};
 use crate::config::keys::Keys;
@@ -297,7 +297,7 @@ impl Parts {
         if uses.is_empty() {
             return;
         }
-        match upkeep::note_uses(&managed.store, &uses) {
+        match chores::note_uses(&managed.store, &uses) {
             Ok(done) => self.tell_done(&done),
             Err(problem) => {
                 self.uses.give_back(uses);
@@ -309,7 +309,8 @@ impl Parts {
     fn keep_up(&self, managed: &Managed) {
         let (store, catalogue) = (Arc::clone(&managed.store), lock(&self.catalogue).clone());
         let mut upkeep = lock(&managed.upkeep);
-        match upkeep.run(&Office { store, catalogue }) {
+        let (master, progress) = (self.keys.master.clone(), |_, _| {});
+        match upkeep.run(&Office { store, catalogue, master, progress }) {
             Ok(done) => self.tell_done(&done),
             Err(problem) => self.tell_problem(managed, &problem),
         }

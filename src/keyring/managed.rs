@@ -36,7 +36,7 @@ pub fn merchant(holding: Holding, recipes: Recipes<'_>) -> (MerchantSpec, Vec<Ou
     let row = holding.merchant;
     let (mut credentials, mut out) = (Vec::new(), Vec::new());
     for held in holding.credentials {
-        let key_id = held.0.key_id.clone();
+        let key_id = held.row.key_id.clone();
         match credential(held, row.status, recipes) {
             Ok(spec) => credentials.extend(spec),
             Err(cause) => out.push(OutOfService { key_id, cause }),
@@ -49,7 +49,7 @@ pub fn merchant(holding: Holding, recipes: Recipes<'_>) -> (MerchantSpec, Vec<Ou
 
 /// A credential; nothing for one whose merchant left, or that has no secret yet.
 fn credential(
-    (row, held): HeldCredential,
+    HeldCredential { row, versions: held }: HeldCredential,
     status: MerchantStatus,
     recipes: Recipes<'_>,
 ) -> Result<Option<CredentialSpec>, String> {

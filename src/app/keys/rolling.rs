@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use crate::administration::{Problem, upkeep};
+use crate::administration::{Problem, chores};
 use crate::app::assembly::{Parts, lock};
 use crate::roll::{ChainId, EpochSpec, Event, Kill};
 use crate::store::View;
@@ -83,7 +83,7 @@ impl Parts {
         let admission = self.admission.load();
         let ttl = admission.routes.iter().filter_map(|route| route.spec.rolling.as_ref());
         let Some(ttl) = ttl.map(|rolling| rolling.policy.ttl).max() else { return };
-        match upkeep::epochs::keep_up(&managed.store, ttl) {
+        match chores::epochs::keep_up(&managed.store, ttl) {
             Ok(done) => self.tell_done(&done),
             Err(problem) => self.tell_problem(managed, &problem),
         }
@@ -103,7 +103,7 @@ impl Parts {
 }
 
 fn write_down(managed: &Managed, events: &[Event]) -> Result<(), Problem> {
-    managed.store.change(&upkeep::gate(), |change| {
+    managed.store.change(&chores::gate(), |change| {
         for event in events {
             match event {
                 Event::Session { key_id, lanes } => {

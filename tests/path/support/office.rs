@@ -38,7 +38,8 @@ impl Operator {
             address: None,
             request_id: None,
         };
-        Self { office: Office { store, catalogue }, actor }
+        let (master, progress) = (config.keys.master, |_, _| {});
+        Self { office: Office { store, catalogue, master, progress }, actor }
     }
 
     pub(crate) fn tries(&self, name: &str, input: Value) -> Result<Outcome, Problem> {
