@@ -4,6 +4,7 @@
 //! [`Store::read`] sees one moment; [`Store::change`] is one transaction that writes rows, their
 //! MACs, the change log and the audit log together, or nothing.
 
+pub mod ledger;
 pub mod row;
 
 use std::fmt;
@@ -18,7 +19,7 @@ use crate::custody::{CustodyFault, Masters};
 use crate::secret::Secret;
 
 use row::{
-    AuditRow, CredentialRow, EpochRow, KekRow, Kind, KillRow, MerchantRow, PolicyRow, TokenRow,
+    AuditRow, CredentialRow, EpochRow, KekRow, KillRow, Kind, MerchantRow, PolicyRow, TokenRow,
     UsageRow, VersionRow,
 };
 

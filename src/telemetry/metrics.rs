@@ -54,6 +54,25 @@ pub struct GateMetrics {
     pub credentials: IntGauge,
     /// Signatures that did not match, by the mistake behind them.
     pub mistakes: Mistakes,
+    /// The ledger of orders and remembered requests.
+    pub ledger: LedgerMetrics,
+}
+
+/// What is counted of the ledger.
+#[derive(Clone, Debug)]
+pub struct LedgerMetrics {
+    /// How long its commits take.
+    pub commit_seconds: Histogram,
+    /// Commits that failed.
+    pub failures: IntCounter,
+    /// Orders in it.
+    pub orders: IntGauge,
+    /// Remembered requests in it.
+    pub messages: IntGauge,
+    /// Remembered requests of the credential that has the most.
+    pub fullest: IntGauge,
+    /// Requests that wait for it.
+    pub waiting: IntGauge,
 }
 
 /// Signatures that did not match, by the mistake behind them.
@@ -156,6 +175,21 @@ impl GateMetrics {
                 "Signatures that did not match, by the mistake behind them",
                 &["mistake"],
             )?),
+            ledger: LedgerMetrics {
+                commit_seconds: all.add(Histogram::with_opts(seconds(
+                    "ledger_commit_seconds",
+                    "Time that a commit of the ledger takes",
+                ))?)?,
+                failures: all
+                    .counter("ledger_commit_failures_total", "Commits of the ledger that failed")?,
+                orders: all.gauge("ledger_orders", "Orders in the ledger")?,
+                messages: all.gauge("ledger_messages", "Remembered requests in the ledger")?,
+                fullest: all.gauge(
+                    "ledger_messages_of_fullest",
+                    "Remembered requests of the credential that has the most",
+                )?,
+                waiting: all.gauge("ledger_waiting", "Requests that wait for the ledger")?,
+            },
             registry: registry.clone(),
         };
         // A first refusal must show as an increase, not as a new series.
