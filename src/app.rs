@@ -2,6 +2,7 @@
 
 mod assembly;
 mod control;
+mod ledger;
 mod reload;
 mod worker;
 
@@ -22,6 +23,7 @@ use crate::crypto::NoRandom;
 use crate::gateway::upstream::UnusableUpstream;
 use crate::replay::{FolderFault, OpenFault};
 use crate::serve::{Drain, TlsFaults, bind};
+use crate::store::ledger::LedgerFault;
 use crate::telemetry::{Level, LogSink};
 
 use assembly::Parts;
@@ -71,6 +73,9 @@ pub enum StartFault {
     /// An upstream cannot be used.
     #[error(transparent)]
     Upstream(#[from] UnusableUpstream),
+    /// The ledger that a route asks for cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] LedgerFault),
     /// No random bytes.
     #[error(transparent)]
     NoRandom(#[from] NoRandom),

@@ -31,7 +31,8 @@ const VERIFIED: &str =
 const PERMITTED: &str = "let permitted = permission::check(verified)?;";
 const UNSEEN: &str = "let unseen = replay::claim(&self.memory, permitted).await?;";
 const GRANTED: &str = "let granted = quota::spend(unseen)?;";
-const OPENED: &str = "opening::open(granted).await";
+const OPENED: &str = "let opened = opening::open(granted).await?;";
+const RESERVED: &str = "orders::reserve(opened).await";
 
 const CASES: &[Case] = &[
     Case {
@@ -78,9 +79,25 @@ const CASES: &[Case] = &[
         name: "skip the quota",
         file: ADMISSION,
         from: OPENED,
-        to: "opening::open(unseen).await",
+        to: "let opened = opening::open(unseen).await?;",
         error: "E0308",
         says: "expected `Granted`, found `Unseen",
+    },
+    Case {
+        name: "skip the opening",
+        file: ADMISSION,
+        from: OPENED,
+        to: "let opened = granted;",
+        error: "E0308",
+        says: "expected `Readable`, found `Granted`",
+    },
+    Case {
+        name: "skip the orders",
+        file: ADMISSION,
+        from: RESERVED,
+        to: "Ok(opened)",
+        error: "E0308",
+        says: "expected `Admitted`, found `Readable`",
     },
     Case {
         name: "swap quota and replay",
@@ -101,10 +118,10 @@ const CASES: &[Case] = &[
     Case {
         name: "forge what is admitted",
         file: ADMISSION,
-        from: OPENED,
-        to: "Ok(Admitted { granted, protection: None, opened: None })",
+        from: RESERVED,
+        to: "Ok(Admitted { readable: opened, noted: None })",
         error: "E0451",
-        says: "fields `granted`, `protection` and `opened` of struct `Admitted` are private",
+        says: "fields `readable` and `noted` of struct `Admitted` are private",
     },
     Case {
         name: "forge a stage in the middle",

@@ -220,6 +220,9 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         public_url: None,
         opener: None,
         answers: Answers::default(),
+        unique_order: None,
+        remember: false,
     };
-    Arc::new(Route { spec, upstream: Arc::new(upstream), metrics: metrics.route(&name) })
+    let upstream = Arc::new(upstream);
+    Arc::new(Route { spec, upstream, metrics: metrics.route(&name), ledger: None })
 }

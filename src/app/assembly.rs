@@ -21,9 +21,11 @@ use crate::operations::{Obstacle, Readiness};
 use crate::quota::{Addresses, Quotas};
 use crate::replay::{Marker, Memory, Opening, StateFolder};
 use crate::serve::{Connections, Drain, Settings, Tls};
+use crate::store::ledger::LedgerFault;
 use crate::telemetry::connections::ConnectionMetrics;
 use crate::telemetry::{GateMetrics, Level, Log};
 
+use super::ledger::LedgerOnDemand;
 use super::reload::{Fixed, Source};
 use super::{Options, Past, StartFault};
 
@@ -57,6 +59,7 @@ pub(super) struct Kept {
     pub(super) addresses: Arc<Addresses>,
     pub(super) budget: Arc<Budget>,
     pub(super) practice: Arc<Practice>,
+    pub(super) ledger: LedgerOnDemand,
     upstreams: Mutex<Vec<Arc<Upstream>>>,
     started: Instant,
     longest_window_seconds: AtomicU64,
@@ -88,6 +91,7 @@ impl Parts {
             addresses: Arc::new(Addresses::new(Addresses::ENTRIES, config.listener.failures)?),
             budget: Budget::new(config.listener.unverified_bytes_max.get()),
             practice: Arc::new(Practice::new(&metrics.mistakes)),
+            ledger: LedgerOnDemand::new(state.as_ref().map(|folder| folder.path().to_owned())),
             upstreams: Mutex::new(Vec::new()),
             started: Instant::now(),
             longest_window_seconds: AtomicU64::new(0),
@@ -137,6 +141,7 @@ impl Parts {
         let longest = Duration::from_secs(self.kept.longest_window_seconds.load(Ordering::Relaxed));
         self.kept.memory.sweep(self.clock.now(), longest);
         self.tell_obstacles();
+        self.kept.ledger.tell(&self.log);
     }
 
     /// Logs what is in the way of readiness, once when it begins and once when it ends. A drain has
@@ -172,6 +177,7 @@ impl Parts {
         let forgotten = self.kept.memory.forgotten().map_or(0, |stamp| stamp.secs());
         metrics.replay_forgotten.set(i64::try_from(forgotten).unwrap_or(i64::MAX));
         metrics.body_bytes.set(gauge(self.kept.budget.held()));
+        self.kept.ledger.refresh_gauges(metrics);
         let ahead = i128::from(self.clock.now_millis()) - i128::from(self.clock.wall_millis());
         metrics.clock_offset.set(i64::try_from(ahead).unwrap_or(i64::MAX));
         let obstacles = self.readiness.obstacles();
@@ -232,6 +238,7 @@ impl Kept {
         metrics: &GateMetrics,
     ) -> Result<Admission, Unusable> {
         let upstreams = self.upstreams(&config, metrics)?;
+        let ledger = self.ledger.serve(&config, clock, metrics)?;
         let keyring = Keyring::build(config.merchants, &self.memory, &self.quotas)?;
         let longest = config.routes.iter().map(|route| route.window.past.as_secs()).max();
         let mut routes = Vec::new();
@@ -240,7 +247,8 @@ impl Kept {
             let named = upstreams.iter().find(|upstream| upstream.spec.name == spec.upstream);
             if let Some(upstream) = named.map(Arc::clone) {
                 let metrics = metrics.route(&spec.name);
-                routes.push(Arc::new(Route { spec, upstream, metrics }));
+                let ledger = ledger.clone().filter(|_| spec.needs_ledger());
+                routes.push(Arc::new(Route { spec, upstream, metrics, ledger }));
             }
         }
         *lock(&self.upstreams) = upstreams;
@@ -283,6 +291,8 @@ pub(super) enum Unusable {
     Upstream(#[from] UnusableUpstream),
     #[error(transparent)]
     NoRandom(#[from] NoRandom),
+    #[error(transparent)]
+    Ledger(#[from] LedgerFault),
 }
 
 impl From<Unusable> for StartFault {
@@ -290,6 +300,7 @@ impl From<Unusable> for StartFault {
         match unusable {
             Unusable::Upstream(fault) => Self::Upstream(fault),
             Unusable::NoRandom(fault) => Self::NoRandom(fault),
+            Unusable::Ledger(fault) => Self::Ledger(fault),
         }
     }
 }

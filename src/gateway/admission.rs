@@ -10,8 +10,10 @@ mod consultation;
 mod freshness;
 pub mod intake;
 mod opening;
+mod orders;
 mod permission;
 mod quota;
+mod remembering;
 mod replay;
 mod routing;
 mod signature;
@@ -37,7 +39,8 @@ use budget::Budget;
 use intake::{Intake, Visit};
 
 pub use body::Held;
-pub use opening::{Admitted, Outbound};
+pub use opening::Outbound;
+pub use orders::{Admitted, Noted};
 
 /// What admission reads and writes: one immutable snapshot of routes and keys, and the parts that
 /// outlive every reload.
@@ -108,7 +111,8 @@ impl Admission {
         let permitted = permission::check(verified)?;
         let unseen = replay::claim(&self.memory, permitted).await?;
         let granted = quota::spend(unseen)?;
-        opening::open(granted).await
+        let opened = opening::open(granted).await?;
+        orders::reserve(opened).await
     }
 
     /// The snapshot that took the place of this one, if one did.

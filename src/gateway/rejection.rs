@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::doctor::Mistake;
 use crate::limit::Window;
+use crate::store::ledger::OrderState;
 
 /// The gate works and says no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum Rejection {
     RateLimited(Duration),
     /// The body is not sealed as the route asks, or does not open: nobody learns which.
     CannotOpen,
+    /// The order was taken before, and how far it came.
+    DuplicateOrder(OrderState),
     /// The gate cannot take this on now.
     Busy,
     /// A defect of the gate.
@@ -71,6 +74,8 @@ pub enum Flaw {
     Repeated,
     /// The body broke off or its framing is broken.
     Body,
+    /// The body does not say its order number as its route asks; where that is looked for.
+    OrderNumber(&'static str),
 }
 
 /// Why a timestamp is not good.
@@ -113,6 +118,10 @@ impl Flaw {
             Self::FieldName => "A header name holds an underscore.",
             Self::Repeated => "A header that must be single comes more than once.",
             Self::Body => "The body broke off or its framing is broken.",
+            Self::OrderNumber(_) => {
+                "The body must be JSON without repeated names, and hold the order number, a text \
+                 of 1 to 256 bytes or a whole number."
+            }
         }
     }
 }

@@ -8,12 +8,14 @@ use std::ops::Deref;
 use crate::gateway::admission::permission::Permitted;
 use crate::gateway::admission::replay::{Unseen, refused};
 use crate::gateway::rejection::Rejection;
+use crate::store::ledger::Hold;
 use crate::telemetry::Stage;
 
 /// A request within its limits.
 #[must_use]
 pub(super) struct Granted {
     permitted: Permitted,
+    remembered: Option<Box<Hold>>,
 }
 
 /// Spends one request of the credential's limit and one of the merchant's.
@@ -21,17 +23,26 @@ pub(super) struct Granted {
 /// # Errors
 /// `rate_limited`; `replayed` when another kind of request with the same MAC came in between.
 pub(super) fn spend(unseen: Unseen<'_>) -> Result<Granted, Rejection> {
-    let (permitted, claim) = unseen.into_permitted();
+    let (permitted, claim, remembered) = unseen.into_permitted();
     if let Err(wait) = permitted.credential().spend() {
-        claim.withdraw();
+        if let Some(claim) = claim {
+            claim.withdraw();
+        }
         return Err(Rejection::RateLimited(wait));
     }
-    claim.keep().map_err(|refusal| refused(refusal, &permitted))?;
+    if let Some(claim) = claim {
+        claim.keep().map_err(|refusal| refused(refusal, &permitted))?;
+    }
     permitted.record.passed(Stage::Decide);
-    Ok(Granted { permitted })
+    Ok(Granted { permitted, remembered })
 }
 
 impl Granted {
+    /// The ledger's hold on the request, where its route has it remembered.
+    pub(super) fn take_remembered(&mut self) -> Option<Box<Hold>> {
+        self.remembered.take()
+    }
+
     pub(super) fn into_permitted(self) -> Permitted {
         self.permitted
     }

@@ -8,32 +8,40 @@ use std::ops::Deref;
 use http::Method;
 
 use crate::gateway::admission::permission::Permitted;
+use crate::gateway::admission::remembering;
 use crate::gateway::rejection::{Rejection, Stale, StaleReason};
 use crate::replay::{Claim, Kind, Memory, Refusal, Stamped};
+use crate::store::ledger::Hold;
 
 /// A request that was not seen before.
 #[must_use]
 pub(super) struct Unseen<'memory> {
     permitted: Permitted,
-    claim: Claim<'memory>,
+    /// None under a scheme without time, whose requests the ledger remembers instead.
+    claim: Option<Claim<'memory>>,
+    remembered: Option<Box<Hold>>,
 }
 
 /// Claims the request in the replay memory.
 ///
 /// # Errors
 /// `replayed`; `stale_timestamp` for a stamp that the memory has already forgotten; `busy` when it
-/// is full or its durable mark cannot be written.
+/// is full, its durable mark cannot be written, or the ledger that the route asks for is busy.
 pub(super) async fn claim(memory: &Memory, permitted: Permitted) -> Result<Unseen<'_>, Rejection> {
+    let remembered = remembering::claim(&permitted).await?;
+    let Some(stamp) = permitted.claims().timestamp() else {
+        return Ok(Unseen { permitted, claim: None, remembered });
+    };
     let credential = permitted.credential();
     let stamped = Stamped {
         credential: credential.key_id(),
-        stamp: permitted.stamp(),
+        stamp,
         proof: permitted.proof(),
         kind: kind(&permitted),
     };
     let claim = memory.claim(stamped, &credential.shares).await;
     let claim = claim.map_err(|refusal| refused(refusal, &permitted))?;
-    Ok(Unseen { permitted, claim })
+    Ok(Unseen { permitted, claim: Some(claim), remembered })
 }
 
 /// Under a scheme that signs neither method nor target one MAC can stand for several reads, which
@@ -66,8 +74,8 @@ pub(super) fn refused(refusal: Refusal, permitted: &Permitted) -> Rejection {
 }
 
 impl<'memory> Unseen<'memory> {
-    pub(super) fn into_permitted(self) -> (Permitted, Claim<'memory>) {
-        (self.permitted, self.claim)
+    pub(super) fn into_permitted(self) -> (Permitted, Option<Claim<'memory>>, Option<Box<Hold>>) {
+        (self.permitted, self.claim, self.remembered)
     }
 }
 
