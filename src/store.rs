@@ -8,6 +8,7 @@
 //! secrets. Every row has a MAC: a merchant's rows by its data key, all others by the store's key.
 //! [`View::everyone`] is how a gate loads.
 
+pub mod ledger;
 pub mod row;
 mod audit;
 mod backup;

@@ -172,7 +172,7 @@ impl Gateway {
 
     fn holds(&self, answer: &Answer, code: &str, request: &Request) {
         let forwarded = match code {
-            "replayed" => "earlier",
+            "replayed" | "duplicate_order" => "earlier",
             "stale_timestamp" if answer.text().contains("may have been accepted") => "maybe",
             _ => "no",
         };
