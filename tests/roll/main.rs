@@ -14,4 +14,7 @@
 #[path = "../path/support/mod.rs"]
 mod support;
 
+mod gate;
+mod kit;
+mod model;
 mod protocol;
