@@ -110,9 +110,6 @@ impl Partner<'_> {
     /// # Errors
     /// Why there is no answer; the request may have arrived all the same.
     pub async fn send(&self, wallet: &mut Wallet, plain: &Plain) -> Result<Answer, RollFault> {
-        if wallet.needs_session(self.clock.now()) {
-            self.begin(wallet, &plain.url).await?;
-        }
         let answer = self.until_answered(wallet, plain).await?;
         if answer.sealed || !asks_for_fresh_keys(&answer.answer) {
             return Ok(answer);
@@ -160,6 +157,10 @@ impl Partner<'_> {
     ) -> Result<Answer, RollFault> {
         let mut fault = RollFault::Unproved(Unproved);
         for _ in 0..self.attempts.get() {
+            // Lost answers use a set up as well.
+            if wallet.needs_session(self.clock.now()) {
+                self.begin(wallet, &plain.url).await?;
+            }
             match self.once(wallet, plain).await {
                 Ok(answer) => return Ok(answer),
                 Err(none @ (RollFault::Client(_) | RollFault::Unproved(_))) => fault = none,

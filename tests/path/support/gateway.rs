@@ -114,6 +114,11 @@ impl Gateway {
         self.folder.path().join("countersign.toml")
     }
 
+    /// The gate's clock, for clients that sign by it.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The gate's time in Unix seconds.
     pub(crate) fn now(&self) -> u64 {
         self.clock.now().secs()
