@@ -11,6 +11,7 @@ mod explain;
 mod failure;
 mod http_file;
 mod init;
+mod rolling;
 mod scheme;
 mod scheme_source;
 mod sealing;
