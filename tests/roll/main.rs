@@ -14,6 +14,7 @@
 #[path = "../path/support/mod.rs"]
 mod support;
 
+mod clients;
 mod faults;
 mod gate;
 mod kit;
