@@ -3,15 +3,24 @@
 //! The command line and the admin API are both made from [`verbs`], so neither can do what the
 //! other cannot. A verb reads and changes the store in one transaction, its audit row included.
 
+pub mod audit;
 pub mod catalogue;
+pub mod credential;
 pub mod disclosure;
+pub mod epoch;
 pub mod form;
+pub mod inventory;
+mod material;
 pub mod merchant;
 mod name;
+pub mod policy;
 pub mod problem;
 mod repeat;
+pub mod secret;
+pub mod token;
 pub mod upkeep;
 pub mod verb;
+pub mod version;
 
 use std::sync::Arc;
 
@@ -32,7 +41,17 @@ pub struct Office {
 
 /// Every verb, by what it is about.
 pub fn verbs() -> impl Iterator<Item = &'static Verb> {
-    [merchant::VERBS].into_iter().flatten()
+    let all = [
+        merchant::VERBS,
+        credential::VERBS,
+        secret::VERBS,
+        policy::VERBS,
+        audit::VERBS,
+        epoch::VERBS,
+        token::VERBS,
+        inventory::VERBS,
+    ];
+    all.into_iter().flatten()
 }
 
 /// The verb of a name, such as `credential rotate`.

@@ -4,10 +4,16 @@
 //! key a merchant → secrets. Only [`Masters`] knows where a master key is.
 
 pub mod blob;
+mod key_file;
+mod key_list;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
+
+use blob::WrapId;
+use key_list::HeldKey;
 
 /// 32 bytes that wrap others (AES-256-GCM).
 pub type KeyBytes = Zeroizing<[u8; 32]>;
@@ -44,6 +50,9 @@ pub struct TokenSpec {
 /// Why a master key cannot be had or does not open something.
 #[derive(Debug, thiserror::Error)]
 pub enum CustodyFault {
+    /// There is none yet, or it is lost.
+    #[error("{0}: there is no master key; if there was one, bring it back from its backup")]
+    Absent(String),
     /// See the text.
     #[error("{0}")]
     Master(String),
@@ -53,15 +62,20 @@ pub enum CustodyFault {
     /// Authenticated decryption failed.
     #[error("what is wrapped does not open: another key, another place, or changed bytes")]
     DoesNotOpen,
+    /// A mistake of the program: bytes without a place could be moved to any.
+    #[error("nothing is wrapped without the place where it is kept")]
+    NoPlace,
     /// No random bytes.
     #[error(transparent)]
     NoRandom(#[from] crate::crypto::NoRandom),
 }
 
 /// The master keys at hand: the one that wraps, and earlier ones that still open.
-#[derive(Debug)]
 pub struct Masters {
     source: MasterSource,
+    current: MasterId,
+    earlier: Vec<MasterId>,
+    keys: Vec<HeldKey>,
 }
 
 impl MasterId {
@@ -69,15 +83,39 @@ impl MasterId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What the blobs that it wrapped are marked with: its name says which it is, so there is but
+    /// one version.
+    fn mark(&self) -> WrapId {
+        WrapId::of(&self.0, 1)
+    }
+}
+
+impl fmt::Display for MasterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Masters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Masters").field("source", &self.source).field("ids", &self.ids()).finish()
+    }
 }
 
 impl Masters {
     /// Opens what is there.
     ///
     /// # Errors
-    /// When there is no key, a file others can read, a token that does not answer.
+    /// [`CustodyFault::Absent`] when there is no key; a file others can read, a key that is not
+    /// what its name says, a token that does not answer.
     pub fn open(source: &MasterSource) -> Result<Self, CustodyFault> {
-        Ok(Self { source: source.clone() })
+        let keys = match source {
+            MasterSource::File(path) => key_file::read(path)?,
+            MasterSource::Environment(text) => key_list::parse(text.expose(), ENVIRONMENT)?,
+            MasterSource::Token(_) => return Err(CustodyFault::Master("no tokens".into())),
+        };
+        Self::of(source.clone(), keys)
     }
 
     /// Makes the first key where there is none: a file of mode 0600, or a key in the token.
@@ -85,30 +123,54 @@ impl Masters {
     /// # Errors
     /// When one exists, or it cannot be made (the environment cannot be written).
     pub fn create(source: &MasterSource) -> Result<Self, CustodyFault> {
-        Self::open(source)
+        let keys = match source {
+            MasterSource::File(path) => key_file::create(path)?,
+            MasterSource::Environment(_) => return Err(not_writable()),
+            MasterSource::Token(_) => return Err(CustodyFault::Master("no tokens".into())),
+        };
+        Self::of(source.clone(), keys)
+    }
+
+    /// Of keys in their order, the newest last.
+    fn of(source: MasterSource, keys: Vec<HeldKey>) -> Result<Self, CustodyFault> {
+        let mut ids = keys.iter().rev().map(|key| key.id.clone());
+        let absent = || CustodyFault::Absent(described(&source));
+        let current = ids.next().ok_or_else(absent)?;
+        let earlier = ids.collect();
+        Ok(Self { source, current, earlier, keys })
     }
 
     /// The key that wraps.
     pub fn current(&self) -> &MasterId {
-        unimplemented!()
+        &self.current
     }
 
     /// Every key at hand, the current one first.
     pub fn ids(&self) -> Vec<MasterId> {
-        unimplemented!()
+        std::iter::once(&self.current).chain(&self.earlier).cloned().collect()
     }
 
     /// Where they are, for people: `file PATH`, `environment`, `token LABEL by MODULE`.
     pub fn describe(&self) -> String {
-        format!("{:?}", self.source)
+        described(&self.source)
+    }
+
+    /// Reads anew what is there: another process may have added a key.
+    ///
+    /// # Errors
+    /// As [`Masters::open`]; what was at hand then stays.
+    pub fn refresh(&mut self) -> Result<(), CustodyFault> {
+        *self = Self::open(&self.source)?;
+        Ok(())
     }
 
     /// Wraps a key by the current master key, bound to `place`.
     ///
     /// # Errors
     /// When the token does not answer, or there are no random bytes.
-    pub fn wrap(&self, _key: &KeyBytes, _place: &[u8]) -> Result<Vec<u8>, CustodyFault> {
-        unimplemented!()
+    pub fn wrap(&self, key: &KeyBytes, place: &[u8]) -> Result<Vec<u8>, CustodyFault> {
+        let master = self.held(&self.current)?;
+        blob::seal(&master.bytes, self.current.mark(), place, &**key)
     }
 
     /// Opens what `master` wrapped at `place`.
@@ -117,11 +179,19 @@ impl Masters {
     /// [`CustodyFault::Missing`], or one message for everything that does not open.
     pub fn unwrap(
         &self,
-        _master: &str,
-        _blob: &[u8],
-        _place: &[u8],
+        master: &str,
+        blob: &[u8],
+        place: &[u8],
     ) -> Result<KeyBytes, CustodyFault> {
-        unimplemented!()
+        let mut ids = std::iter::once(&self.current).chain(&self.earlier);
+        let id = ids.find(|id| id.0 == master);
+        let id = id.ok_or_else(|| CustodyFault::Missing(master.to_owned()))?;
+        if blob::wrapped_by(blob) != Some(id.mark()) {
+            return Err(CustodyFault::DoesNotOpen);
+        }
+        let clear = blob::open(&self.held(id)?.bytes, place, blob)?;
+        let key = clear.as_array().ok_or(CustodyFault::DoesNotOpen)?;
+        Ok(Zeroizing::new(*key))
     }
 
     /// Adds a new key, which wraps from now on; the earlier ones stay until [`Masters::remove`].
@@ -129,14 +199,74 @@ impl Masters {
     /// # Errors
     /// Where that is not for the program to do, with what the operator does instead.
     pub fn rotate(&mut self) -> Result<MasterId, CustodyFault> {
-        unimplemented!()
+        let new = HeldKey::random()?;
+        let keys = match &self.source {
+            MasterSource::File(path) => key_file::change(path, |keys| {
+                if keys.iter().all(|key| key.id != self.current) {
+                    return Err(CustodyFault::Missing(self.current.0.clone()));
+                }
+                keys.push(new);
+                Ok(())
+            })?,
+            MasterSource::Environment(_) => return Err(not_writable()),
+            MasterSource::Token(_) => return Err(CustodyFault::Master("no tokens".into())),
+        };
+        *self = Self::of(self.source.clone(), keys)?;
+        Ok(self.current.clone())
     }
 
     /// Removes an earlier key for good. Who calls this made sure that nothing depends on it.
     ///
     /// # Errors
     /// For the current key, an unknown one, or where that is not for the program to do.
-    pub fn remove(&mut self, _id: &str) -> Result<(), CustodyFault> {
-        unimplemented!()
+    pub fn remove(&mut self, id: &str) -> Result<(), CustodyFault> {
+        let keys = match &self.source {
+            MasterSource::File(path) => key_file::change(path, |keys| {
+                let at = keys.iter().position(|key| key.id.0 == id);
+                let at = at.ok_or_else(|| CustodyFault::Missing(id.to_owned()))?;
+                if at + 1 == keys.len() {
+                    return Err(in_use(id));
+                }
+                keys.remove(at);
+                Ok(())
+            })?,
+            MasterSource::Environment(_) => return Err(not_writable()),
+            MasterSource::Token(_) => return Err(CustodyFault::Master("no tokens".into())),
+        };
+        *self = Self::of(self.source.clone(), keys)?;
+        Ok(())
+    }
+
+    fn held(&self, id: &MasterId) -> Result<&HeldKey, CustodyFault> {
+        let found = self.keys.iter().find(|key| key.id == *id);
+        found.ok_or_else(|| CustodyFault::Missing(id.0.clone()))
     }
 }
+
+/// Where keys of the environment come from, in messages.
+const ENVIRONMENT: &str = "environment";
+
+fn described(source: &MasterSource) -> String {
+    match source {
+        MasterSource::File(path) => format!("file {}", path.display()),
+        MasterSource::Environment(_) => ENVIRONMENT.to_owned(),
+        MasterSource::Token(token) => {
+            format!("token {} by {}", token.token, token.module.display())
+        }
+    }
+}
+
+fn in_use(id: &str) -> CustodyFault {
+    CustodyFault::Master(format!("{id} is the current master key: rotate and rewrap first"))
+}
+
+fn not_writable() -> CustodyFault {
+    CustodyFault::Master(
+        "the program cannot change its environment: make, rotate or remove master keys in a file \
+         (`master = { file = … }`), then set the variable to the text of that file"
+            .into(),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,28 +3,58 @@
 //!
 //! [`Store::read`] sees one moment; [`Store::change`] is one transaction that writes rows, their
 //! MACs, the change log and the audit log together, or nothing.
+//!
+//! master key ([`Masters`]) → KEK versions → the store's own key, and one data key a merchant →
+//! secrets. Every row has a MAC: a merchant's rows by its data key, all others by the store's key.
+//! [`View::everyone`] is how a gate loads.
 
 pub mod row;
+mod audit;
+mod change;
+mod column;
+mod cover;
+mod database;
+mod global;
+mod holding;
+mod key;
+mod record;
+mod table;
+mod tombstone;
+mod view;
 
 use std::fmt;
+use std::fs::File;
 use std::net::IpAddr;
-use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use serde_json::Value;
+use rusqlite::Connection;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
+use crate::crypto::MacKey;
 use crate::custody::{CustodyFault, Masters};
-use crate::secret::Secret;
 
-use row::{
-    AuditRow, CredentialRow, EpochRow, KekRow, KillRow, Kind, MerchantRow, PolicyRow, TokenRow,
-    UsageRow, VersionRow,
-};
+use database::{Readers, Use};
+use key::{Ring, StoreKeys};
+use tombstone::Tombstones;
+
+pub use change::Change;
+pub use holding::{HeldCredential, Holding};
+pub use view::View;
 
 /// Keys, merchants and what happened to them.
 pub struct Store {
-    _clock: Clock,
+    path: PathBuf,
+    clock: Clock,
+    ring: Ring,
+    keys: StoreKeys,
+    tombstones: Tombstones,
+    writer: Mutex<Connection>,
+    /// Asked for the data version and for nothing else: the number is each connection's own.
+    watcher: Mutex<Connection>,
+    readers: Readers,
+    /// Shared by all who have the store open; a restore needs it alone.
+    _lock: File,
 }
 
 /// Who changes something.
@@ -49,6 +79,17 @@ pub enum ActorKind {
     Api,
     /// The gate itself: by policy, by time, by use.
     System,
+}
+
+impl ActorKind {
+    /// Its word in the audit log.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::CommandLine => "cli",
+            Self::Api => "api",
+            Self::System => "system",
+        }
+    }
 }
 
 /// Why the store cannot do something.
@@ -78,6 +119,14 @@ pub enum StoreFault {
         /// What is wrong.
         cause: String,
     },
+    /// The file of what is dead cannot be read or written.
+    #[error("{path}: {cause}")]
+    Tombstones {
+        /// Which file.
+        path: String,
+        /// Why.
+        cause: String,
+    },
     /// Somebody else changed the row since it was read.
     #[error("{0} was changed meanwhile")]
     Conflict(String),
@@ -87,16 +136,9 @@ pub enum StoreFault {
     /// A row that must not be there is.
     #[error("{0} exists already")]
     Exists(String),
-}
-
-/// One moment of the store.
-pub struct View<'store> {
-    _store: &'store Store,
-}
-
-/// One transaction: everything that a [`View`] reads, and changes.
-pub struct Change<'store> {
-    view: View<'store>,
+    /// What is asked for would break a rule of the store; the text says which.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// A change that others may have to follow.
@@ -108,24 +150,6 @@ pub struct Changed {
     pub merchant: Option<String>,
 }
 
-/// A merchant with everything that is its.
-#[derive(Debug)]
-pub struct Holding {
-    /// The merchant.
-    pub merchant: MerchantRow,
-    /// Its credentials.
-    pub credentials: Vec<HeldCredential>,
-}
-
-/// A credential with its secrets.
-#[derive(Debug)]
-pub struct HeldCredential {
-    /// The credential.
-    pub row: CredentialRow,
-    /// Its versions, and their secrets where they are not destroyed.
-    pub versions: Vec<(VersionRow, Option<Secret>)>,
-}
-
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("‹store›")
@@ -133,23 +157,47 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens a store, and makes one where there is no file. Rows are checked when they are read.
+    /// Opens a store, and makes one where there is no file: the database of mode 0600, and beside
+    /// it the files `….tombstones` and `….lock`. Rows are checked when they are read.
     ///
     /// # Errors
-    /// A file that is none of ours, a newer format, master keys that do not open its KEKs.
-    pub fn open(_path: &Path, _masters: Masters, _clock: Clock) -> Result<Self, StoreFault> {
-        unimplemented!()
+    /// A file that is none of ours or open to others, a newer format, a restore that is under way,
+    /// master keys that do not open its KEKs.
+    pub fn open(path: &Path, masters: Masters, clock: Clock) -> Result<Self, StoreFault> {
+        let lock = database::lock_file(path)?;
+        lock.try_lock_shared()
+            .map_err(|_| database::open_fault(path, "it is being replaced by a restore"))?;
+        database::make_file(path)?;
+        if let Some(mode) = database::open_to_others(path)? {
+            let cause = format!("others may use it (mode {mode:o}); run `chmod 600` on it");
+            return Err(database::open_fault(path, cause));
+        }
+        let ring = Ring::new(masters);
+        let mut writer = database::connect(path, Use::Writing)?;
+        database::migrate(path, &mut writer, |connection| {
+            change::begin_store(path, connection, &ring, clock.now())
+        })?;
+        let keys = ring.store_keys(&writer)?;
+        let tombstones = Tombstones::new(path, keys.tombstones.clone());
+        let watcher = Mutex::new(database::connect(path, Use::Reading)?);
+        let (writer, readers, path) = (Mutex::new(writer), Readers::open(path)?, path.to_owned());
+        Ok(Self { path, clock, ring, keys, tombstones, writer, watcher, readers, _lock: lock })
     }
 
-    /// Reads one moment.
+    /// Where the database is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads one moment. It should be short: what was overwritten meanwhile is kept for it.
     ///
     /// # Errors
     /// What `reader` says, and rows that were tampered with.
     pub fn read<T, E: From<StoreFault>>(
         &self,
-        _reader: impl FnOnce(&View<'_>) -> Result<T, E>,
+        reader: impl FnOnce(&View<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        unimplemented!()
+        reader(&View::reading(self)?)
     }
 
     /// Changes rows in one durable transaction. An error undoes all of it.
@@ -158,10 +206,13 @@ impl Store {
     /// What `writer` says, and what the database says of it.
     pub fn change<T, E: From<StoreFault>>(
         &self,
-        _actor: &Actor,
-        _writer: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
+        actor: &Actor,
+        writer: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        unimplemented!()
+        let mut change = Change::begin(self, actor)?;
+        let made = writer(&mut change)?;
+        change.finish()?;
+        Ok(made)
     }
 
     /// A number that differs whenever any process changed the file since it was last asked; costs
@@ -170,320 +221,19 @@ impl Store {
     /// # Errors
     /// The database.
     pub fn data_version(&self) -> Result<u64, StoreFault> {
-        unimplemented!()
+        // No write ever goes by this connection, so writes of this very process count too.
+        let watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        let version =
+            watcher.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))?;
+        Ok(version.unsigned_abs())
+    }
+
+    /// A key for MACs of rows that another part keeps in this store.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the ledger's"))]
+    fn mac_key(&self, purpose: &str) -> Result<MacKey, StoreFault> {
+        self.keys.mac_key(purpose)
     }
 }
 
-impl View<'_> {
-    /// The clock's time at which this moment is read.
-    pub fn now(&self) -> Timestamp {
-        unimplemented!()
-    }
-
-    /// The number of the newest change.
-    ///
-    /// # Errors
-    /// The database.
-    pub fn sequence(&self) -> Result<u64, StoreFault> {
-        unimplemented!()
-    }
-
-    /// Every change after one, in their order; none when that is longer ago than the log reaches,
-    /// and everything is to be read anew.
-    ///
-    /// # Errors
-    /// The database.
-    pub fn changes_after(&self, _sequence: u64) -> Result<Option<Vec<Changed>>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// Every merchant with everything that is its, one after the other; one that was tampered with
-    /// is an error of its own.
-    ///
-    /// # Errors
-    /// The database.
-    pub fn everyone(
-        &self,
-        _keep: impl FnMut(Result<Holding, StoreFault>),
-    ) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// A merchant with everything that is its.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn holding(&self, _merchant: &str) -> Result<Option<Holding>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// Merchants by id, after one, at most so many.
-    ///
-    /// # Errors
-    /// The database, and a row that was tampered with.
-    pub fn merchants(&self, _after: &str, _most: usize) -> Result<Vec<MerchantRow>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// A merchant.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn merchant(&self, _id: &str) -> Result<Option<MerchantRow>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// Credentials by key id, after one, at most so many; of a merchant or of all.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn credentials(
-        &self,
-        _merchant: Option<&str>,
-        _after: &str,
-        _most: usize,
-    ) -> Result<Vec<CredentialRow>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// A credential.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn credential(&self, _key_id: &str) -> Result<Option<CredentialRow>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// Every version of every kind of a credential, by kind and number.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn versions(&self, _key_id: &str) -> Result<Vec<VersionRow>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// The secret of a version.
-    ///
-    /// # Errors
-    /// As above; a destroyed one has none.
-    pub fn secret(&self, _version: &VersionRow) -> Result<Secret, StoreFault> {
-        unimplemented!()
-    }
-
-    /// Whether any version of any credential has these bytes as its secret, and which: by a keyed
-    /// digest, for equal secrets must not be.
-    ///
-    /// # Errors
-    /// The database.
-    pub fn owner_of(&self, _secret: &Secret) -> Result<Option<(String, Kind, u32)>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// Every policy, by name.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn policies(&self) -> Result<Vec<PolicyRow>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// Every epoch, by number, the destroyed ones too.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn epochs(&self) -> Result<Vec<EpochRow>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// The secret of an epoch; none once it is destroyed.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn epoch_secret(&self, _number: u32) -> Result<Option<Secret>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// Every KEK version.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn keks(&self) -> Result<Vec<KekRow>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// Every token of the admin API.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn tokens(&self) -> Result<Vec<TokenRow>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// Chains of rolling keys that were killed and could still be presented.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn kills(&self) -> Result<Vec<KillRow>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// The use of a credential's versions, hour by hour, the newest first, since one.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn usage(&self, _key_id: &str, _since: Timestamp) -> Result<Vec<UsageRow>, StoreFault> {
-        unimplemented!()
-    }
-
-    /// Audit rows before one, the newest first, at most so many; of an object or of all.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn audit(
-        &self,
-        _object: Option<&str>,
-        _before: Option<u64>,
-        _most: usize,
-    ) -> Result<Vec<AuditRow>, StoreFault> {
-        unimplemented!()
-    }
-}
-
-impl<'store> Deref for Change<'store> {
-    type Target = View<'store>;
-
-    fn deref(&self) -> &View<'store> {
-        &self.view
-    }
-}
-
-/// What each `add_…` and `set_…` has in common: the row's `revision` is checked against the one in
-/// the store (a conflict otherwise) and raised, its MAC is made, and the change log gets an entry.
-impl Change<'_> {
-    /// A new merchant, and its data key.
-    ///
-    /// # Errors
-    /// [`StoreFault::Exists`], the database.
-    pub fn add_merchant(&mut self, _row: &MerchantRow) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// Changes a merchant.
-    ///
-    /// # Errors
-    /// [`StoreFault::Missing`], [`StoreFault::Conflict`], the database.
-    pub fn set_merchant(&mut self, _row: &MerchantRow) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// A new credential of an existing merchant.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn add_credential(&mut self, _row: &CredentialRow) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// Changes a credential.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn set_credential(&mut self, _row: &CredentialRow) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// A new version with its secret.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn add_version(&mut self, _row: &VersionRow, _secret: &Secret) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// Changes a version: never its secret. A state of `destroyed` overwrites the secret.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn set_version(&mut self, _row: &VersionRow) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// Removes a pending version that nobody saw, as if it never was.
-    ///
-    /// # Errors
-    /// As above; for a version in any other state.
-    pub fn discard_version(&mut self, _row: &VersionRow) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// A new policy, or a changed one.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn put_policy(&mut self, _row: &PolicyRow) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// Removes a policy that no credential names.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn remove_policy(&mut self, _name: &str) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// A new epoch with a new secret.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn add_epoch(&mut self, _row: &EpochRow) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// Overwrites an epoch's secret.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn destroy_epoch(&mut self, _number: u32) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// A token of the admin API, new or changed.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn put_token(&mut self, _row: &TokenRow) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// A chain that is dead from now on.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn add_kill(&mut self, _row: &KillRow) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// Adds to the use of a version in an hour.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn add_usage(&mut self, _row: &UsageRow) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-
-    /// What happened, for the audit log: an action of KEYS such as `secret.rotated`, the object it
-    /// happened to, and details that hold no secret.
-    ///
-    /// # Errors
-    /// The database.
-    pub fn audit(
-        &mut self,
-        _action: &'static str,
-        _object: &str,
-        _detail: Value,
-        _reason: Option<&str>,
-    ) -> Result<(), StoreFault> {
-        unimplemented!()
-    }
-}
+#[cfg(test)]
+mod tests;

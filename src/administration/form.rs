@@ -14,6 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::clock::Timestamp;
 use crate::limit::Rate;
+use crate::store::row::{Cutover, Kind, NoKind};
 
 /// The most items of one page.
 pub const PAGE_MAX: usize = 1000;
@@ -173,6 +174,69 @@ impl FromStr for Network {
 
 as_text!(Network, json_schema!({ "type": "string", "format": "network" }));
 
+/// What a secret is for: `signing`, `answer`, `anchor`, `root` or `value:NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KindText(pub Kind);
+
+impl Default for KindText {
+    fn default() -> Self {
+        Self(Kind::Signing)
+    }
+}
+
+impl fmt::Display for KindText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for KindText {
+    type Err = NoKind;
+
+    fn from_str(text: &str) -> Result<Self, NoKind> {
+        text.parse().map(Self)
+    }
+}
+
+as_text!(
+    KindText,
+    json_schema!({ "type": "string", "pattern": "^(signing|answer|anchor|root|value:.+)$" })
+);
+
+/// When a new version takes over: `now`, `on_first_use`, or after a span such as `24h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutoverText(pub Cutover);
+
+impl fmt::Display for CutoverText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Cutover::Now => f.write_str("now"),
+            Cutover::OnFirstUse => f.write_str("on_first_use"),
+            Cutover::After(secs) => Span(secs).fmt(f),
+        }
+    }
+}
+
+impl FromStr for CutoverText {
+    type Err = Expected;
+
+    fn from_str(text: &str) -> Result<Self, Expected> {
+        match text {
+            "now" => Ok(Self(Cutover::Now)),
+            "on_first_use" => Ok(Self(Cutover::OnFirstUse)),
+            span => span
+                .parse::<Span>()
+                .map(|span| Self(Cutover::After(span.0)))
+                .map_err(|_| Expected("now, on_first_use, or a span such as \"24h\"")),
+        }
+    }
+}
+
+as_text!(
+    CutoverText,
+    json_schema!({ "type": "string", "pattern": "^(now|on_first_use|[0-9]+[smhd])$" })
+);
+
 /// A part of a list.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Page<T> {
@@ -202,7 +266,7 @@ pub(super) fn limit(asked: Option<u32>) -> usize {
 
 /// Makes a type that is one of a closed list of words in JSON.
 macro_rules! as_word {
-    ($(#[$about:meta])* $name:ident of $type:ty: $($word:literal = $value:path),+ $(,)?) => {
+    ($(#[$about:meta])* $name:ident of $type:ty: $($word:literal = $value:expr),+ $(,)?) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $name(pub $type);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::form::{Moment, Network, Page, RateText, as_word, limit};
-use super::name::{self, id};
+use super::name;
 use super::repeat::Call;
 use super::verb::{Output, Verb, verb};
 use super::{Code, Office, Problem};
@@ -141,7 +141,7 @@ fn create(office: &Office, actor: &Actor, input: Create) -> Result<Merchant, Pro
         if let Some(earlier) = Call::earlier::<String>(call.as_ref(), change)? {
             return Ok(find(change, &earlier)?.into());
         }
-        let id = input.merchant.map_or_else(|| id("mer_", change.now()), Ok)?;
+        let id = input.merchant.map_or_else(|| name::merchant_id(change.now()), Ok)?;
         if office.catalogue.stated_merchants.contains(&id) {
             let detail =
                 format!("{id} stands in the merchants file: a merchant lives in one place");

@@ -123,7 +123,10 @@ impl Problem {
 impl From<StoreFault> for Problem {
     fn from(fault: StoreFault) -> Self {
         let code = match &fault {
-            StoreFault::Open { .. } | StoreFault::Database(_) => Code::Store,
+            StoreFault::Open { .. } | StoreFault::Database(_) | StoreFault::Tombstones { .. } => {
+                Code::Store
+            }
+            StoreFault::Refused(_) => Code::WrongState,
             StoreFault::Custody(_) => Code::Custody,
             StoreFault::Tampered { .. } => Code::Tampered,
             StoreFault::Conflict(_) => Code::Changed,

@@ -1,0 +1,287 @@
+//! What is dead and must stay so when an older copy of the database comes back: a file of lines
+//! beside it that only grows, in no backup, each line with a MAC over itself and the line before.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::types::ValueRef;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::crypto::{self, HexCase, MacKey, equal};
+use crate::custody::CustodyFault;
+
+use super::StoreFault;
+use super::database::{open_fault, sync_folder};
+use super::record::Message;
+use super::row::{KillRow, VersionState};
+use super::table::{Head, VersionName};
+
+/// What a line says. Times are Unix seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Tombstone {
+    /// The first line of a file: its name, so that no two files are alike.
+    File { name: String },
+    /// A version that never verifies again.
+    Version { key_id: String, kind: String, number: u32, at: u64, destroyed: bool },
+    /// A chain of rolling keys.
+    Chain { key_id: String, chain: [u8; 8], at: u64, until: u64 },
+    /// A merchant that was closed.
+    Merchant { id: String, at: u64 },
+    /// A token that was revoked.
+    Token { id: String, at: u64 },
+}
+
+/// Everything that a file says.
+#[derive(Clone, Default)]
+pub(super) struct Dead {
+    inode: u64,
+    offset: u64,
+    /// The MAC of every line; the first belongs to the file's name.
+    macs: Vec<[u8; 32]>,
+    versions: HashMap<VersionName, (Timestamp, VersionState)>,
+    chains: HashMap<(String, [u8; 8]), KillRow>,
+    merchants: HashMap<String, Timestamp>,
+    tokens: HashMap<String, Timestamp>,
+    /// Why it is not to be relied on.
+    broken: Option<String>,
+}
+
+/// The file.
+pub(super) struct Tombstones {
+    path: PathBuf,
+    key: MacKey,
+    dead: Mutex<Arc<Dead>>,
+}
+
+impl Dead {
+    /// Since when a version is dead, and how.
+    pub(super) fn version(&self, name: &VersionName) -> Option<(Timestamp, VersionState)> {
+        self.versions.get(name).copied()
+    }
+
+    /// Whether any version is dead.
+    pub(super) fn has_versions(&self) -> bool {
+        !self.versions.is_empty()
+    }
+
+    /// Since when a merchant is closed.
+    pub(super) fn merchant(&self, id: &str) -> Option<Timestamp> {
+        self.merchants.get(id).copied()
+    }
+
+    /// Since when a token is revoked.
+    pub(super) fn token(&self, id: &str) -> Option<Timestamp> {
+        self.tokens.get(id).copied()
+    }
+
+    /// Every chain that was killed.
+    pub(super) fn chains(&self) -> impl Iterator<Item = &KillRow> {
+        self.chains.values()
+    }
+
+    /// Why the file cannot be what the store knows of, if so.
+    pub(super) fn doubt(&self, head: &Head) -> Option<String> {
+        if self.broken.is_some() {
+            return self.broken.clone();
+        }
+        let known = usize::try_from(head.tombstones).ok().and_then(|at| self.macs.get(at));
+        match known {
+            Some(mac) if equal(mac, &head.tombstone_mac) => None,
+            Some(_) => Some("it is the file of another time or store".to_owned()),
+            None => Some(format!("it is cut: {} lines are known", head.tombstones)),
+        }
+    }
+
+    fn add(&mut self, line: Tombstone) {
+        match line {
+            Tombstone::File { .. } => {}
+            Tombstone::Version { key_id, kind, number, at, destroyed } => {
+                let Ok(kind) = kind.parse() else { return };
+                let state = if destroyed { VersionState::Destroyed } else { VersionState::Revoked };
+                self.versions.insert((key_id, kind, number), (Timestamp::from_secs(at), state));
+            }
+            Tombstone::Chain { key_id, chain, at, until } => {
+                let (at, until) = (Timestamp::from_secs(at), Timestamp::from_secs(until));
+                let row = KillRow { key_id: key_id.clone(), chain, at, until };
+                self.chains.insert((key_id, chain), row);
+            }
+            Tombstone::Merchant { id, at } => {
+                self.merchants.insert(id, Timestamp::from_secs(at));
+            }
+            Tombstone::Token { id, at } => {
+                self.tokens.insert(id, Timestamp::from_secs(at));
+            }
+        }
+    }
+
+    /// Reads the lines that came since; a last line without its end is being written.
+    fn read_on(&mut self, file: File, key: &MacKey) -> io::Result<()> {
+        let mut reader = BufReader::new(file);
+        reader.seek(SeekFrom::Start(self.offset))?;
+        let mut line = Vec::new();
+        while self.broken.is_none() {
+            line.clear();
+            let length = reader.read_until(b'\n', &mut line)?;
+            let Some(text) = line.strip_suffix(b"\n") else { break };
+            match self.checked(text, key) {
+                Some((tombstone, mac)) => {
+                    self.macs.push(mac);
+                    self.add(tombstone);
+                    self.offset += u64::try_from(length).unwrap_or(0);
+                }
+                None => self.broken = Some(format!("line {} is not right", self.macs.len() + 1)),
+            }
+        }
+        Ok(())
+    }
+
+    fn checked(&self, line: &[u8], key: &MacKey) -> Option<(Tombstone, [u8; 32])> {
+        let (text, mac) = std::str::from_utf8(line).ok()?.rsplit_once(' ')?;
+        let mac = crypto::unhex(mac.as_bytes(), HexCase::Lower)?;
+        let tombstone: Tombstone = serde_json::from_str(text).ok()?;
+        let first = matches!(tombstone, Tombstone::File { .. });
+        let good = equal(&mac, &mac_of(text, self.macs.last(), key));
+        (good && first == self.macs.is_empty()).then_some((tombstone, mac))
+    }
+}
+
+fn mac_of(text: &str, before: Option<&[u8; 32]>, key: &MacKey) -> [u8; 32] {
+    let mut message = Message::of("tombstone").text(text);
+    message.add(before.map_or(ValueRef::Null, |before| ValueRef::Blob(before)));
+    message.mac(key)
+}
+
+/// Lines that follow each other, and the MAC of the last.
+fn lines(
+    all: &[Tombstone],
+    mut before: Option<[u8; 32]>,
+    key: &MacKey,
+) -> Result<(String, Option<[u8; 32]>), StoreFault> {
+    let mut lines = String::new();
+    for line in all {
+        let text = serde_json::to_string(line).map_err(|fault| StoreFault::Tombstones {
+            path: String::new(),
+            cause: fault.to_string(),
+        })?;
+        let mac = mac_of(&text, before.as_ref(), key);
+        lines.push_str(&text);
+        lines.push(' ');
+        lines.push_str(&String::from_utf8_lossy(&crypto::hex(&mac)));
+        lines.push('\n');
+        before = Some(mac);
+    }
+    Ok((lines, before))
+}
+
+impl Tombstones {
+    pub(super) fn new(database: &Path, key: MacKey) -> Self {
+        let path = database.with_extension("tombstones");
+        Self { path, key, dead: Mutex::default() }
+    }
+
+    fn fault(&self, cause: impl ToString) -> StoreFault {
+        let path = self.path.display().to_string();
+        StoreFault::Tombstones { path, cause: cause.to_string() }
+    }
+
+    /// What the file says now.
+    ///
+    /// # Errors
+    /// The operating system, other than that there is no file.
+    pub(super) fn look(&self) -> Result<Arc<Dead>, StoreFault> {
+        let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                let broken = Some("there is no such file".to_owned());
+                *dead = Arc::new(Dead { broken, ..Dead::default() });
+                return Ok(Arc::clone(&dead));
+            }
+            Err(fault) => return Err(self.fault(fault)),
+        };
+        let about = file.metadata().map_err(|fault| self.fault(fault))?;
+        let same = dead.inode == about.ino() && dead.offset <= about.len();
+        if same && dead.offset == about.len() && !dead.macs.is_empty() {
+            return Ok(Arc::clone(&dead));
+        }
+        if !same || dead.broken.is_some() {
+            *dead = Arc::new(Dead { inode: about.ino(), ..Dead::default() });
+        }
+        let state = Arc::make_mut(&mut dead);
+        state.read_on(file, &self.key).map_err(|fault| self.fault(fault))?;
+        if state.macs.is_empty() && state.broken.is_none() {
+            state.broken = Some("it is empty".to_owned());
+        }
+        Ok(Arc::clone(&dead))
+    }
+
+    /// Makes a file that holds these lines, in the place of any, durable, and says so in the head.
+    /// To be called within a transaction that writes the head.
+    ///
+    /// # Errors
+    /// The operating system.
+    pub(super) fn make(&self, all: &[Tombstone], head: &mut Head) -> Result<(), StoreFault> {
+        let name: [u8; 32] = crypto::random().map_err(CustodyFault::NoRandom)?;
+        let name = String::from_utf8_lossy(&crypto::hex(&name)).into_owned();
+        let mut whole = vec![Tombstone::File { name }];
+        whole.extend_from_slice(all);
+        let (text, mac) = lines(&whole, None, &self.key)?;
+        let new = self.path.with_extension("tombstones.new");
+        let write = || {
+            let mut options = OpenOptions::new();
+            let options = options.write(true).create(true).truncate(true).mode(0o600);
+            let mut file = options.open(&new)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&new, &self.path)?;
+            sync_folder(&self.path)
+        };
+        write().map_err(|fault| self.fault(fault))?;
+        head.tombstones = u64::try_from(all.len()).unwrap_or(u64::MAX);
+        head.tombstone_mac = mac.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Adds lines, durable, and says so in the head. To be called at the end of a transaction, so
+    /// that no other process adds any meanwhile. A file in doubt is left as it is: everything is
+    /// suspended then, and what is dead gets its lines when an operator confirms the store.
+    ///
+    /// # Errors
+    /// The operating system.
+    pub(super) fn append(&self, all: &[Tombstone], head: &mut Head) -> Result<(), StoreFault> {
+        let dead = self.look()?;
+        if all.is_empty() || dead.doubt(head).is_some() {
+            return Ok(());
+        }
+        let (text, mac) = lines(all, dead.macs.last().copied(), &self.key)?;
+        let write = || {
+            let mut file = OpenOptions::new().write(true).open(&self.path)?;
+            // A line whose writer died in the middle is none.
+            file.set_len(dead.offset)?;
+            file.seek(SeekFrom::End(0))?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        };
+        write().map_err(|fault| self.fault(fault))?;
+        let count = dead.macs.len().saturating_sub(1).saturating_add(all.len());
+        head.tombstones = u64::try_from(count).unwrap_or(u64::MAX);
+        head.tombstone_mac = mac.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Puts a file aside that belongs to another store.
+    pub(super) fn set_aside(&self) -> Result<(), StoreFault> {
+        match std::fs::rename(&self.path, self.path.with_extension("tombstones.aside")) {
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => {
+                Err(open_fault(&self.path, fault))
+            }
+            _ => Ok(()),
+        }
+    }
+}
