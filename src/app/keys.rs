@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The store of a running gate, and how much of it the gate has seen.
 pub(super) struct Managed {
-    pub(super) store: Store,
+    pub(super) store: Arc<Store>,
     seen: Mutex<Seen>,
 }
 
@@ -75,7 +75,7 @@ impl Managed {
         }
         let store = Store::open(&keys.store, Masters::open(&keys.master)?, clock.clone())?;
         let seen = Seen { data_version: 0, sequence: 0, at: Instant::now(), told: false };
-        Ok(Some(Self { store, seen: Mutex::new(seen) }))
+        Ok(Some(Self { store: Arc::new(store), seen: Mutex::new(seen) }))
     }
 
     /// Everything in the store.

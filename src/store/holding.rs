@@ -29,9 +29,15 @@ pub struct Holding {
     pub raised: usize,
 }
 
-/// A credential with its versions by kind and number. The secret of one that was revoked or
-/// destroyed is not read.
-pub type HeldCredential = (CredentialRow, Vec<(VersionRow, Option<Secret>)>);
+/// A credential and its secrets.
+#[derive(Debug)]
+pub struct HeldCredential {
+    /// The credential.
+    pub row: CredentialRow,
+    /// Its versions by kind and number. The secret of one that was revoked or destroyed is not
+    /// read.
+    pub versions: Vec<(VersionRow, Option<Secret>)>,
+}
 
 /// The rows of a statement, with one read ahead.
 struct Ahead<'statement, T> {
@@ -219,7 +225,7 @@ impl View<'_> {
                 };
                 own.push((row, secret));
             }
-            credentials.push((credential, own));
+            credentials.push(HeldCredential { row: credential, versions: own });
         }
         match versions.next() {
             Some(found) => Err(found.tampered("it belongs to no credential")),

@@ -280,7 +280,7 @@ fn what_was_written_is_read_after_a_start_too() {
     let (held, faults) = everyone(&store);
     assert!(faults.is_empty(), "{faults:?}");
     assert_eq!(held.len(), 2);
-    let (row, versions) = &held[0].credentials[0];
+    let HeldCredential { row, versions } = &held[0].credentials[0];
     assert_eq!((row.key_id.as_str(), versions.len(), held[0].raised), ("pk_mer_a", 3, 0));
     assert_eq!(versions[0].1.as_ref().unwrap().expose(), b"MARKER pk_mer_a 1");
     let alone = read(&store, |view| view.holding("mer_b")).unwrap();
@@ -379,7 +379,7 @@ fn a_closed_merchant_loses_every_secret_and_keeps_its_history() {
     let (held, faults) = everyone(&store);
     assert!(faults.is_empty(), "{faults:?}");
     assert_eq!(held[0].merchant.status, MerchantStatus::Closed);
-    for (row, secret) in &held[0].credentials[0].1 {
+    for (row, secret) in &held[0].credentials[0].versions {
         assert!(row.state == VersionState::Destroyed && secret.is_none());
     }
     let row = read(&store, |view| view.merchant("mer_a")).unwrap();

@@ -56,6 +56,8 @@ pub struct GateMetrics {
     pub mistakes: Mistakes,
     /// What happens to keys that the store holds.
     pub keys: KeyMetrics,
+    /// Calls of the admin API by `verb` (`none` before one is found) and `code`.
+    pub admin_requests: IntCounterVec,
 }
 
 /// What happens to keys that the store holds.
@@ -191,6 +193,11 @@ impl GateMetrics {
                     "When the first active secret ends by its expiry or policy; 0 is none",
                 )?,
             },
+            admin_requests: all.counters(
+                "admin_requests_total",
+                "Calls of the admin API by verb and outcome",
+                &["verb", "code"],
+            )?,
             registry: registry.clone(),
         };
         // A first refusal must show as an increase, not as a new series.
