@@ -8,6 +8,7 @@ pub mod config;
 pub mod gateway;
 pub mod serve;
 pub mod operations;
+pub mod console;
 pub mod client;
 pub mod doctor;
 pub mod administration;

@@ -1,5 +1,5 @@
-//! The operations listener: `/metrics`, `/healthz`, `/readyz`, `/findings`. It reads what others
-//! keep and changes nothing.
+//! The operations listener: `/metrics`, `/healthz`, `/readyz`, `/findings`, which read what others
+//! keep and change nothing, and the admin API, which has rules of its own.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use prometheus::Registry;
 use serde_json::json;
 
 use crate::clock::{Clock, ClockState};
+use crate::console::Console;
 use crate::doctor::{Finding, Mistake, Practice};
 use crate::peer::Peer;
 use crate::replay::{Memory, NotReady};
@@ -27,6 +28,7 @@ pub struct Operations {
     practice: Arc<Practice>,
     /// Brings the gauges up to date that nobody counts along.
     refresh: Box<dyn Fn()>,
+    console: Option<Console>,
 }
 
 /// Whether the gate can take requests, and if not, why.
@@ -109,14 +111,15 @@ impl Readiness {
 
 impl Operations {
     /// Answers from a registry, a readiness and the doctor's notes; `refresh` runs before every
-    /// scrape.
+    /// scrape. Without a console there is no admin API.
     pub fn new(
         registry: Registry,
         readiness: Readiness,
         practice: Arc<Practice>,
         refresh: Box<dyn Fn()>,
+        console: Option<Console>,
     ) -> Self {
-        Self { registry, readiness, practice, refresh }
+        Self { registry, readiness, practice, refresh, console }
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
@@ -175,8 +178,13 @@ fn finding(finding: &Finding) -> serde_json::Value {
 impl Handler for Operations {
     type Body = Full<Bytes>;
 
-    async fn handle(&self, request: Request<Incoming>, _: &Rc<Peer>) -> Response<Full<Bytes>> {
-        self.answer(request.method(), request.uri().path())
+    async fn handle(&self, request: Request<Incoming>, peer: &Rc<Peer>) -> Response<Full<Bytes>> {
+        match &self.console {
+            Some(console) if Console::owns(request.uri().path()) => {
+                console.handle(request, peer.ip).await
+            }
+            _ => self.answer(request.method(), request.uri().path()),
+        }
     }
 }
 

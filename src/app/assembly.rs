@@ -53,6 +53,8 @@ pub(super) struct Parts {
     pub(super) stale: Arc<AtomicBool>,
     pub(super) tls: Arc<Tls>,
     pub(super) operations_tls: Arc<Tls>,
+    /// Whether the admin API answers.
+    pub(super) admin: bool,
     pub(super) connections: Arc<Connections>,
     pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) drain: Drain,
@@ -129,6 +131,7 @@ impl Parts {
         let connections = Connections::new(config.listener.connections.clone());
         let access_log = config.log.access;
         let (keys, catalogue) = (config.keys.clone(), Arc::clone(&config.catalogue));
+        let admin = config.operations.admin;
         let (upstreams, keyring) = (kept.upstreams(&config, &metrics)?, kept.keyring(&mut config)?);
         let keyring = Arc::new(ArcSwap::from_pointee(keyring));
         let ledger = kept.ledger.serve(&config, &clock, &metrics)?;
@@ -150,6 +153,7 @@ impl Parts {
             operations_connection_metrics,
             tls: Arc::new(tls),
             operations_tls: Arc::new(operations_tls),
+            admin,
             connections,
             settings,
             drain,

@@ -11,13 +11,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde_json::json;
 
+use crate::administration::Office;
+use crate::console::Console;
 use crate::limit::{ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits, MinimumPace};
 use crate::operations::Operations;
 use crate::serve::{Connections, Door, Drain, Settings, run};
 use crate::telemetry::Level;
 
 use super::StartFault;
-use super::assembly::Parts;
+use super::assembly::{Parts, lock};
 use super::worker::runtime;
 
 /// How often the chores are done.
@@ -49,7 +51,8 @@ async fn serve(socket: TcpListener, parts: &Arc<Parts>, drain: Drain) -> std::io
     let refresh = Box::new(move || own.refresh_gauges());
     let registry = parts.metrics.registry.clone();
     let practice = Arc::clone(&parts.kept.practice);
-    let handler = Operations::new(registry, parts.readiness.clone(), practice, refresh);
+    let console = if parts.admin { Some(console(parts)?) } else { None };
+    let handler = Operations::new(registry, parts.readiness.clone(), practice, refresh, console);
     let limits = ConnectionLimits {
         total: NonZeroUsize::MIN.saturating_add(255),
         per_address: NonZeroUsize::MIN.saturating_add(63),
@@ -71,6 +74,18 @@ async fn serve(socket: TcpListener, parts: &Arc<Parts>, drain: Drain) -> std::io
         drain,
     };
     run(socket, door).await
+}
+
+/// The admin API, over the store as soon as there is one.
+fn console(parts: &Arc<Parts>) -> std::io::Result<Console> {
+    let own = Arc::clone(parts);
+    let office = move || {
+        let managed = lock(&own.managed).clone()?;
+        let catalogue = Arc::clone(&lock(&own.catalogue));
+        Some(Office { store: Arc::clone(&managed.store), catalogue })
+    };
+    let calls = parts.metrics.admin_requests.clone();
+    Console::new(Box::new(office), parts.clock.clone(), parts.log.clone(), calls)
 }
 
 /// Starts the thread that does the chores until the gate ends.

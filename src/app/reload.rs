@@ -54,6 +54,7 @@ pub(super) struct Source {
 pub(super) struct Fixed {
     address: SocketAddr,
     operations: SocketAddr,
+    admin: bool,
     workers: NonZeroUsize,
     state: PathBuf,
     replay: Replay,
@@ -68,6 +69,7 @@ impl Fixed {
         Self {
             address: config.listener.address,
             operations: config.operations.address,
+            admin: config.operations.admin,
             workers: config.workers,
             state: config.state.clone(),
             replay: config.replay,
@@ -82,6 +84,7 @@ impl Fixed {
         let all = [
             (self.address != new.address, "listener.address"),
             (self.operations != new.operations, "operations.address"),
+            (self.admin != new.admin, "operations.admin"),
             (self.workers != new.workers, "workers"),
             (self.state != new.state, "state"),
             (self.replay != new.replay, "replay.memory"),

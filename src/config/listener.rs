@@ -49,12 +49,14 @@ pub struct Operations {
     pub address: SocketAddr,
     /// Certificates; where the file names none, the listener's.
     pub certificates: Vec<CertificateFiles>,
+    /// Whether the admin API answers there.
+    pub admin: bool,
 }
 
 impl Default for Operations {
     fn default() -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9443));
-        Self { address, certificates: Vec::new() }
+        Self { address, certificates: Vec::new(), admin: true }
     }
 }
 
@@ -93,7 +95,8 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)
 pub(super) fn operations(table: &mut Table<'_>) -> Operations {
     let default = Operations::default();
     let address = table.optional("address", value::socket_address).unwrap_or(default.address);
-    Operations { address, certificates: certificates(table) }
+    let admin = table.optional("admin", value::boolean).unwrap_or(default.admin);
+    Operations { address, certificates: certificates(table), admin }
 }
 
 fn certificates(table: &mut Table<'_>) -> Vec<CertificateFiles> {

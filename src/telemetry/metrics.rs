@@ -60,6 +60,8 @@ pub struct GateMetrics {
     pub rolling: IntCounterVec,
     /// The ledger of orders and remembered requests.
     pub ledger: LedgerMetrics,
+    /// Calls of the admin API by `verb` (`none` before one is found) and `code`.
+    pub admin_requests: IntCounterVec,
 }
 
 /// What happens to keys that the store holds.
@@ -232,6 +234,11 @@ impl GateMetrics {
                 )?,
                 waiting: all.gauge("ledger_waiting", "Requests that wait for the ledger")?,
             },
+            admin_requests: all.counters(
+                "admin_requests_total",
+                "Calls of the admin API by verb and outcome",
+                &["verb", "code"],
+            )?,
             registry: registry.clone(),
         };
         // A first refusal must show as an increase, not as a new series.
