@@ -11,6 +11,7 @@ mod explain;
 mod failure;
 mod http_file;
 mod init;
+mod scan;
 mod scheme;
 mod scheme_source;
 mod sealing;
@@ -72,6 +73,8 @@ enum Command {
     Sign(sign::Arguments),
     /// Sign a request, send it over HTTPS and show the answer.
     Send(send::Arguments),
+    /// Find secrets and master keys that lie in files where they should not.
+    Scan(scan::Arguments),
 }
 
 /// Runs the command that the arguments name. `secret` reads the environment, for those that sign.
@@ -90,6 +93,7 @@ pub(crate) fn run(
         Command::Explain(arguments) => explain::run(&arguments, secret),
         Command::Sign(arguments) => sign::run(&arguments, secret),
         Command::Send(arguments) => send::run(&arguments, secret),
+        Command::Scan(arguments) => scan::run(&arguments),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Must never be done here: `Display`, a telling `Debug`, `Serialize`, or a plain `==`.
 
+pub mod text;
+
 use std::fmt;
 
 use subtle::ConstantTimeEq;

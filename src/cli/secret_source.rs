@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use countersign::secret::Secret;
+use countersign::secret::text::{Recognised, check_secret, recognise};
 use zeroize::Zeroizing;
 
 use super::{Failure, SECRET_VARIABLE};
@@ -41,7 +42,15 @@ impl SecretSource {
             let found = environment().ok_or_else(|| Failure::usage(NO_SECRET))?;
             (found.into_encoded_bytes(), SECRET_VARIABLE.to_owned())
         };
-        Secret::new(bytes).map_err(|e| Failure::failed(format_args!("{origin}: {e}")))
+        let mut bytes = Zeroizing::new(bytes);
+        let live = match recognise(key_id.as_bytes()) {
+            Recognised::Whole(kind) => kind.live(),
+            _ => None,
+        };
+        check_secret(&bytes, live)
+            .map_err(|e| Failure::failed(format_args!("{origin}: the secret of {key_id}: {e}")))?;
+        Secret::new(std::mem::take(&mut *bytes))
+            .map_err(|e| Failure::failed(format_args!("{origin}: {e}")))
     }
 }
 

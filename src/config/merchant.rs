@@ -15,12 +15,13 @@ use super::node::{Mismatch, Node, one_of};
 use super::reader::Table;
 use super::route;
 use super::scheme::Schemes;
-use super::secret_file::SecretSources;
+use super::secret_file::{SecretSources, Wiped};
 use super::value;
 use crate::envelope::Envelope;
 use crate::gateway::route::RouteSpec;
 use crate::keyring::{CredentialSpec, Environment, KeyId, MerchantSpec, Scope, State, VersionSpec};
 use crate::scheme::Scheme;
+use crate::secret::text::{self, TextFault};
 use crate::secret::{NamedSecrets, Secret};
 
 pub(super) const ENVIRONMENTS: [(&str, Environment); 2] =
@@ -101,7 +102,7 @@ fn credential<'n>(
     let expires = table.optional("expires", value::timestamp);
     let suspended = table.optional("suspended", value::boolean).unwrap_or(false);
     let envelope = table.optional("envelope", |node| register.envelopes.find(node)).flatten();
-    let reading = Reading { scheme: scheme.as_deref(), envelope: envelope.as_deref() };
+    let reading = Reading { environment, scheme: scheme.as_deref(), envelope: envelope.as_deref() };
     let values = named_values(table, name.get_ref(), reading, register);
     let signing = values.as_ref().map(|values| (reading, values));
     let versions = versions(table, name.get_ref(), signing, register);
@@ -197,9 +198,11 @@ fn literal(node: &Node<'_>) -> Mismatch {
     node.wrong_type("where to read the secret from").hidden().hint(LITERAL)
 }
 
-/// Who reads a credential's secret and values. A scheme at fault is none.
-#[derive(Clone, Copy)]
+/// Who reads a credential's secret and values, and for which environment. A scheme at fault is
+/// none.
+#[derive(Clone, Copy, Default)]
 struct Reading<'s> {
+    environment: Option<Environment>,
     scheme: Option<&'s Scheme>,
     envelope: Option<&'s Envelope>,
 }
@@ -211,9 +214,10 @@ type Signing<'s> = Option<(Reading<'s>, &'s NamedSecrets)>;
 fn named_values(
     table: &mut Table<'_>,
     key_id: &str,
-    Reading { scheme, envelope }: Reading<'_>,
+    reading: Reading<'_>,
     register: &mut Register<'_>,
 ) -> Option<NamedSecrets> {
+    let Reading { scheme, envelope, .. } = reading;
     let mut values = NamedSecrets::default();
     let mut good = true;
     let sealing = envelope.map_or_else(Vec::new, Envelope::value_names);
@@ -232,6 +236,14 @@ fn named_values(
             table.refuse("", problem, None);
         }
         let bytes = secret_bytes(table, key_id, &mut register.sources);
+        let bytes = bytes.filter(|bytes| match own_text(bytes, reading) {
+            // A value does not sign: it may well be an id.
+            Ok(()) | Err(TextFault::OtherUse(_)) => true,
+            Err(fault) => {
+                table.refuse("", format!("the value {name} of {key_id}: {fault}"), None);
+                false
+            }
+        });
         good &= bytes.is_some();
         bytes.map(|mut bytes| values.insert(name, std::mem::take(&mut *bytes)))?;
         Some(name.to_owned())
@@ -264,7 +276,8 @@ fn version(
         table.refuse("until", "a retiring secret needs the end of its time: until = \"…\"", None);
         return None;
     }
-    let secret = match Secret::new(std::mem::take(&mut *bytes?)) {
+    let reading = signing.map(|(reading, _)| reading).unwrap_or_default();
+    let secret = match usable_secret(bytes?, reading) {
         Ok(secret) => secret,
         Err(fault) => {
             table.refuse("", format!("the secret of {key_id} cannot be used: {fault}"), None);
@@ -279,7 +292,7 @@ fn version(
         return None;
     }
     let state = if stated { state? } else { State::Active };
-    let (Reading { scheme, envelope }, values) = signing?;
+    let (Reading { scheme, envelope, .. }, values) = signing?;
     if let Some(envelope) = envelope {
         check_sealing(table, key_id, (&secret, fitted), values, envelope);
     }
@@ -292,6 +305,18 @@ fn version(
             None
         }
     }
+}
+
+/// The bytes as a secret, or why they cannot be one.
+fn usable_secret(mut bytes: Wiped, reading: Reading<'_>) -> Result<Secret, String> {
+    own_text(&bytes, reading).map_err(|fault| fault.to_string())?;
+    Secret::new(std::mem::take(&mut *bytes)).map_err(|fault| fault.to_string())
+}
+
+/// Refuses a text of our own that cannot be a secret of this credential.
+fn own_text(bytes: &[u8], reading: Reading<'_>) -> Result<(), TextFault> {
+    let live = reading.environment.map(|environment| environment == Environment::Live);
+    text::check_secret(bytes, live)
 }
 
 /// Tells where secret and values are no keys for the envelope. Keys that take long to derive are
@@ -330,7 +355,7 @@ fn secret_bytes(
     table: &mut Table<'_>,
     key_id: &str,
     sources: &mut SecretSources<'_>,
-) -> Option<super::secret_file::Wiped> {
+) -> Option<Wiped> {
     let id = table.optional("id", |node| node.str("an id in the list"));
     let named: Vec<&str> =
         ["file", "list", "env"].into_iter().filter(|key| table.node(key).is_some()).collect();

@@ -192,3 +192,33 @@ fn an_ed25519_signature_by_rfc_9421_verifies_with_openssl() {
     ));
     assert_eq!(good(&verified).trim(), "Signature Verified Successfully");
 }
+
+/// What is pasted wrongly is told before anything is signed with it.
+#[test]
+fn a_mistyped_secret_of_ours_is_refused_and_not_shown() {
+    use countersign::secret::text as own;
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("secret");
+    let key_id = own::key_id(true, &[9; 10]);
+    let sign = |secret: &str| {
+        std::fs::write(&file, secret).unwrap();
+        let more = ["--secret-file", path(&file), "--url=https://localhost:8443/v1/orders"];
+        run(&[&["sign", "--key-id", &key_id][..], &more].concat())
+    };
+    let secret = |live| {
+        let secret = own::secret(live, &[9; 32]);
+        String::from_utf8(secret.expose().to_vec()).unwrap()
+    };
+    good(&sign(&secret(true)));
+    for (secret, words) in [
+        (secret(true)[..30].to_owned(), "it looks like a live secret, but is mistyped or cut"),
+        (secret(false), "it is a test secret, and test and live never mix"),
+        (key_id.clone(), "it is a live key id, which does not sign"),
+    ] {
+        let output = sign(&secret);
+        let shown = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{shown}");
+        assert!(shown.contains(words), "{shown}");
+        assert!(secret == key_id || !shown.contains(&secret[12..]), "{shown}");
+    }
+}

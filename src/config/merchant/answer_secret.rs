@@ -1,10 +1,9 @@
 //! `answer_secret`: what signs a credential's answers, where its scheme does not sign them with the
 //! secret of the request.
 
-use super::{Register, Signing, secret_bytes};
+use super::{Register, Signing, secret_bytes, usable_secret};
 use crate::config::reader::Table;
 use crate::scheme::{AnswerSecret, VerifyingKey};
-use crate::secret::Secret;
 
 /// The key of a credential's answers; none where the scheme needs none of their own.
 pub(super) fn key(
@@ -40,8 +39,7 @@ pub(super) fn key(
         table.refuse("answer_secret", problem, Some("remove the key".to_owned()));
         return None;
     }
-    let secret = Secret::new(std::mem::take(&mut *bytes.flatten()?));
-    let problem = match secret {
+    let problem = match usable_secret(bytes.flatten()?, reading) {
         Ok(secret) => match register.sources.remember(&secret, place) {
             Some(earlier) => format!("it has the same bytes as one of {earlier}"),
             None => match scheme.signing_key(&secret, values.clone()) {
@@ -49,7 +47,7 @@ pub(super) fn key(
                 Err(fault) => format!("{} cannot use it: {fault}", scheme.name()),
             },
         },
-        Err(fault) => fault.to_string(),
+        Err(fault) => fault,
     };
     let problem = format!("the answer secret of {key_id} cannot be used: {problem}");
     table.refuse("answer_secret", problem, None);

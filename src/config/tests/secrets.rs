@@ -1,6 +1,7 @@
 //! Secrets: where they may come from, what is refused, and that no message ever shows one.
 
 use super::*;
+use crate::secret::text;
 
 const SECRET_LINE: &str = "secrets = [{ list = \"secrets.txt\" }]";
 
@@ -179,4 +180,34 @@ fn nothing_that_loads_shows_a_secret() {
         let faults = self::folder(bad).faults();
         assert!(!format!("{faults} {faults:?}").contains("env-marker"));
     }
+}
+
+/// The credential is a live one.
+#[test]
+fn texts_of_our_own_are_checked_without_showing_them() {
+    let made = |secret: Secret| String::from_utf8(secret.expose().to_vec()).unwrap();
+    let good = made(text::secret(true, &[7; 32]));
+    let mut mistyped = good.clone();
+    mistyped.replace_range(20..21, if &good[20..21] == "A" { "B" } else { "A" });
+    let cases = [
+        (mistyped, "looks like a live secret, but is mistyped or cut"),
+        (good[..40].to_owned(), "looks like a live secret, but is mistyped or cut"),
+        (format!("{good} "), "looks like a live secret, but is mistyped or cut"),
+        (good[4..].to_owned(), "looks like a live secret, but is mistyped or cut"),
+        (made(text::secret(false, &[7; 32])), "is a test secret, and test and live never mix"),
+        (made(text::api_token(&[7; 32])), "is an API token, which does not sign"),
+        (text::key_id(true, &[7; 10]), "is a live key id, which does not sign"),
+    ];
+    let folder = folder("secrets = [{ file = \"own\" }]");
+    for (secret, words) in cases {
+        folder.write("own", &secret);
+        check(&folder, &format!("the secret of pk_acme cannot be used: it {words}"));
+        let shown = folder.faults().to_string();
+        assert!(!shown.contains(&secret[12..]), "{shown}");
+    }
+    folder.write("own", &good);
+    assert!(folder.load().is_ok());
+    // What a partner brings is not ours to judge.
+    folder.write("own", "csh-live-0123456789abcdefghijklmnopqrstuvwxyz");
+    assert!(folder.load().is_ok());
 }
