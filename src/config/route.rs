@@ -1,7 +1,7 @@
 //! `[[routes]]`: which requests are taken, how they are signed and where they go.
 
 mod answers;
-mod orders;
+pub(super) mod orders;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
