@@ -314,6 +314,7 @@ impl Draft {
         notes.extend(review::notes(&self.routes, &merchants));
         notes.extend(upstream::notes(&self.upstreams));
         notes.extend(capacity.notes());
+        notes.extend(route::orders::capacity(&self.routes, &merchants, self.ledger));
         notes.sort_by_key(|note| note.weight);
         let config = Config {
             state: self.state?,

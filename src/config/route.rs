@@ -2,7 +2,7 @@
 
 mod answers;
 mod rolling;
-mod orders;
+pub(super) mod orders;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

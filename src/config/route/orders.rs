@@ -10,7 +10,9 @@ use crate::config::node::{Mismatch, Node};
 use crate::config::reader::Table;
 use crate::config::value::{self, DAY};
 use crate::gateway::route::{RouteSpec, UniqueOrder};
+use crate::keyring::MerchantSpec;
 use crate::scheme::place_name;
+use crate::store::ledger::LedgerLimits;
 
 /// After these the service has made no order.
 const RELEASE: [StatusCode; 3] =
@@ -111,4 +113,30 @@ pub(super) fn notes(routes: &[RouteSpec]) -> Vec<Note> {
         }
     }
     notes
+}
+
+/// How many orders the configured rates can make, beside how many are kept.
+pub(in crate::config) fn capacity(
+    routes: &[RouteSpec],
+    merchants: &[MerchantSpec],
+    limits: LedgerLimits,
+) -> Option<Note> {
+    let unique = routes.iter().filter_map(|route| route.unique_order.as_ref());
+    let longest = unique.map(|unique| unique.period.as_secs()).max()?;
+    let rates = merchants.iter().map(|merchant| u64::from(merchant.rate.per_second.get()));
+    let most = rates.sum::<u64>().saturating_mul(longest);
+    let text = match most > limits.orders {
+        true => format!(
+            "at the configured rates {most} orders could come within {longest} s; beyond {} that \
+             are kept new ones get busy",
+            limits.orders
+        ),
+        false => format!(
+            "at the configured rates {most} orders could come within {longest} s, of {} that are \
+             kept",
+            limits.orders
+        ),
+    };
+    let weight = if most > limits.orders { Weight::Warning } else { Weight::Information };
+    Some(Note { weight, key: "ledger.orders".to_owned(), text })
 }

@@ -82,7 +82,8 @@ fn every_key_has_a_row_and_every_row_a_key() {
 
 #[test]
 fn the_documented_defaults_are_the_real_ones() {
-    let plain = Folder::new().load().unwrap().0;
+    let order = "unique_order = { field = \"/id\"";
+    let plain = Folder::with(&format!("{MAIN}{order} }}\n"), MERCHANTS).load().unwrap().0;
     let mut stated: BTreeMap<String, String> = BTreeMap::new();
     for row in rows() {
         let Some(default) = row.default.filter(|default| !default.contains("limits.body")) else {
@@ -97,6 +98,9 @@ fn the_documented_defaults_are_the_real_ones() {
         main = match table.as_str() {
             "listener" => change(&main, ADDRESS, &format!("{ADDRESS}\n{lines}")),
             "routes[]" => main + &lines,
+            "routes[].unique_order" => {
+                format!("{main}{order}, {} }}\n", lines.trim().replace('\n', ", "))
+            }
             "upstreams.NAME" => {
                 change(&main, "[upstreams.app]", &format!("[upstreams.app]\n{lines}"))
             }

@@ -71,6 +71,9 @@ fn what_it_leaves_open_is_told() {
     assert!(!post.contains(reads), "{post}");
     assert!(post.contains("after 502 the order may come again"), "{post}");
     assert!(!post.contains("after 400"), "{post}");
+    assert!(post.contains("4320000 orders could come within 86400 s, of 100000000"), "{post}");
+    let few = notes(&format!("{field} }}\n[ledger]\norders = 1000\n"));
+    assert!(few.contains("beyond 1000 that are kept new ones get busy"), "{few}");
     assert!(
         notes("remember = true\n").contains("kwikpaisa signs its time, so nothing passes twice")
     );
@@ -92,7 +95,7 @@ fn a_scheme_without_time_loads_where_requests_are_remembered() {
     assert!(text.contains("github signs no time"), "{text}");
     assert!(with(&format!("{route}{unique}remember = true\n")).load().is_ok());
     // What proves nothing of a request is not mended by it.
-    let token = with("scheme = \"gitlab\"\ncredential = \"pk_acme\"\nremember = true\n");
+    let token = with("scheme = \"xendit\"\ncredential = \"pk_acme\"\nremember = true\n");
     let text = token.faults().to_string();
     assert!(text.contains("its strength is token"), "{text}");
 }

@@ -58,6 +58,8 @@ pub(super) struct Writer {
     /// What requests of this process have, and by which ticket, until it is in the tables.
     in_hand: HashMap<Digest, u64>,
     again: Vec<Finish>,
+    /// Orders that were answered, to be marked by the next commit. It is not worth one of its own.
+    answered: HashMap<Digest, OrderEntry>,
     count: Count,
 }
 
@@ -84,8 +86,17 @@ impl Writer {
             orders: number("SELECT value FROM ledger_about WHERE name = 'orders'")?,
             messages: number("SELECT coalesce(sum(messages), 0) FROM ledger_secrets")?,
         };
-        let (in_hand, again) = (HashMap::new(), Vec::new());
-        let writer = Self { connection, queue, shared, clock, metrics, in_hand, again, count };
+        let writer = Self {
+            connection,
+            queue,
+            shared,
+            clock,
+            metrics,
+            in_hand: HashMap::new(),
+            again: Vec::new(),
+            answered: HashMap::new(),
+            count,
+        };
         writer.show();
         Ok(writer)
     }
@@ -108,13 +119,24 @@ impl Writer {
     fn work(&mut self, batch: Vec<Op>) {
         let asked = |op: &&Op| matches!(op, Op::Claim(..) | Op::Send(..));
         self.shared.waiting.fetch_sub(batch.iter().filter(asked).count(), Ordering::Relaxed);
-        let reads = |op: &Op| matches!(op, Op::Claim(..) | Op::Withdraw(_));
-        let idle = batch.is_empty() && self.again.is_empty() && !self.has_old();
-        if idle || self.again.is_empty() && !batch.is_empty() && batch.iter().all(reads) {
-            batch.into_iter().for_each(|op| self.read(op));
-        } else {
-            self.commit(batch);
+        match self.needs_commit(&batch) {
+            true => self.commit(batch),
+            false => batch.into_iter().for_each(|op| self.read(op)),
         }
+    }
+
+    fn needs_commit(&self, batch: &[Op]) -> bool {
+        let writes = |op: &Op| match op {
+            Op::Claim(..) | Op::Withdraw(_) | Op::Finish(Finish::Answered(_)) => false,
+            Op::Send(..) | Op::Finish(_) => true,
+        };
+        if !batch.is_empty() {
+            let much = self.answered.len() >= BATCH_MAX || !self.again.is_empty();
+            return much || batch.iter().any(writes);
+        }
+        // After a failure a commit is tried without being asked, to see when it is over.
+        let failed = !self.again.is_empty() || self.shared.fault().is_some();
+        failed || !self.answered.is_empty() || self.has_old()
     }
 
     /// What needs no commit.
@@ -125,6 +147,7 @@ impl Writer {
                 let _left = reply.send(self.claim(held));
             }
             Op::Withdraw(held) => self.withdraw(held),
+            Op::Finish(Finish::Answered(order)) => drop(self.answered.insert(order.digest, order)),
             Op::Send(..) | Op::Finish(_) => {}
         }
     }
@@ -136,6 +159,7 @@ impl Writer {
         let mut done =
             self.roll_back().and_then(|()| self.connection.execute_batch("BEGIN IMMEDIATE"));
         let mut finishes = std::mem::take(&mut self.again);
+        finishes.extend(self.answered.drain().map(|(_, order)| Finish::Answered(order)));
         for finish in &finishes {
             done = done.and_then(|()| self.finish(finish));
         }
@@ -184,7 +208,11 @@ impl Writer {
     fn claim(&mut self, held: Held) -> std::result::Result<(), Refused> {
         let found = match held.entry {
             _ if self.in_hand.contains_key(&held.entry.digest()) => Ok(Some(OrderState::Reserved)),
-            Entry::Order(order) => order.find(&self.connection, self.clock.now()),
+            Entry::Order(order) => {
+                let found = order.find(&self.connection, self.clock.now());
+                let answered = self.answered.contains_key(&order.digest);
+                found.map(|state| state.map(|s| if answered { OrderState::Answered } else { s }))
+            }
             Entry::Message(message) => {
                 message.is_known(&self.connection).map(|known| known.then_some(OrderState::Sent))
             }
