@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use countersign::administration::token::RoleWord;
 use countersign::config::scheme::builtin;
 use countersign::crypto::asymmetric::Algorithm as Asymmetric;
 use countersign::crypto::digest::Algorithm as Digest;
@@ -257,4 +258,28 @@ fn commands_print_what_is_shown() {
     }
     assert!(count >= 10, "{count} commands");
     assert!(faults.is_empty(), "the output is now\n{}", faults.join("\n\n"));
+}
+
+#[test]
+fn every_problem_of_a_verb_has_its_row() {
+    let right: Vec<String> = countersign::administration::Code::ALL
+        .iter()
+        .map(|code| {
+            let (name, status) = (format!("`{}`", code.as_str()), code.status().to_string());
+            row(&[&name, &status, code.title()])
+        })
+        .collect();
+    same("docs/keys.md", "### Problems", &right);
+}
+
+#[test]
+fn every_verb_has_its_row() {
+    let right: Vec<String> = countersign::administration::verbs()
+        .map(|verb| {
+            let way = format!("`{} {}`", verb.method.as_str(), verb.path);
+            let role = RoleWord(verb.role).to_string();
+            row(&[&format!("`{}`", verb.name), &way, &role, verb.summary])
+        })
+        .collect();
+    same("docs/keys.md", "### Verbs", &right);
 }

@@ -239,7 +239,7 @@ fn add(
         let all = change.versions(key_id)?;
         let mut versions: Vec<VersionRow> =
             all.iter().filter(|row| row.kind == *kind).cloned().collect();
-        let now = change.now();
+        let (now, number) = (change.now(), lifecycle::next_number(&versions));
         if let Some(number) = Call::earlier::<u32>(call, change)? {
             let row = version::find(change, key_id, kind, number)?;
             if row.state != VersionState::Pending {
@@ -257,7 +257,9 @@ fn add(
             expires_at: start.expires_at.map(|end| end.0),
             shown: show && *kind != Kind::Root,
         };
+        // The number of a version that was discarded for this one is not used again.
         let row = VersionRow {
+            number,
             on_first_use: start.on_first_use,
             activate_at: start.activate_at.map(|at| at.0),
             ..draft.row(&versions, &material, actor, now)

@@ -95,7 +95,7 @@ fn without_a_store_the_way_to_one_is_told() {
     std::fs::remove_file(place.path("state/keys.db")).unwrap();
     let output = place.run(&["merchant", "list"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("countersign master init"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("countersign master create"), "{}", text(&output.stderr));
     std::fs::write(place.path("gate.toml"), "state = 7\n[keys]\nmaster = {}\n").unwrap();
     let output = place.run(&["merchant", "list"]);
     assert_eq!(output.status.code(), Some(78), "the configuration is wrong");

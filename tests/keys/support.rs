@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use countersign::administration::verbs;
+use countersign::administration::{Office, Verb, verbs};
+use countersign::clock::Clock;
+use countersign::config::keys::KeysConfig;
+use countersign::custody::Masters;
+use countersign::store::{Actor, ActorKind, Store};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -31,7 +35,7 @@ impl Place {
         let place = Self { folder, said: RefCell::default(), files: RefCell::default() };
         let state = place.path("state");
         good(&place.program(&["init", "--state", state.to_str().unwrap()]));
-        good(&place.run(&["master", "init"]));
+        good(&place.run(&["master", "create"]));
         place
     }
 
@@ -71,6 +75,14 @@ impl Place {
         command
     }
 
+    /// The store of this place, in this process.
+    pub(crate) fn office(&self) -> Office {
+        let KeysConfig { keys, catalogue } = KeysConfig::load(&self.path("gate.toml")).unwrap();
+        let masters = Masters::open(&keys.master).unwrap();
+        let store = Store::open(&keys.store, masters, Clock::system()).unwrap();
+        Office { store, catalogue, master: keys.master, progress: |_, _| {} }
+    }
+
     /// A run of the program with the configuration of this place.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.program(&[arguments, &["--config", "gate.toml"]].concat())
@@ -101,17 +113,18 @@ impl Place {
 
     /// The problem that a verb ends with: its code, and all of it.
     pub(crate) fn refusal(&self, arguments: &[&str]) -> (String, Value) {
-        let output = self.run_verb(arguments, &[]);
+        let path = self.new_name();
+        let shows = verb(arguments).discloses && !arguments.contains(&"--secret-out");
+        let more = ["--secret-out", path.as_str()];
+        let output = self.run_verb(arguments, if shows { &more } else { &[] });
+        assert!(!Path::new(&path).exists(), "a file for a secret that was not made");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stdout));
         let problem: Value = serde_json::from_str(text(&output.stdout)).unwrap();
         (problem["code"].as_str().unwrap().to_owned(), problem)
     }
 
     fn run_verb(&self, arguments: &[&str], more: &[&str]) -> Output {
-        let two = arguments.get(..2).unwrap_or_default().join(" ");
-        let one = arguments.first().copied().unwrap_or_default();
-        let verb = verbs().find(|verb| verb.name == two || verb.name == one);
-        let verb = verb.unwrap_or_else(|| panic!("{two} is no verb"));
+        let verb = verb(arguments);
         let mut all = [arguments, more, &["--json"]].concat();
         if verb.drastic {
             all.push("--yes");
@@ -137,6 +150,14 @@ impl Place {
     }
 }
 
+/// The verb that arguments begin with.
+fn verb(arguments: &[&str]) -> &'static Verb {
+    let two = arguments.get(..2).unwrap_or_default().join(" ");
+    let one = arguments.first().copied().unwrap_or_default();
+    let verb = verbs().find(|verb| verb.name == two || verb.name == one);
+    verb.unwrap_or_else(|| panic!("{two} is no verb"))
+}
+
 /// What makes the credential of [`Place::with_credential`].
 pub(crate) const CREATE: [&str; 12] = [
     "credential",
@@ -152,6 +173,12 @@ pub(crate) const CREATE: [&str; 12] = [
     "--scope",
     "POST /v1/orders",
 ];
+
+/// Who acts in this process.
+pub(crate) fn actor() -> Actor {
+    let name = "test".to_owned();
+    Actor { kind: ActorKind::System, name, address: None, request_id: None }
+}
 
 pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()

@@ -49,7 +49,13 @@ fn members(verb: &Verb) -> Vec<Member> {
     let schema = verb.input_schema().to_value();
     let required: Vec<&str> =
         schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let positions: Vec<&str> = verb.path_members().collect();
+    let mut positions: Vec<&str> = verb.path_members().collect();
+    // What is to be made is named as what is there; a secret has no place on a command line.
+    let topic = verb.name.split(' ').next().unwrap_or_default();
+    let open = schema["properties"][topic]["format"] != FORMAT;
+    if !positions.contains(&topic) && required.contains(&topic) && open {
+        positions.push(topic);
+    }
     let properties = schema["properties"].as_object().into_iter().flatten();
     let mut all: Vec<Member> = properties
         .map(|(name, schema)| Member {
@@ -242,7 +248,11 @@ mod tests {
             assert_eq!(members.len(), count, "{}", verb.name);
             assert!(members.iter().all(|member| !member.about.is_empty()), "{}", verb.name);
             let positions = members.iter().filter(|member| member.position.is_some()).count();
-            assert_eq!(positions, verb.path_members().count(), "{}", verb.name);
+            let open = |member: &Member| {
+                member.position.is_none() || !matches!(member.kind, Kind::Secret | Kind::Secrets)
+            };
+            assert!(members.iter().all(open), "{}: a secret on the command line", verb.name);
+            assert!(positions >= verb.path_members().count(), "{}", verb.name);
             assert_eq!(schema["additionalProperties"], false, "{}", verb.name);
         }
     }

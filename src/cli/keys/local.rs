@@ -25,10 +25,10 @@ struct Local {
 const ALL: &[Local] = &[
     Local {
         topic: "master",
-        word: "init",
-        about: "Make the first master key, where there is none, and an empty store of keys",
+        word: "create",
+        about: "Make the master key that is named and not there, and the store where there is none",
         arguments: Vec::new,
-        run: master_init,
+        run: create_master,
     },
     Local {
         topic: "store",
@@ -134,24 +134,29 @@ fn restore(matches: &ArgMatches) -> Result<(), Failure> {
     Ok(())
 }
 
-fn master_init(matches: &ArgMatches) -> Result<(), Failure> {
+/// Makes what is missing of master key and store. A store whose master key file is lost gets no new
+/// one: that would not open it.
+fn create_master(matches: &ArgMatches) -> Result<(), Failure> {
     let path = given(matches, "config")?;
     let keys = office::configuration(path)?.keys;
     let failed = |fault: CustodyFault| Failure::failed(chain(&fault));
-    if keys.store.exists() {
-        let place = keys.store.display();
-        return Err(Failure::failed(format_args!("{place}: there is a store of keys already")));
-    }
     if keys.store.parent().is_some_and(|folder| !folder.is_dir()) {
         let config = path.display();
         return Err(Failure::failed(format_args!(
             "there is no state folder yet; `countersign init --config {config}` makes one"
         )));
     }
-    let masters = match Masters::open(&keys.master) {
-        Ok(masters) => masters,
-        Err(CustodyFault::Absent(_)) => Masters::create(&keys.master).map_err(failed)?,
-        Err(fault) => return Err(failed(fault)),
+    let in_token = matches!(keys.master, MasterSource::Token(_));
+    let masters = match (Masters::open(&keys.master), keys.store.exists()) {
+        (Ok(masters), true) => {
+            let (place, current) = (masters.describe(), masters.current());
+            return Err(Failure::failed(format_args!("{place}: {current} is there already")));
+        }
+        (Ok(masters), false) => masters,
+        (Err(CustodyFault::Absent(_)), there) if in_token || !there => {
+            Masters::create(&keys.master).map_err(failed)?
+        }
+        (Err(fault), _) => return Err(failed(fault)),
     };
     let mut out = anstream::stdout().lock();
     writeln!(out, "{}  {}", masters.describe(), masters.current())?;
@@ -162,6 +167,10 @@ fn master_init(matches: &ArgMatches) -> Result<(), Failure> {
              backups of the store: without it nobody opens them. In production the key belongs \
              into a token (docs/keys.md)."
         )?;
+    }
+    if keys.store.exists() {
+        writeln!(out, "  wrap by it: countersign master rotate --made")?;
+        return Ok(());
     }
     Store::open(&keys.store, masters, Clock::system())
         .map_err(|fault| Failure::failed(chain(&fault)))?;

@@ -26,7 +26,7 @@ pub(super) fn open(config: &Path) -> Result<Office, Failure> {
     let KeysConfig { keys, catalogue } = configuration(config)?;
     if !keys.store.exists() {
         return Err(Failure::failed(format_args!(
-            "{}: there is no store of keys; `countersign master init --config {}` makes one",
+            "{}: there is no store of keys; `countersign master create --config {}` makes one",
             keys.store.display(),
             config.display()
         )));
