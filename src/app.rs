@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::crypto::NoRandom;
 use crate::gateway::upstream::UnusableUpstream;
 use crate::replay::{FolderFault, OpenFault};
-use crate::roll::{Epochs, Event, Kill, Roll};
+use crate::roll::{Epochs, Kill, Roll, Tell};
 use crate::serve::{Drain, TlsFaults, bind};
 use crate::store::StoreFault;
 use crate::store::ledger::LedgerFault;
@@ -58,7 +58,7 @@ pub struct Rolling {
     pub killed: Vec<Kill>,
     /// Who is told of session calls, of kills, and of the use of killed chains. Called on the path
     /// of a request, so it must not wait.
-    pub told: Option<Arc<dyn Fn(&Event) + Send + Sync>>,
+    pub told: Option<Arc<Tell>>,
 }
 
 impl fmt::Debug for Rolling {

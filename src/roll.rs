@@ -16,7 +16,7 @@ pub mod session;
 
 pub use chains::{Chains, Kill};
 pub use epoch::{EpochSpec, Epochs};
-pub use exchange::{Event, Message, Party, Refusal, Reply, Roll};
+pub use exchange::{Event, Message, Party, Refusal, Reply, Roll, Tell};
 pub use keys::{AnchorSpec, KEY_SET_BYTES, KeySet, Material, ROOT_BYTES, Root};
 pub use kid::{ChainId, Kid, Label};
 pub use policy::{Policy, Preset};

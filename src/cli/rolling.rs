@@ -1,5 +1,5 @@
-//! `--roll`: the request is sealed by rolling keys, and the keys that its answer brings are kept for
-//! the next one.
+//! `--roll`: the request is sealed by rolling keys, and the keys that its answer brings are kept
+//! for the next one.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -30,8 +30,8 @@ pub(crate) struct RollingArguments {
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     anchor_version: u32,
 
-    /// File that keeps the newest keys, readable for its owner alone [default: the anchor's file
-    /// with `.roll` behind its name]
+    /// File that keeps the newest keys, for its owner alone [default: the anchor's file with `.roll`
+    /// behind its name]
     #[arg(long, value_name = "FILE", requires = "roll")]
     roll_state: Option<PathBuf>,
 }

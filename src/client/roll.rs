@@ -1,5 +1,5 @@
-//! A client of rolling keys, as partners are asked to write one: it seals, signs and sends, takes up
-//! the keys that answers bring, and asks for fresh ones once when its own are refused.
+//! A client of rolling keys, as partners are asked to write one: it seals, signs and sends, takes
+//! up the keys that answers bring, and asks for fresh ones once when its own are refused.
 //!
 //! It books nothing as failed on an answer that is not sealed: such an answer proves nothing.
 

@@ -124,9 +124,9 @@ pub async fn respond(
     (answer, face.code)
 }
 
-/// Seals the answer to a message that opened by rolling keys; every other goes on as it is. One that
-/// cannot be sealed does not leave: its place takes a refusal, and what it answered may have been
-/// done.
+/// Seals the answer to a message that opened by rolling keys; every other goes on as it is. One
+/// that cannot be sealed does not leave: its place takes a refusal, and what it answered may have
+/// been done.
 pub fn sealed(
     answer: Response<Body>,
     code: Code,

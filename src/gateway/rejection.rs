@@ -137,7 +137,7 @@ impl Flaw {
             Self::Repeated => "A header that must be single comes more than once.",
             Self::Body => "The body broke off or its framing is broken.",
             Self::KeySession => {
-                "A session call is {\"lanes\": 1 to 16, \"replaces\": [kid, …]}, with 64 kids at most."
+                "A session call is {\"lanes\": 1 to 16, \"replaces\": [kid, …]}, 64 kids at most."
             }
             Self::OrderNumber(_) => {
                 "The body must be JSON without repeated names, and hold the order number, a text \

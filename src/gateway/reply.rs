@@ -1,5 +1,5 @@
-//! The answer to a message that opened by rolling keys: sealed as the request was, with the next key
-//! set beside it, whatever its status. Every other answer is plain and proves nothing.
+//! The answer to a message that opened by rolling keys: sealed as the request was, with the next
+//! key set beside it, whatever its status. Every other answer is plain and proves nothing.
 
 use std::cell::OnceCell;
 use std::fmt;

@@ -115,7 +115,7 @@ impl Chains {
         kid: Kid,
         policy: &Policy,
         now: Timestamp,
-    ) -> Result<Use, Worn> {
+    ) -> Result<Use<'_>, Worn> {
         let own = self.of(key_id);
         let mut chains = lock(&own);
         let known = chains.0.len();
@@ -137,7 +137,7 @@ impl Chains {
             None if known >= self.chains_max || !room(2) => return Err(Worn::Full),
             None => {
                 self.entries.fetch_add(1, Ordering::Relaxed);
-                chains.0.entry(kid.chain).or_insert_with(Chain::default)
+                chains.0.entry(kid.chain).or_default()
             }
         };
         chain.until = chain.until.max(presentable(kid.chain, policy));
@@ -154,7 +154,7 @@ impl Chains {
             }
         }
         drop(chains);
-        Ok(Use { own, kid, policy: *policy, now, kept: false })
+        Ok(Use { chains: self, own, kid, policy: *policy, now, kept: false })
     }
 
     /// Kills a chain, now and for as long as anybody could present it.
@@ -285,7 +285,8 @@ impl Chain {
 
 /// One use of a key set that was taken.
 #[must_use = "a use is kept when the message opened; dropped, it is given back"]
-pub struct Use {
+pub struct Use<'chains> {
+    chains: &'chains Chains,
     own: Arc<Mutex<Own>>,
     kid: Kid,
     policy: Policy,
@@ -293,7 +294,7 @@ pub struct Use {
     kept: bool,
 }
 
-impl Use {
+impl Use<'_> {
     /// Keeps it: the message opened. Says whether the chain is alive still.
     pub fn keep(mut self) -> bool {
         self.kept = true;
@@ -307,22 +308,29 @@ impl Use {
     }
 }
 
-impl Drop for Use {
+impl Drop for Use<'_> {
     fn drop(&mut self) {
         if self.kept {
             return;
         }
         let mut chains = lock(&self.own);
+        let Some(chain) = chains.0.get_mut(&self.kid.chain) else { return };
         let set = (self.kid.generation, self.kid.issued);
-        let chain = chains.0.get_mut(&self.kid.chain);
-        // An entry that counts nothing goes with its chain.
-        if let Some(uses) = chain.and_then(|chain| chain.uses.get_mut(&set)) {
-            *uses = uses.saturating_sub(1);
+        let Some(uses) = chain.uses.get_mut(&set) else { return };
+        *uses = uses.saturating_sub(1);
+        // What never opened anything leaves nothing behind.
+        if *uses == 0 {
+            chain.uses.remove(&set);
+            self.chains.entries.fetch_sub(1, Ordering::Relaxed);
+        }
+        if chain.newest.is_none() && chain.uses.is_empty() && !chain.killed {
+            chains.0.remove(&self.kid.chain);
+            self.chains.entries.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
-impl fmt::Debug for Use {
+impl fmt::Debug for Use<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Use").field(&self.kid).finish()
     }

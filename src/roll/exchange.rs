@@ -22,10 +22,13 @@ pub struct Roll {
     pub epochs: Arc<Epochs>,
     /// What is remembered of chains.
     pub chains: Chains,
-    tell: Box<dyn Fn(&Event) + Send + Sync>,
+    tell: Box<Tell>,
 }
 
-/// What somebody beside the path has to know. Whoever is told must not wait.
+/// Who is told of what happens. It is called on the path of a request, so it must not wait.
+pub type Tell = dyn Fn(&Event) + Send + Sync;
+
+/// What somebody beside the path has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Fresh chains were handed out.
@@ -133,11 +136,7 @@ pub struct Opened {
 
 impl Roll {
     /// What cores share, and who is told of what happens.
-    pub fn new(
-        epochs: Arc<Epochs>,
-        chains: Chains,
-        tell: Box<dyn Fn(&Event) + Send + Sync>,
-    ) -> Self {
+    pub fn new(epochs: Arc<Epochs>, chains: Chains, tell: Box<Tell>) -> Self {
         Self { epochs, chains, tell }
     }
 

@@ -1,6 +1,6 @@
 //! Names of key sets: `rk1_…`, which says where a set stands in its chain, and `ak_…` for anchors.
 //!
-//! A name is public and proves nothing: what it says is bound into the keys that are derived for it.
+//! A name is public and proves nothing: what it says is bound into the keys derived for it.
 
 use std::fmt;
 use std::str::FromStr;

@@ -216,7 +216,7 @@ impl GateMetrics {
             },
             rolling: all.counters(
                 "rolling_events_total",
-                "Session calls, chains that were killed, and their use after that",
+                "What happened to chains of rolling keys",
                 &["event"],
             )?,
             ledger: LedgerMetrics {
@@ -241,14 +241,18 @@ impl GateMetrics {
             )?,
             registry: registry.clone(),
         };
-        // A first refusal must show as an increase, not as a new series.
+        metrics.begin();
+        Ok(metrics)
+    }
+
+    /// A first event must show as an increase, not as a new series.
+    fn begin(&self) {
         for result in ["applied", "refused"] {
-            metrics.reloads.with_label_values(&[result]).reset();
+            self.reloads.with_label_values(&[result]).reset();
         }
         for event in ["key_session", "chain_killed", "killed_chain_used"] {
-            metrics.rolling.with_label_values(&[event]).reset();
+            self.rolling.with_label_values(&[event]).reset();
         }
-        Ok(metrics)
     }
 
     /// The counters of a route.

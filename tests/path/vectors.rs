@@ -1,11 +1,20 @@
 //! Runs every vector of `tests/vectors` through a real gate. The format is told in `make.py` there.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use countersign::app::Rolling;
+use countersign::clock::Timestamp;
+use countersign::roll::keys::Root;
+use countersign::roll::{AnchorSpec, EpochSpec, Epochs, KEY_SET_BYTES, KeySet, Material};
+use countersign::secret::Secret;
 
 use crate::support::gateway::{Gateway, START};
 use crate::support::setup::{GENEROUS, Setup, merchant, route};
+use crate::support::upstream::Upstream;
 
 /// One case.
 struct Vector {
@@ -82,9 +91,36 @@ fn gateway(vector: &Vector) -> Gateway {
     );
     setup.merchants.push(merchant("vector", GENEROUS, &[credential]));
     setup.named_secret(key_id, &vector.secret);
-    let gateway = Gateway::with(setup);
+    let epochs = Arc::new(Epochs::default());
+    epochs.replace(vec![EpochSpec {
+        number: 2,
+        not_before: Timestamp::from_secs(START - 4000),
+        not_after: Timestamp::from_secs(START + 4000),
+        secret: secret(2),
+    }]);
+    let rolling = Rolling { epochs, ..Rolling::default() };
+    let gateway = Gateway::rolling(setup, Upstream::start(), rolling, |config| {
+        for merchant in config.merchants.iter_mut().filter(|one| &*one.id == "vector") {
+            merchant.credentials[0].rolling = Some(material());
+        }
+    });
     gateway.hand.advance(Duration::from_secs(vector.now - START));
     gateway
+}
+
+fn secret(byte: u8) -> Secret {
+    Secret::new(vec![byte; 32]).unwrap()
+}
+
+/// A root since ten seconds before the start, and one anchor.
+fn material() -> Material {
+    let root = Root { secret: secret(1), since: Timestamp::from_secs(START - 10) };
+    let anchor = AnchorSpec {
+        version: NonZeroU32::MIN,
+        keys: KeySet::from_bytes(&[3; KEY_SET_BYTES]),
+        until: None,
+    };
+    Material { root, anchors: vec![anchor] }
 }
 
 #[test]
@@ -102,6 +138,7 @@ fn every_vector_ends_as_it_says() {
         } else {
             assert_eq!(answer.refusal().code, vector.expect, "{}: {}", vector.name, answer.text());
             assert_eq!(gateway.upstream.bytes(), 0, "{}", vector.name);
+            assert_eq!(gateway.roll().chains.entries(), 0, "{} costs memory", vector.name);
         }
     }
 }

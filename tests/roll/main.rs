@@ -1,5 +1,5 @@
-//! Rolling keys, `roll.v1`: the protocol against its vectors and its reference in Python, a model of
-//! many lost messages, and a real gate over TLS.
+//! Rolling keys, `roll.v1`: the protocol against its vectors and its reference in Python, a model
+//! of many lost messages, and a real gate over TLS.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -15,6 +15,7 @@ import base64
 import hashlib
 import hmac
 import pathlib
+import struct
 
 NOW = 1764000000
 HERE = pathlib.Path(__file__).parent
@@ -278,6 +279,38 @@ def framing():
           request("POST", "/v1/refunds", good, BODY))
 
 
+def kid(epoch, start, gen, iat):
+    """The name of a key set of roll.v1; its chain has the random bytes 07 07 07 07."""
+    body = struct.pack(">BII4sIIB", 1, epoch, start, b"\x07" * 4, gen, iat, 0)
+    return "rk1_" + base64.urlsafe_b64encode(body).decode().rstrip("=")
+
+
+def rolling():
+    """Refusals that come before anything is opened: what is sealed here are 80 zero bytes."""
+    sealed = b'{"sealed":"%s"}' % base64.urlsafe_b64encode(bytes(80)).rstrip(b"=")
+    for name, code, note, label in (
+            ("name", "unsupported_kid", "No version of roll.v1 that is known.", "rk9_AAAA"),
+            ("anchor-version", "unsupported_kid", "No anchor that is in use.", "ak_2"),
+            ("epoch", "unknown_epoch", "The epoch is not held any more.",
+             kid(1, NOW, 1, NOW)),
+            ("expired", "key_expired", "A key set of more than 15 minutes.",
+             kid(2, NOW - 901, 1, NOW - 901)),
+            ("ahead", "key_expired", "A key set from the future.",
+             kid(2, NOW, 1, NOW + 31)),
+            ("chain-expired", "key_expired", "A chain of more than an hour.",
+             kid(2, NOW - 3601, 1, NOW - 1)),
+            ("revoked", "chain_revoked", "Older than the root of the credential.",
+             kid(2, NOW - 100, 1, NOW - 20)),
+            ("superseded", "key_superseded", "From before the gate's start.",
+             kid(2, NOW - 100, 1, NOW - 5)),
+            ("anchor", "anchor_not_allowed", "The anchor seals the session call only.", "ak_1"),
+            ("sealed", "cannot_open", "A good name, and nothing that opens.",
+             kid(2, NOW, 1, NOW + 1))):
+        headers = kwikpaisa(sealed) + [("X-SEAL-KID", label)]
+        write("roll-" + name, code, note, request("POST", "/v1/orders", headers, sealed),
+              route="rolling = \"standard\"")
+
+
 if __name__ == "__main__":
     for old in HERE.glob("*.http"):
         old.unlink()
@@ -286,3 +319,4 @@ if __name__ == "__main__":
     signatures()
     standard()
     framing()
+    rolling()

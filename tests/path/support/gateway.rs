@@ -127,7 +127,7 @@ impl Gateway {
 
     /// The gate's time in Unix seconds.
     pub(crate) fn now(&self) -> u64 {
-        self.clock.now().secs()
+        self.clock().now().secs()
     }
 
     pub(crate) fn advance(&self, seconds: u64) {

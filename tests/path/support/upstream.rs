@@ -159,11 +159,6 @@ impl Upstream {
         *self.shared.at_head.write().expect("reflex") = Arc::new(reflex);
     }
 
-    /// Every request so far.
-    pub(crate) fn all(&self) -> Vec<Recorded> {
-        self.shared.seen().requests.clone()
-    }
-
     pub(crate) fn count(&self) -> usize {
         self.shared.seen().requests.len()
     }

@@ -64,7 +64,7 @@ impl Sealed {
             (_, None) => {
                 let body = whole(permitted.body());
                 let kind = permitted.head().headers.get(CONTENT_TYPE);
-                match kind.is_some_and(|kind| is_sealed(kind)) {
+                match kind.is_some_and(is_sealed) {
                     true => (Some(body), Form::Raw),
                     false => (unwrapped(&body), Form::Json),
                 }
