@@ -267,7 +267,7 @@ impl Readers {
                 }
                 all.push(Secret::of_any_length(hex(&random()?).to_vec()));
                 let bytes = Zeroizing::new(random::<32>()?);
-                all.push(Secret::of_any_length(STANDARD.encode(&*bytes).into_bytes()));
+                all.push(Secret::of_any_length(STANDARD.encode(*bytes).into_bytes()));
                 all
             }
         };

@@ -117,6 +117,9 @@ impl Serialize for Disclosed<'_> {
 /// What a verb does, with its types.
 pub type Act<I, O> = fn(&Office, &Actor, I) -> Result<O, Problem>;
 
+/// What makes the schemas of input and output.
+type Schemas = (fn() -> Schema, fn() -> Schema);
+
 /// How a verb is asked for: method and path.
 pub type Way = (Method, &'static str);
 
@@ -127,7 +130,7 @@ impl Verb {
         (method, path): Way,
         role: Role,
         summary: &'static str,
-        (input, output): (fn() -> Schema, fn() -> Schema),
+        (input, output): Schemas,
         run: fn(&Office, &Actor, Value) -> Result<Outcome, Problem>,
     ) -> Self {
         Self {

@@ -109,6 +109,11 @@ fn command(word: &'static str, verb: &'static Verb) -> Command {
     command
 }
 
+/// A member of an object; null where there is none.
+fn member<'v>(value: &'v Value, name: &str) -> &'v Value {
+    value.get(name).unwrap_or(&Value::Null)
+}
+
 /// Asks at the terminal whether something is meant.
 fn confirm(what: &str, summary: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
@@ -157,7 +162,7 @@ impl Call<'_> {
         if input.contains_key("limit") {
             return Ok(outcome);
         }
-        while let Some(next) = outcome.value["next"].as_str() {
+        while let Some(next) = member(&outcome.value, "next").as_str() {
             let mut input = input.clone();
             input.insert("after".to_owned(), json!(next));
             let mut page = self.verb.run(office, &actor, Value::Object(input))?.value;

@@ -246,7 +246,7 @@ fn keep(place: &Place) {
     restore(place, copy);
     let rows = place.say(&["audit", "verify"])["rows"].as_u64().unwrap();
     let listed = place.say(&["audit", "list"]);
-    assert_eq!(listed["items"].as_array().unwrap().len() as u64, rows);
+    assert_eq!(u64::try_from(listed["items"].as_array().unwrap().len()).unwrap(), rows);
     let exported = place.say(&["audit", "export"]);
     assert_eq!(exported["newest_digest"], exported["items"][0]["digest"]);
     let inventory = place.say(&["inventory"]);

@@ -1,5 +1,10 @@
 //! Merchants and their keys as people keep them: the commands of the program over a real store.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 mod fitting;
 mod life;

@@ -3,7 +3,7 @@
 //! What stands in the path is positional; the rest are flags. A secret is never an argument, which
 //! every user of the machine can read: a flag names the file that it is in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
@@ -12,6 +12,7 @@ use countersign::administration::disclosure::FORMAT;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
+use super::member;
 use crate::cli::Failure;
 use crate::cli::secret_source::secret_in;
 
@@ -47,19 +48,23 @@ enum Kind {
 /// The members of a verb's input: those of its path first, in their order.
 fn members(verb: &Verb) -> Vec<Member> {
     let schema = verb.input_schema().to_value();
-    let required: Vec<&str> =
-        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = member(&schema, "required")
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let mut positions: Vec<&str> = verb.path_members().collect();
     // What is to be made is named as what is there; a secret has no place on a command line.
     let topic = verb.name.split(' ').next().unwrap_or_default();
-    let open = schema["properties"][topic]["format"] != FORMAT;
+    let open = member(member(member(&schema, "properties"), topic), "format") != FORMAT;
     if !positions.contains(&topic) && required.contains(&topic) && open {
         positions.push(topic);
     }
-    let properties = schema["properties"].as_object().into_iter().flatten();
+    let properties = member(&schema, "properties").as_object().into_iter().flatten();
     let mut all: Vec<Member> = properties
         .map(|(name, schema)| Member {
-            kind: kind(schema, required.contains(&name.as_str())),
+            kind: kind(schema),
             about: about(schema),
             value_name: value_name(schema),
             required: required.contains(&name.as_str()),
@@ -72,15 +77,15 @@ fn members(verb: &Verb) -> Vec<Member> {
     all
 }
 
-fn kind(schema: &Value, required: bool) -> Kind {
-    if let Some(inner) = schema["anyOf"].as_array().and_then(|any| any.first()) {
-        return kind(inner, required);
+fn kind(schema: &Value) -> Kind {
+    if let Some(inner) = member(schema, "anyOf").as_array().and_then(|any| any.first()) {
+        return kind(inner);
     }
-    let is = |name: &str| match &schema["type"] {
+    let is = |name: &str| match member(schema, "type") {
         Value::Array(types) => types.iter().any(|one| one == name),
         other => other == name,
     };
-    if let Some(words) = schema["enum"].as_array() {
+    if let Some(words) = member(schema, "enum").as_array() {
         return Kind::Words(words.iter().filter_map(Value::as_str).map(str::to_owned).collect());
     }
     if is("boolean") {
@@ -90,10 +95,10 @@ fn kind(schema: &Value, required: bool) -> Kind {
     if is("integer") {
         Kind::Number
     } else if is("array") {
-        if kind(&schema["items"], true) == Kind::Number { Kind::Numbers } else { Kind::Texts }
+        if kind(member(schema, "items")) == Kind::Number { Kind::Numbers } else { Kind::Texts }
     } else if is("object") {
         Kind::Secrets
-    } else if schema["format"] == FORMAT {
+    } else if member(schema, "format") == FORMAT {
         Kind::Secret
     } else {
         Kind::Text
@@ -102,13 +107,13 @@ fn kind(schema: &Value, required: bool) -> Kind {
 
 /// What help calls the value: by its format.
 fn value_name(schema: &Value) -> String {
-    if let Some(inner) = schema["anyOf"].as_array().and_then(|any| any.first()) {
+    if let Some(inner) = member(schema, "anyOf").as_array().and_then(|any| any.first()) {
         return value_name(inner);
     }
-    if schema["items"].is_object() {
-        return value_name(&schema["items"]);
+    if member(schema, "items").is_object() {
+        return value_name(member(schema, "items"));
     }
-    match schema["format"].as_str() {
+    match member(schema, "format").as_str() {
         Some("date-time") => "TIME".to_owned(),
         Some(format) if !format.contains("int") => format.to_uppercase(),
         _ => "TEXT".to_owned(),
@@ -117,7 +122,7 @@ fn value_name(schema: &Value) -> String {
 
 /// The description, on one line and without code marks, as help has it.
 fn about(schema: &Value) -> String {
-    let text = schema["description"].as_str().unwrap_or_default();
+    let text = member(schema, "description").as_str().unwrap_or_default();
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "");
     text.strip_suffix('.').unwrap_or(&text).to_owned()
 }
@@ -181,7 +186,7 @@ impl Member {
         Ok(match self.kind {
             Kind::Text | Kind::Words(_) => text(),
             Kind::Number => matches.get_one::<u64>(name).map(|number| json!(number)),
-            Kind::Flag => matches.get_flag(name).then(|| json!(true)),
+            Kind::Flag => matches.get_flag(name).then_some(json!(true)),
             Kind::Choice => matches.get_one::<bool>(name).map(|choice| json!(choice)),
             Kind::Texts => {
                 let all = texts().filter(|text| !text.is_empty()).map(|text| json!(text)).collect();
@@ -191,14 +196,14 @@ impl Member {
                 let all = matches.get_many::<u64>(name).into_iter().flatten();
                 some(all.map(|number| json!(number)).collect(), matches.contains_id(name))
             }
-            Kind::Secret => matches.get_one::<PathBuf>(name).map(read).transpose()?,
+            Kind::Secret => matches.get_one::<PathBuf>(name).map(|path| read(path)).transpose()?,
             Kind::Secrets => {
                 let mut all = Map::new();
                 for text in texts() {
                     let (name, path) = text.split_once('=').ok_or_else(|| {
                         Failure::usage(format_args!("--{} takes NAME=FILE", self.flag()))
                     })?;
-                    all.insert(name.to_owned(), read(&PathBuf::from(path))?);
+                    all.insert(name.to_owned(), read(Path::new(path))?);
                 }
                 (!all.is_empty()).then_some(Value::Object(all))
             }
@@ -207,7 +212,7 @@ impl Member {
 }
 
 /// The text of a secret file.
-fn read(path: &PathBuf) -> Result<Value, Failure> {
+fn read(path: &Path) -> Result<Value, Failure> {
     let bytes = Zeroizing::new(secret_in(path)?);
     match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(json!(text)),

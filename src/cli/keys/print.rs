@@ -7,6 +7,7 @@ use countersign::administration::{Outcome, Verb};
 use serde_json::{Map, Value};
 
 use super::handover::Handed;
+use super::member;
 use crate::cli::Failure;
 use crate::cli::table::{Cell, render};
 
@@ -31,8 +32,8 @@ pub(super) fn json(
 /// Prints comma-separated values (RFC 4180), the names of the columns first.
 pub(super) fn csv(out: &mut impl Write, verb: &Verb, value: &Value) -> Result<(), Failure> {
     write!(out, "{}\r\n", verb.columns.join(","))?;
-    for item in value["items"].as_array().into_iter().flatten() {
-        let cells = verb.columns.iter().map(|column| quoted(&text(&item[*column])));
+    for item in member(value, "items").as_array().into_iter().flatten() {
+        let cells = verb.columns.iter().map(|column| quoted(&text(member(item, column))));
         write!(out, "{}\r\n", cells.collect::<Vec<_>>().join(","))?;
     }
     Ok(())
@@ -123,14 +124,14 @@ fn lines(members: &Map<String, Value>) -> Vec<Vec<Cell>> {
 
 /// A table of some columns; those that are empty in every line are left out.
 fn table(items: &[Value], columns: &[&str]) -> String {
-    let filled = |column: &&&str| items.iter().any(|item| !text(&item[**column]).is_empty());
+    let filled = |column: &&&str| items.iter().any(|item| !text(member(item, column)).is_empty());
     let columns: Vec<&str> = columns.iter().filter(filled).copied().collect();
     let mut lines = Vec::new();
     if !items.is_empty() {
         lines.push(columns.iter().map(|name| Cell::styled(*name, BOLD)).collect());
     }
     for item in items {
-        lines.push(columns.iter().map(|name| Cell::plain(text(&item[*name]))).collect());
+        lines.push(columns.iter().map(|name| Cell::plain(text(member(item, name)))).collect());
     }
     render(&lines)
 }
