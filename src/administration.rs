@@ -5,11 +5,13 @@
 
 pub mod audit;
 pub mod catalogue;
+pub mod chores;
 pub mod credential;
 pub mod disclosure;
 pub mod epoch;
 pub mod form;
 pub mod inventory;
+pub mod kek;
 mod material;
 pub mod merchant;
 mod name;
@@ -28,15 +30,19 @@ use catalogue::Catalogue;
 pub use problem::{Code, Problem};
 pub use verb::{Method, Outcome, Verb};
 
+use crate::custody::MasterSource;
 use crate::store::Store;
 
 /// Where verbs find what they work on.
-#[derive(Debug)]
 pub struct Office {
     /// Merchants, credentials and their secrets.
     pub store: Arc<Store>,
     /// The schemes and envelopes that a credential may name, and who stands in the merchants file.
     pub catalogue: Arc<Catalogue>,
+    /// Where the master key is.
+    pub master: MasterSource,
+    /// Hears how far a long verb has come, and of how much, where that is known (otherwise 0).
+    pub progress: fn(u64, u64),
 }
 
 /// Every verb, by what it is about.
@@ -49,6 +55,8 @@ pub fn verbs() -> impl Iterator<Item = &'static Verb> {
         audit::VERBS,
         epoch::VERBS,
         token::VERBS,
+        kek::VERBS,
+        upkeep::VERBS,
         inventory::VERBS,
     ];
     all.into_iter().flatten()

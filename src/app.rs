@@ -6,6 +6,7 @@ mod keys;
 mod reload;
 mod worker;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -22,6 +23,7 @@ use crate::config::Config;
 use crate::crypto::NoRandom;
 use crate::gateway::upstream::UnusableUpstream;
 use crate::replay::{FolderFault, OpenFault};
+use crate::roll::{Epochs, Event, Kill, Roll};
 use crate::serve::{Drain, TlsFaults, bind};
 use crate::store::StoreFault;
 use crate::telemetry::{Level, LogSink};
@@ -39,6 +41,28 @@ pub struct Options {
     pub log: LogSink,
     /// What the gate knows of the time before its start.
     pub past: Past,
+    /// What rolling keys are derived from, and who keeps what happens to them.
+    pub rolling: Rolling,
+}
+
+/// What rolling keys are derived from, and who keeps what happens to them: the way between a store
+/// and the gate. What the store knows at the start goes in here; what it learns later goes to
+/// [`Gate::roll`].
+#[derive(Clone, Default)]
+pub struct Rolling {
+    /// The epochs whose secrets are held. Replaced as a whole, at any time, by whoever holds them.
+    pub epochs: Arc<Epochs>,
+    /// Chains that were killed before the start and could still be presented.
+    pub killed: Vec<Kill>,
+    /// Who is told of session calls, of kills, and of the use of killed chains. Called on the path
+    /// of a request, so it must not wait.
+    pub told: Option<Arc<dyn Fn(&Event) + Send + Sync>>,
+}
+
+impl fmt::Debug for Rolling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rolling").field("epochs", &self.epochs).finish_non_exhaustive()
+    }
 }
 
 /// What a gate knows of the time before its start.
@@ -169,6 +193,12 @@ impl Gate {
     /// Where metrics, health and readiness are asked for.
     pub fn operations_address(&self) -> SocketAddr {
         self.operations_address
+    }
+
+    /// Epochs and chains of rolling keys, shared by all cores: for whoever learns of new epochs, or
+    /// of chains that were killed elsewhere.
+    pub fn roll(&self) -> &Arc<Roll> {
+        &self.parts.kept.roll
     }
 
     /// Reads configuration, keys and certificates anew and applies all of it or nothing. Blocks.

@@ -11,6 +11,8 @@ mod explain;
 mod failure;
 mod http_file;
 mod init;
+mod keys;
+mod scan;
 mod scheme;
 mod scheme_source;
 mod sealing;
@@ -24,7 +26,7 @@ mod table;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use countersign::clock::{Clock, Timestamp};
 use tokio::runtime::Runtime;
 
@@ -42,7 +44,7 @@ Exit status: 0 all is well, 1 what was asked for failed, 2 the command line is w
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_STATUS, propagate_version = true)]
 #[command(arg_required_else_help = true, max_term_width = 100)]
-pub(crate) struct Arguments {
+struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
@@ -72,13 +74,18 @@ enum Command {
     Sign(sign::Arguments),
     /// Sign a request, send it over HTTPS and show the answer.
     Send(send::Arguments),
+    /// Find secrets and master keys that lie in files where they should not.
+    Scan(scan::Arguments),
 }
 
-/// Runs the command that the arguments name. `secret` reads the environment, for those that sign.
-pub(crate) fn run(
-    arguments: Arguments,
-    secret: impl FnOnce() -> Option<OsString>,
-) -> Result<(), Failure> {
+/// Runs the command that the command line names. `secret` reads the environment, for those that
+/// sign.
+pub(crate) fn run(secret: impl FnOnce() -> Option<OsString>) -> Result<(), Failure> {
+    let matches = keys::add_to(Arguments::command()).get_matches();
+    if let Some(done) = keys::run(&matches) {
+        return done;
+    }
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|fault| fault.exit());
     match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
@@ -90,6 +97,7 @@ pub(crate) fn run(
         Command::Explain(arguments) => explain::run(&arguments, secret),
         Command::Sign(arguments) => sign::run(&arguments, secret),
         Command::Send(arguments) => send::run(&arguments, secret),
+        Command::Scan(arguments) => scan::run(&arguments),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod forward;
 pub mod opener;
 pub mod protection;
 pub mod rejection;
+pub mod reply;
 pub mod route;
 pub mod upstream;
 
@@ -17,7 +18,7 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use http::header::EXPECT;
 use http::request::Parts;
-use http::{Request, Response, Version};
+use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use prometheus::IntCounter;
 
@@ -26,9 +27,10 @@ use crate::telemetry::{Code, Lane, Record};
 
 use admission::Admission;
 use admission::intake::Visit;
-use answer::{Asked, Body, Outcome, respond};
+use answer::{Asked, Body, Outcome, respond, sealed};
 use forward::Forwarder;
 use rejection::Rejection;
+use reply::ReplySlot;
 
 /// One core's gateway.
 pub struct Gateway {
@@ -49,20 +51,30 @@ impl Gateway {
         let (visit, asked) = (self.visit(&head, peer), Asked::of(&head));
         let open = Open { lane: &self.lane, record: Rc::clone(&visit.record), closed: false };
         // Boxed, because the library keeps room for this future in every idle connection.
-        let path = Box::pin(self.outcome(head, &mut body, visit));
+        let slot = ReplySlot::default();
+        let to_head = head.method == Method::HEAD;
+        let path = Box::pin(self.outcome(head, &mut body, visit, &slot));
         let path = AssertUnwindSafe(path).catch_unwind();
         let outcome = path.await.unwrap_or_else(|_| {
             self.panics.inc();
             Outcome::from(Rejection::Internal)
         });
         let (answer, code) = respond(outcome, &mut body, asked, open.record.id()).await;
+        // Here, and nowhere else: no answer to a message that opened leaves in clear.
+        let (answer, code) = sealed(answer, code, &slot, to_head, open.record.id());
         open.close(code, answer.status().as_u16());
         answer
     }
 
-    async fn outcome(&self, head: Parts, body: &mut Incoming, visit: Visit) -> Outcome {
+    async fn outcome(
+        &self,
+        head: Parts,
+        body: &mut Incoming,
+        visit: Visit,
+        slot: &ReplySlot,
+    ) -> Outcome {
         let admission = self.admission.load_full();
-        match admission.admit(head, body, visit).await {
+        match admission.admit(head, body, visit, slot).await {
             Ok(admitted) => Outcome::from(self.forwarder.forward(admitted).await),
             Err(rejection) => Outcome::from(rejection),
         }

@@ -21,10 +21,12 @@ use smallvec::SmallVec;
 use crate::clock::Timestamp;
 use crate::crypto::NoRandom;
 use crate::envelope::Envelope;
+use crate::limit::Rate;
 use crate::quota::{self, Allowance, Quotas};
 use crate::replay::{Memory, Share};
+use crate::roll::Material;
 use crate::scheme::{Scheme, VerifyingKey};
-use crate::telemetry::Owner;
+use crate::telemetry::{Owner, VerifiedBy};
 
 pub use lifecycle::State;
 pub use merchant::{
@@ -73,10 +75,8 @@ pub struct Credential {
     pub environment: Environment,
     /// What its secrets sign by.
     pub scheme: Arc<Scheme>,
-    /// What its bodies are sealed in, on routes that ask for that.
-    pub envelope: Option<Arc<Envelope>>,
-    /// What signs answers, where the scheme signs them with a secret of their own.
-    pub answer_key: Option<Arc<VerifyingKey>>,
+    /// What few credentials have, kept apart so that the others do not pay for it.
+    extras: Option<Box<Extras>>,
     /// Whether reads may repeat under one MAC with other targets.
     pub repeatable_reads: bool,
     /// Its parts of the replay memory.
@@ -88,6 +88,21 @@ pub struct Credential {
     expires: Timestamp,
     suspended: bool,
     versions: SmallVec<[Version; 1]>,
+}
+
+/// What few credentials have.
+struct Extras {
+    envelope: Option<Arc<Envelope>>,
+    answer_key: Option<Arc<VerifyingKey>>,
+    rolling: Option<Rolling>,
+}
+
+/// What a credential's keys roll by.
+pub struct Rolling {
+    /// Its root and anchors.
+    pub material: Material,
+    /// How many session calls it may still make.
+    sessions: Allowance,
 }
 
 struct Version {
@@ -273,9 +288,11 @@ impl<'keyring> VerifyingKeys<'keyring> {
         self.credential.zip(self.shared.get(index).map(|one| &one.key))
     }
 
-    /// The number of the version that a key is of: 0 for one that has none.
-    pub fn number_of(&self, index: usize) -> u32 {
-        self.shared.get(index).map_or(0, |one| one.number)
+    /// The version that a key is of.
+    pub fn version_of(&self, index: usize) -> VerifiedBy {
+        let version = self.shared.get(index);
+        let by = |one: &&Version| VerifiedBy { number: one.number, pending: one.on_first_use };
+        version.map(by).unwrap_or_default()
     }
 }
 
@@ -295,6 +312,14 @@ impl Credential {
             on_first_use: version.on_first_use,
             until: version.until.unwrap_or(Timestamp::MAX),
         });
+        let rolling = spec.rolling.map(|material| {
+            // No key id holds a space, so this is nobody else's name.
+            let name = format!("{} sessions", spec.key_id);
+            Rolling { material, sessions: quotas.credential(name, Rate::SESSIONS) }
+        });
+        let (envelope, answer_key) = (spec.envelope, spec.answer_key.map(Arc::new));
+        let has_extras = envelope.is_some() || answer_key.is_some() || rolling.is_some();
+        let extras = has_extras.then(|| Box::new(Extras { envelope, answer_key, rolling }));
         Self {
             header: visible(spec.key_id.as_str()),
             owner: Arc::new(Owner {
@@ -304,8 +329,7 @@ impl Credential {
             }),
             merchant: Arc::clone(merchant),
             environment: spec.environment,
-            envelope: spec.envelope,
-            answer_key: spec.answer_key.map(Arc::new),
+            extras,
             repeatable_reads: spec.repeatable_reads,
             shares: match spec.environment {
                 Environment::Test => [share, memory.test_share()].into(),
@@ -324,6 +348,21 @@ impl Credential {
     /// Its public key id.
     pub fn key_id(&self) -> &str {
         &self.owner.key_id
+    }
+
+    /// What its bodies are sealed in, on routes that ask for that.
+    pub fn envelope(&self) -> Option<&Arc<Envelope>> {
+        self.extras.as_ref()?.envelope.as_ref()
+    }
+
+    /// What signs answers, where the scheme signs them with a secret of their own.
+    pub fn answer_key(&self) -> Option<&Arc<VerifyingKey>> {
+        self.extras.as_ref()?.answer_key.as_ref()
+    }
+
+    /// What its keys roll by, on routes that ask for that.
+    pub fn rolling(&self) -> Option<&Rolling> {
+        self.extras.as_ref()?.rolling.as_ref()
     }
 
     /// Whether it may be used from an address: of its own networks and of its merchant's.
@@ -347,6 +386,14 @@ impl Credential {
             Some(own) => quota::spend(own, &self.merchant.allowance),
             None => self.merchant.allowance.spend(),
         }
+    }
+
+    /// Spends one session call, where it has rolling keys.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub fn spend_session(&self) -> Result<(), Duration> {
+        self.rolling().map_or(Ok(()), |rolling| rolling.sessions.spend())
     }
 
     /// The keys that verify now.

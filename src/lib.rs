@@ -15,6 +15,7 @@ pub mod administration;
 pub mod keyring;
 pub mod store;
 pub mod custody;
+pub mod roll;
 pub mod scheme;
 pub mod envelope;
 pub mod replay;

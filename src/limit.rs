@@ -42,6 +42,12 @@ impl Rate {
         per_second: NonZeroU32::MIN.saturating_add(9),
         burst: NonZeroU32::MIN.saturating_add(99),
     };
+
+    /// Session calls of one credential: 120 a minute. All workers of a partner may begin at once.
+    pub const SESSIONS: Self = Self {
+        per_second: NonZeroU32::MIN.saturating_add(1),
+        burst: NonZeroU32::MIN.saturating_add(499),
+    };
 }
 
 /// How far a signed timestamp may lie from the gate's time, both ends inclusive, in whole seconds.

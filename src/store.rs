@@ -10,6 +10,7 @@
 
 pub mod row;
 mod audit;
+mod backup;
 mod change;
 mod column;
 mod cover;
@@ -18,20 +19,22 @@ mod global;
 mod holding;
 mod key;
 mod record;
+mod rotation;
 mod table;
 mod tombstone;
+mod trial;
 mod view;
 
 use std::fmt;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 
 use crate::clock::Clock;
-use crate::crypto::MacKey;
 use crate::custody::{CustodyFault, Masters};
 
 use database::{Readers, Use};
@@ -40,6 +43,8 @@ use tombstone::Tombstones;
 
 pub use change::Change;
 pub use holding::{HeldCredential, Holding};
+pub use rotation::Rewrapped;
+pub use trial::Trial;
 pub use view::View;
 
 /// Keys, merchants and what happened to them.
@@ -53,6 +58,8 @@ pub struct Store {
     /// Asked for the data version and for nothing else: the number is each connection's own.
     watcher: Mutex<Connection>,
     readers: Readers,
+    /// Overwritten secrets may still be in the write-ahead log: somebody was reading it.
+    wipe_due: AtomicBool,
     /// Shared by all who have the store open; a restore needs it alone.
     _lock: File,
 }
@@ -181,7 +188,19 @@ impl Store {
         let tombstones = Tombstones::new(path, keys.tombstones.clone());
         let watcher = Mutex::new(database::connect(path, Use::Reading)?);
         let (writer, readers, path) = (Mutex::new(writer), Readers::open(path)?, path.to_owned());
-        Ok(Self { path, clock, ring, keys, tombstones, writer, watcher, readers, _lock: lock })
+        let wipe_due = AtomicBool::new(true);
+        Ok(Self {
+            path,
+            clock,
+            ring,
+            keys,
+            tombstones,
+            writer,
+            watcher,
+            readers,
+            wipe_due,
+            _lock: lock,
+        })
     }
 
     /// Where the database is.
@@ -228,12 +247,12 @@ impl Store {
         Ok(version.unsigned_abs())
     }
 
-    /// A key for MACs of rows that another part keeps in this store.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the ledger's"))]
-    fn mac_key(&self, purpose: &str) -> Result<MacKey, StoreFault> {
-        self.keys.mac_key(purpose)
+    /// Sees to it that overwritten secrets leave the write-ahead log too.
+    fn wipe_log(&self, writer: &Connection, wiped: bool) -> Result<(), StoreFault> {
+        if wiped || self.wipe_due.load(Ordering::Relaxed) {
+            let emptied = database::empty_log(writer)?;
+            self.wipe_due.store(!emptied, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

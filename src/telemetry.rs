@@ -12,4 +12,4 @@ pub use code::Code;
 pub use log::{Level, Log, LogFormat, LogSink, Queue};
 pub use metrics::{GateMetrics, Mistakes, RouteMetrics, StageTimes, UpstreamMetrics, encode};
 pub use record::{Lane, Owner, Record, RequestId, Stage};
-pub use usage::{Use, UsedVersion, Uses};
+pub use usage::{Use, UsedVersion, Uses, VerifiedBy};

@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use countersign::app::{self, Options, Past};
+use countersign::app::{self, Options, Past, Rolling};
 use countersign::clock::Clock;
 use countersign::config::Config;
 use countersign::limit::MIB;
@@ -60,7 +60,8 @@ fn start(merchants: usize) -> (app::Gate, TempDir) {
     Setup::write_certificates(folder.path());
     let file = setup.write(folder.path(), "http://127.0.0.1:1");
     let (config, _) = Config::load(&file).unwrap_or_else(|faults| panic!("{faults}"));
-    let options = Options { source: Some(file), log: LogSink::Discard, past: Past::None };
+    let rolling = Rolling::default();
+    let options = Options { source: Some(file), log: LogSink::Discard, past: Past::None, rolling };
     let gate = app::Gate::start(config, Clock::system(), options);
     (gate.unwrap_or_else(|fault| panic!("{fault}")), folder)
 }

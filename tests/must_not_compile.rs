@@ -29,9 +29,11 @@ const FRESHNESS: &str = "let fresh = freshness::check(claimed)?;";
 const VERIFIED: &str =
     "let verified = signature::verify(stated, keys, &self.addresses, &self.practice).await?;";
 const PERMITTED: &str = "let permitted = permission::check(verified)?;";
-const UNSEEN: &str = "let unseen = replay::claim(&self.memory, permitted).await?;";
+const PRESENTED: &str = "let presented = message::read(permitted)?;";
+const UNSEEN: &str = "let unseen = replay::claim(&self.memory, presented).await?;";
 const GRANTED: &str = "let granted = quota::spend(unseen)?;";
-const OPENED: &str = "opening::open(granted).await";
+const UNROLLED: &str = "let unrolled = rolling::open(granted, &self.roll, slot)?;";
+const OPENED: &str = "opening::open(unrolled).await";
 
 const CASES: &[Case] = &[
     Case {
@@ -70,25 +72,41 @@ const CASES: &[Case] = &[
         name: "skip replay",
         file: ADMISSION,
         from: UNSEEN,
-        to: "let unseen = permitted;",
+        to: "let unseen = presented;",
         error: "E0308",
-        says: "found `Permitted`",
+        says: "found `Presented`",
+    },
+    Case {
+        name: "skip what is sealed before the claim",
+        file: ADMISSION,
+        from: PRESENTED,
+        to: "let presented = permitted;",
+        error: "E0308",
+        says: "expected `Presented`, found `Permitted`",
+    },
+    Case {
+        name: "skip rolling keys",
+        file: ADMISSION,
+        from: UNROLLED,
+        to: "let unrolled = granted;",
+        error: "E0308",
+        says: "expected `Unrolled`, found `Granted`",
     },
     Case {
         name: "skip the quota",
         file: ADMISSION,
-        from: OPENED,
-        to: "opening::open(unseen).await",
+        from: "rolling::open(granted, &self.roll, slot)?;",
+        to: "rolling::open(unseen, &self.roll, slot)?;",
         error: "E0308",
         says: "expected `Granted`, found `Unseen",
     },
     Case {
         name: "swap quota and replay",
         file: ADMISSION,
-        from: "replay::claim(&self.memory, permitted)",
-        to: "replay::claim(&self.memory, quota::spend(permitted)?)",
+        from: "replay::claim(&self.memory, presented)",
+        to: "replay::claim(&self.memory, quota::spend(presented)?)",
         error: "E0308",
-        says: "found `Permitted`",
+        says: "found `Presented`",
     },
     Case {
         name: "take a step twice",
@@ -102,9 +120,9 @@ const CASES: &[Case] = &[
         name: "forge what is admitted",
         file: ADMISSION,
         from: OPENED,
-        to: "Ok(Admitted { granted, protection: None, opened: None })",
+        to: "Ok(Admitted { unrolled, protection: None, opened: None })",
         error: "E0451",
-        says: "fields `granted`, `protection` and `opened` of struct `Admitted` are private",
+        says: "fields `unrolled`, `protection` and `opened` of struct `Admitted` are private",
     },
     Case {
         name: "forge a stage in the middle",

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Parts and their layers, each layer with its order within; a file belongs to the longest name
 /// that fits. Imports point to what stands lower, or stay within their part.
-const LAYERS: [(&str, (u32, u32)); 36] = [
+const LAYERS: [(&str, (u32, u32)); 37] = [
     ("clock", (1, 0)),
     ("secret", (1, 0)),
     ("limit", (1, 0)),
@@ -36,6 +36,7 @@ const LAYERS: [(&str, (u32, u32)); 36] = [
     ("gateway::upstream", (4, 0)),
     ("gateway::rejection", (4, 0)),
     ("gateway::opener", (4, 0)),
+    ("gateway::reply", (4, 0)),
     ("gateway::protection", (4, 1)),
     ("gateway::route", (4, 1)),
     ("gateway::admission", (5, 0)),

@@ -16,6 +16,7 @@ use countersign::gateway::admission::Admission;
 use countersign::gateway::admission::budget::Budget;
 use countersign::gateway::admission::intake::{Intake, Visit};
 use countersign::gateway::rejection::Rejection;
+use countersign::gateway::reply::ReplySlot;
 use countersign::gateway::route::{Answers, Route, RouteSpec, Routes};
 use countersign::gateway::upstream::{Upstream, UpstreamSpec};
 use countersign::keyring::{
@@ -25,6 +26,7 @@ use countersign::limit::{BodyDeadlines, HeadLimits, Rate, UpstreamDeadlines, Win
 use countersign::peer::{CertNames, Peer};
 use countersign::quota::{Addresses, Quotas};
 use countersign::replay::Memory;
+use countersign::roll::{Chains, Roll};
 use countersign::scheme::{Outgoing, Scheme};
 use countersign::secret::{NamedSecrets, Secret};
 use countersign::telemetry::{Code, GateMetrics, Lane, Log, LogFormat, LogSink, Record, Uses};
@@ -91,6 +93,7 @@ impl Bench {
             addresses,
             budget: Budget::new(256 << 20),
             practice: Arc::new(Practice::new(&metrics.mistakes)),
+            roll: Arc::new(Roll::new(Arc::default(), Chains::new(0), Box::new(|_| {}))),
             body: BodyDeadlines::default(),
         };
         let peer = Rc::new(Peer {
@@ -161,8 +164,8 @@ impl Bench {
         let target = case.head.uri.path_and_query();
         let record = self.lane.begin(&case.head.method, target, case.head.version, &self.peer);
         let visit = Visit { peer: Rc::clone(&self.peer), record: Rc::clone(&record) };
-        let admission = self.admission.load_full();
-        let outcome = admission.admit(case.head, &mut case.body, visit);
+        let (admission, slot) = (self.admission.load_full(), ReplySlot::default());
+        let outcome = admission.admit(case.head, &mut case.body, visit, &slot);
         let rejection = outcome.now_or_never().expect("nothing to wait for").err();
         (rejection, record)
     }
@@ -183,6 +186,7 @@ fn merchant(id: &str, scheme: &Arc<Scheme>, rate: u32, networks: &[&str]) -> Mer
         credentials: vec![CredentialSpec {
             envelope: None,
             answer_key: None,
+            rolling: None,
             key_id: id.parse().expect("a key id"),
             environment: Environment::Live,
             scheme: Arc::clone(scheme),
@@ -228,6 +232,7 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         public_url: None,
         opener: None,
         answers: Answers::default(),
+        rolling: None,
     };
-    Arc::new(Route { spec, upstream: Arc::new(upstream), metrics: metrics.route(&name) })
+    Arc::new(Route { spec, upstream: Some(Arc::new(upstream)), metrics: metrics.route(&name) })
 }

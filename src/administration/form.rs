@@ -120,7 +120,7 @@ impl FromStr for Span {
     }
 }
 
-as_text!(Span, json_schema!({ "type": "string", "pattern": "^[0-9]+[smhd]$" }));
+as_text!(Span, json_schema!({ "type": "string", "format": "span", "pattern": "^[0-9]+[smhd]$" }));
 
 /// A rate: `50/100` is 50 a second, and 100 at once after a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +148,10 @@ impl FromStr for RateText {
     }
 }
 
-as_text!(RateText, json_schema!({ "type": "string", "pattern": "^[0-9]+/[0-9]+$" }));
+as_text!(
+    RateText,
+    json_schema!({ "type": "string", "format": "rate", "pattern": "^[0-9]+/[0-9]+$" })
+);
 
 /// A network, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,9 @@ use super::form::{KindText, Moment, Page, limit};
 use super::verb::{Verb, verb};
 use super::version::{OriginWord, StateWord};
 use super::{Office, Problem};
-use crate::store::row::{CredentialRow, Kind, VersionRow};
+use crate::secret::Secret;
+use crate::secret::text::{self, Recognised, TextKind};
+use crate::store::row::{CredentialRow, Kind, UsageRow, VersionRow};
 use crate::store::{Actor, View};
 
 /// The inventory.
@@ -98,8 +100,14 @@ fn inventory(office: &Office, _: &Actor, input: Asked) -> Result<Page<Item>, Pro
         let next = credentials.last().filter(|_| more).map(|row| row.key_id.clone());
         let mut items = Vec::new();
         for credential in &credentials {
-            for version in view.versions(&credential.key_id)? {
-                items.push(item(office, view, credential, version)?);
+            let versions = view.versions(&credential.key_id)?;
+            let first = versions.iter().map(|row| row.created_at).min();
+            let used = match first {
+                Some(first) => view.usage(&credential.key_id, first)?,
+                None => Vec::new(),
+            };
+            for version in versions {
+                items.push(item(office, view, credential, version, &used)?);
             }
         }
         Ok(Page { items, next })
@@ -111,10 +119,11 @@ fn item(
     view: &View<'_>,
     credential: &CredentialRow,
     row: VersionRow,
+    used: &[UsageRow],
 ) -> Result<Item, Problem> {
     let now = view.now();
     let bits = match row.destroyed_at {
-        None => u64::try_from(view.secret(&row)?.expose().len()).ok().map(|bytes| bytes * 8),
+        None => Some(length(&view.secret(&row)?)),
         Some(_) => None,
     };
     let scheme = office.catalogue.schemes.find(&credential.scheme);
@@ -127,8 +136,7 @@ fn item(
         Kind::Anchor | Kind::Root => "roll.v1 (HKDF-SHA256, AES-256-GCM)".to_owned(),
         Kind::Value(_) => "as scheme and envelope read it".to_owned(),
     };
-    let used = view.usage(&credential.key_id, row.created_at)?;
-    let own = |one: &&crate::store::row::UsageRow| one.kind == row.kind && one.number == row.number;
+    let own = |one: &&UsageRow| one.kind == row.kind && one.number == row.number;
     let last_at = used.iter().filter(own).map(|one| one.last_at).max();
     let strength = scheme.filter(|_| signs).map(|scheme| scheme.strength().as_str().to_owned());
     Ok(Item {
@@ -149,4 +157,12 @@ fn item(
         policy: credential.policy.clone(),
         kind: KindText(row.kind),
     })
+}
+
+/// The bits of a secret. Of the text of one of ours only 256 are random.
+fn length(secret: &Secret) -> u64 {
+    match text::recognise(secret.expose()) {
+        Recognised::Whole(TextKind::Secret { .. }) => 256,
+        _ => u64::try_from(secret.expose().len()).unwrap_or(u64::MAX).saturating_mul(8),
+    }
 }

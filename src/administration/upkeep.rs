@@ -1,38 +1,127 @@
-//! What the gate does to keys by itself: by use, by time, by policy.
+//! Verbs about the store as a whole: that everything in it opens, and copies of it.
 
-use std::collections::HashMap;
+use std::path::PathBuf;
 
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::store::{Store, StoreFault};
-use crate::telemetry::{Level, Use, UsedVersion};
+use super::verb::{Output, Verb, verb};
+use super::{Code, Office, Problem};
+use crate::store::{Actor, Trial};
 
-/// Something that was done, for log and metrics.
-#[derive(Debug)]
-pub struct Done {
-    /// Its name.
-    pub event: &'static str,
-    /// How much it matters.
-    pub level: Level,
-    /// To what, and how.
-    pub fields: Value,
+/// Verbs about the store.
+pub(super) const VERBS: &[Verb] = &[
+    verb!(
+        "store verify",
+        Post "/admin/v1/store:verify",
+        Auditor,
+        "Open everything in the store, and check every row and the audit log",
+        verify
+    ),
+    verb!(
+        "store backup",
+        Post "/admin/v1/store:backup",
+        Owner,
+        "Copy the store into a new file, without the secrets of epochs",
+        backup
+    ),
+    verb!(
+        "store confirm",
+        Post "/admin/v1/store:confirm",
+        Owner,
+        "Use a store again that was restored without its file of what is dead",
+        confirm
+    )
+    .drastic(),
+];
+
+/// What was looked at, and what is wrong.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Report {
+    /// Whether nothing is wrong.
+    pub good: bool,
+    /// Merchants.
+    pub merchants: u64,
+    /// Credentials.
+    pub credentials: u64,
+    /// Versions of secrets.
+    pub versions: u64,
+    /// Secrets that opened.
+    pub secrets: u64,
+    /// Rows of the audit log.
+    pub audit_rows: u64,
+    /// What is dead by the file of tombstones, and not by the database.
+    pub raised: u64,
+    /// Why nothing may be used until the store is confirmed, if so.
+    pub unconfirmed: Option<String>,
+    /// Everything that is wrong.
+    pub faults: Vec<String>,
 }
 
-/// Writes down which versions were used.
-///
-/// # Errors
-/// The database.
-pub fn note_uses(
-    _store: &Store,
-    _uses: &HashMap<UsedVersion, Use>,
-) -> Result<Vec<Done>, StoreFault> {
-    Ok(Vec::new())
+impl Output for Report {}
+
+impl From<&Trial> for Report {
+    fn from(trial: &Trial) -> Self {
+        Self {
+            good: trial.faults.is_empty(),
+            merchants: trial.merchants,
+            credentials: trial.credentials,
+            versions: trial.versions,
+            secrets: trial.secrets,
+            audit_rows: trial.audits,
+            raised: u64::try_from(trial.raised).unwrap_or(u64::MAX),
+            unconfirmed: trial.unconfirmed.clone(),
+            faults: trial.faults.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
-/// Does what time and policies bring about.
-///
-/// # Errors
-/// The database.
-pub fn run(_store: &Store) -> Result<Vec<Done>, StoreFault> {
-    Ok(Vec::new())
+/// Nothing but who asks.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// Tells what is wrong as an outcome: a report is what was asked for.
+fn verify(office: &Office, actor: &Actor, _: Nothing) -> Result<Report, Problem> {
+    let trial = office.store.verify_all(actor, |done| (office.progress)(done, 0))?;
+    Ok(Report::from(&trial))
+}
+
+/// Where a copy goes.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// A file that is not there yet, on the machine of the store.
+    pub to: String,
+}
+
+/// A copy.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Copied {
+    /// Where it is.
+    pub to: String,
+}
+
+impl Output for Copied {}
+
+fn backup(office: &Office, actor: &Actor, input: Backup) -> Result<Copied, Problem> {
+    if input.to.is_empty() {
+        return Err(Problem::new(Code::InvalidInput, "name the file that the copy goes to"));
+    }
+    office.store.backup(actor, &PathBuf::from(&input.to))?;
+    Ok(Copied { to: input.to })
+}
+
+/// What was confirmed.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Confirmed {
+    /// Whether the store can be used.
+    pub confirmed: bool,
+}
+
+impl Output for Confirmed {}
+
+fn confirm(office: &Office, actor: &Actor, _: Nothing) -> Result<Confirmed, Problem> {
+    office.store.confirm_restore(actor)?;
+    Ok(Confirmed { confirmed: true })
 }

@@ -16,19 +16,21 @@ use crate::doctor::Practice;
 use crate::gateway::admission::Admission;
 use crate::gateway::admission::budget::Budget;
 use crate::gateway::admission::intake::Intake;
-use crate::gateway::route::{Route, Routes};
+use crate::gateway::route::{Route, Routes, key_sessions};
 use crate::gateway::upstream::{UnusableUpstream, Upstream};
 use crate::keyring::Keyring;
 use crate::operations::{Obstacle, Readiness};
 use crate::quota::{Addresses, Quotas};
 use crate::replay::{Marker, Memory, Opening, StateFolder};
+use crate::roll::{Chains, Event, Kill, Roll};
 use crate::serve::{Connections, Drain, Settings, Tls};
 use crate::telemetry::connections::ConnectionMetrics;
 use crate::telemetry::{GateMetrics, Level, Log, Uses};
 
 use super::keys::Managed;
+use super::keys::rolling::Events;
 use super::reload::{Fixed, Source};
-use super::{Options, Past, StartFault};
+use super::{Options, Past, Rolling, StartFault};
 
 /// Everything that the threads of a gate share.
 pub(super) struct Parts {
@@ -41,6 +43,7 @@ pub(super) struct Parts {
     pub(super) admission: Arc<ArcSwap<Admission>>,
     pub(super) keyring: Arc<ArcSwap<Keyring>>,
     pub(super) uses: Uses,
+    pub(super) events: Events,
     /// Where keys are kept, beside the merchants file.
     pub(super) keys: Keys,
     pub(super) catalogue: Mutex<Arc<Catalogue>>,
@@ -69,6 +72,7 @@ pub(super) struct Kept {
     pub(super) addresses: Arc<Addresses>,
     pub(super) budget: Arc<Budget>,
     pub(super) practice: Arc<Practice>,
+    pub(super) roll: Arc<Roll>,
     upstreams: Mutex<Vec<Arc<Upstream>>>,
     started: Instant,
     longest_window_seconds: AtomicU64,
@@ -94,12 +98,14 @@ impl Parts {
         let dropped = metrics.log_lines_dropped.clone();
         let log = Log::open(config.log.format, options.log, clock.clone(), dropped)?;
         let (memory, state) = open_memory(&config, &clock, &log, options.past)?;
+        let events = Events::default();
         let kept = Kept {
             memory: Arc::new(memory),
             quotas: Quotas::default(),
             addresses: Arc::new(Addresses::new(Addresses::ENTRIES, config.listener.failures)?),
             budget: Budget::new(config.listener.unverified_bytes_max.get()),
             practice: Arc::new(Practice::new(&metrics.mistakes)),
+            roll: Arc::new(roll(options.rolling, events.clone(), &clock, &log, &metrics)),
             upstreams: Mutex::new(Vec::new()),
             started: Instant::now(),
             longest_window_seconds: AtomicU64::new(0),
@@ -129,6 +135,7 @@ impl Parts {
             admission: Arc::new(ArcSwap::from_pointee(admission)),
             keyring,
             uses: Uses::default(),
+            events,
             keys,
             catalogue: Mutex::new(catalogue),
             managed: Mutex::new(None),
@@ -161,6 +168,7 @@ impl Parts {
         self.clock.tick();
         let longest = Duration::from_secs(self.kept.longest_window_seconds.load(Ordering::Relaxed));
         self.kept.memory.sweep(self.clock.now(), longest);
+        self.kept.roll.chains.sweep(self.clock.now());
         self.tell_obstacles();
     }
 
@@ -265,12 +273,16 @@ impl Kept {
     ) -> Admission {
         let longest = config.routes.iter().map(|route| route.window.past.as_secs()).max();
         let mut routes = Vec::new();
+        for spec in key_sessions(&config.routes) {
+            let metrics = metrics.route(&spec.name);
+            routes.push(Arc::new(Route { spec, upstream: None, metrics }));
+        }
         for spec in config.routes {
             // Configuration names only upstreams that it defines.
             let named = upstreams.iter().find(|upstream| upstream.spec.name == spec.upstream);
             if let Some(upstream) = named.map(Arc::clone) {
                 let metrics = metrics.route(&spec.name);
-                routes.push(Arc::new(Route { spec, upstream, metrics }));
+                routes.push(Arc::new(Route { spec, upstream: Some(upstream), metrics }));
             }
         }
         *lock(&self.upstreams) = upstreams;
@@ -285,6 +297,7 @@ impl Kept {
             addresses: Arc::clone(&self.addresses),
             budget: Arc::clone(&self.budget),
             practice: Arc::clone(&self.practice),
+            roll: Arc::clone(&self.roll),
             body: config.listener.body,
         }
     }
@@ -332,6 +345,32 @@ fn open_memory(
     let (memory, opening) = Memory::open(&folder, bytes, clock.now(), ahead)?;
     report(&opening, log);
     Ok((memory, Some(folder)))
+}
+
+/// Rolling keys: what is known of them, and who is told.
+fn roll(rolling: Rolling, events: Events, clock: &Clock, log: &Log, metrics: &GateMetrics) -> Roll {
+    let chains = Chains::new(clock.now_millis());
+    rolling.killed.iter().for_each(|kill| chains.kill(kill));
+    let (log, counters, told) = (log.clone(), metrics.rolling.clone(), rolling.told);
+    let tell = move |event: &Event| {
+        let (level, name, key_id) = match event {
+            Event::Session { key_id, .. } => (Level::Info, "key_session", key_id),
+            Event::Killed(kill) => (Level::Info, "chain_killed", &kill.key_id),
+            Event::KilledChainUsed { key_id, .. } => (Level::Warn, "killed_chain_used", key_id),
+        };
+        counters.with_label_values(&[name]).inc();
+        let chain = match event {
+            Event::Session { .. } => None,
+            Event::Killed(Kill { chain, .. }) | Event::KilledChainUsed { chain, .. } => Some(chain),
+        };
+        let chain = chain.map(ToString::to_string);
+        log.event(level, name, json!({ "credential": &**key_id, "chain": chain }));
+        events.note(event);
+        if let Some(told) = &told {
+            told(event);
+        }
+    };
+    Roll::new(rolling.epochs, chains, Box::new(tell))
 }
 
 /// Says what the gate knows of the time before its start.

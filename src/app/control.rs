@@ -81,8 +81,9 @@ fn console(parts: &Arc<Parts>) -> std::io::Result<Console> {
     let own = Arc::clone(parts);
     let office = move || {
         let managed = lock(&own.managed).clone()?;
+        let (store, master) = (Arc::clone(&managed.store), own.keys.master.clone());
         let catalogue = Arc::clone(&lock(&own.catalogue));
-        Some(Office { store: Arc::clone(&managed.store), catalogue })
+        Some(Office { store, catalogue, master, progress: |_, _| {} })
     };
     let calls = parts.metrics.admin_requests.clone();
     Console::new(Box::new(office), parts.clock.clone(), parts.log.clone(), calls)

@@ -1,6 +1,8 @@
 //! The keys of a running gate that its store holds: follows what any process changes there, and
 //! tells it what was used. No request waits for any of this.
 
+pub(super) mod rolling;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -10,8 +12,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::administration::catalogue::Catalogue;
-use crate::administration::upkeep::{self, Done};
-use crate::clock::Clock;
+use crate::administration::chores::{self, Done, Upkeep};
+use crate::administration::{Office, Problem};
+use crate::clock::{Clock, Timestamp};
 use crate::config::keys::Keys;
 use crate::crypto::NoRandom;
 use crate::custody::Masters;
@@ -19,6 +22,8 @@ use crate::keyring::managed::{self, Recipes};
 use crate::keyring::{Keyring, MerchantSpec};
 use crate::store::{Changed, Holding, Store, StoreFault, View};
 use crate::telemetry::Level;
+
+use rolling::Rolled;
 
 use super::StartFault;
 use super::assembly::{Parts, lock};
@@ -37,6 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The store of a running gate, and how much of it the gate has seen.
 pub(super) struct Managed {
     pub(super) store: Arc<Store>,
+    upkeep: Mutex<Upkeep>,
     seen: Mutex<Seen>,
 }
 
@@ -59,6 +65,8 @@ pub(super) struct Look {
     pub(super) gone: Vec<Arc<str>>,
     /// Whether this is the whole store, and not what changed in it.
     whole: bool,
+    /// Epochs and kills, where they may have changed.
+    rolled: Option<Rolled>,
     /// Why something is not in service.
     pub(super) refused: Vec<String>,
     sequence: u64,
@@ -73,9 +81,10 @@ impl Managed {
         if !keys.store.exists() {
             return Ok(None);
         }
-        let store = Store::open(&keys.store, Masters::open(&keys.master)?, clock.clone())?;
+        let masters = Masters::open(&keys.master)?;
+        let store = Arc::new(Store::open(&keys.store, masters, clock.clone())?);
         let seen = Seen { data_version: 0, sequence: 0, at: Instant::now(), told: false };
-        Ok(Some(Self { store: Arc::new(store), seen: Mutex::new(seen) }))
+        Ok(Some(Self { store, upkeep: Mutex::default(), seen: Mutex::new(seen) }))
     }
 
     /// Everything in the store.
@@ -141,6 +150,7 @@ struct Gathering<'c> {
 impl Gathering<'_> {
     fn read_all(&mut self, view: &View<'_>) -> Result<(), StoreFault> {
         self.look.whole = true;
+        self.look.rolled = Some(rolling::read(view)?);
         view.everyone(|holding| match holding {
             Ok(holding) => self.keep(holding),
             Err(fault) => self.look.refused.push(fault.to_string()),
@@ -148,6 +158,9 @@ impl Gathering<'_> {
     }
 
     fn read_some(&mut self, view: &View<'_>, changes: Vec<Changed>) -> Result<(), StoreFault> {
+        if changes.iter().any(|changed| changed.merchant.is_none()) {
+            self.look.rolled = Some(rolling::read(view)?);
+        }
         let ids: BTreeSet<String> = changes.into_iter().filter_map(|one| one.merchant).collect();
         for id in ids {
             match view.holding(&id) {
@@ -199,8 +212,9 @@ impl Parts {
     /// Master keys that are not there, a file that is none of ours, no random bytes.
     pub(super) fn open_keys(&self) -> Result<bool, StartFault> {
         let Some(managed) = Managed::open(&self.keys, &self.clock)? else { return Ok(false) };
-        let look = managed.everything(&lock(&self.catalogue).clone())?;
+        let mut look = managed.everything(&lock(&self.catalogue).clone())?;
         self.tell_refused(&look);
+        look.rolled.take().into_iter().for_each(|rolled| self.apply_rolled(rolled));
         let next = self.keyring_with(&self.keyring.load(), look)?;
         self.keyring.store(Arc::new(next));
         self.note_applied();
@@ -236,12 +250,13 @@ impl Parts {
         match managed.changes(&catalogue) {
             Ok(None) => {}
             Ok(Some(look)) => self.apply_look(look),
-            Err(fault) => self.tell_store_fault(managed, &fault),
+            Err(fault) => self.tell_problem(managed, &fault.into()),
         }
     }
 
-    fn apply_look(&self, look: Look) {
+    fn apply_look(&self, mut look: Look) {
         self.tell_refused(&look);
+        look.rolled.take().into_iter().for_each(|rolled| self.apply_rolled(rolled));
         let (changed, sequence) = (look.merchants.len() + look.gone.len(), look.sequence);
         match self.keyring_with(&self.keyring.load(), look) {
             Ok(next) => self.keyring.store(Arc::new(next)),
@@ -267,12 +282,12 @@ impl Parts {
         }
     }
 
-    fn tell_store_fault(&self, managed: &Managed, fault: &StoreFault) {
+    fn tell_problem(&self, managed: &Managed, problem: &Problem) {
         let told = std::mem::replace(&mut lock(&managed.seen).told, true);
         self.metrics.keys.failures.inc();
         if !told {
-            let cause = json!({ "cause": fault.to_string() });
-            self.log.event(Level::Error, "key_store_out_of_reach", cause);
+            let fields = json!({ "code": problem.code.as_str(), "cause": problem.detail });
+            self.log.event(Level::Error, "key_store_out_of_reach", fields);
         }
     }
 
@@ -282,20 +297,25 @@ impl Parts {
         if uses.is_empty() {
             return;
         }
-        match upkeep::note_uses(&managed.store, &uses) {
+        match chores::note_uses(&managed.store, &uses) {
             Ok(done) => self.tell_done(&done),
-            Err(fault) => {
+            Err(problem) => {
                 self.uses.give_back(uses);
-                self.tell_store_fault(managed, &fault);
+                self.tell_problem(managed, &problem);
             }
         }
     }
 
     fn keep_up(&self, managed: &Managed) {
-        match upkeep::run(&managed.store) {
+        let (store, catalogue) = (Arc::clone(&managed.store), lock(&self.catalogue).clone());
+        let mut upkeep = lock(&managed.upkeep);
+        let (master, progress) = (self.keys.master.clone(), |_, _| {});
+        match upkeep.run(&Office { store, catalogue, master, progress }) {
             Ok(done) => self.tell_done(&done),
-            Err(fault) => self.tell_store_fault(managed, &fault),
+            Err(problem) => self.tell_problem(managed, &problem),
         }
+        let ends = upkeep.next_end().map_or(0, Timestamp::secs);
+        self.metrics.keys.next_end.set(i64::try_from(ends).unwrap_or(i64::MAX));
     }
 
     /// Says what the gate did to keys by itself.
@@ -327,15 +347,18 @@ pub(super) fn spawn(parts: Arc<Parts>) -> Result<JoinHandle<()>, StartFault> {
             if written.elapsed() >= WRITE_DOWN {
                 written = Instant::now();
                 parts.write_down_uses(&managed);
+                parts.write_down_events(&managed);
             }
             if kept.is_none_or(|kept| kept.elapsed() >= UPKEEP) {
                 kept = Some(Instant::now());
                 parts.keep_up(&managed);
+                parts.keep_up_epochs(&managed);
             }
         }
         // The last second's uses would be lost otherwise.
         if let Some(managed) = lock(&parts.managed).clone() {
             parts.write_down_uses(&managed);
+            parts.write_down_events(&managed);
         }
     })?;
     Ok(handle)

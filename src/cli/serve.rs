@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use countersign::app::{self, Gate, Past, StartFault};
+use countersign::app::{self, Gate, Past, Rolling, StartFault};
 use countersign::clock::Clock;
 use countersign::config::Config;
 use countersign::telemetry::LogSink;
@@ -71,8 +71,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn start(path: &Path) -> Result<Gate, Failure> {
     let (config, _) = Config::load(path).map_err(Failure::configuration)?;
-    let options =
-        app::Options { source: Some(path.to_owned()), log: LogSink::Stdout, past: Past::FromState };
+    let options = app::Options {
+        source: Some(path.to_owned()),
+        log: LogSink::Stdout,
+        past: Past::FromState,
+        rolling: Rolling::default(),
+    };
     Gate::start(config, Clock::system(), options).map_err(|fault| match fault {
         StartFault::Tls(_) | StartFault::Upstream(_) => Failure::configuration(fault),
         _ => Failure::because("cannot start", &fault),

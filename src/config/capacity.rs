@@ -113,8 +113,12 @@ impl Capacity {
             Of::TestOnly => Load::sum(counted.clone(), rate),
         };
         // Of a read that may repeat, the memory keeps two entries.
-        let twice = Load::sum(counted.filter(|credential| fills_two(credential)), rate);
-        (all.per_second + twice.per_second) * self.span_secs + all.burst + twice.burst
+        let twice = Load::sum(counted.clone().filter(|credential| fills_two(credential)), rate);
+        // Of a message that rolling keys seal, one more.
+        let sealed = counted.filter(|credential| credential.rolling.is_some());
+        let sealed = Load::sum(sealed, rate);
+        let per_second = all.per_second + twice.per_second + sealed.per_second;
+        per_second * self.span_secs + all.burst + twice.burst + sealed.burst
     }
 
     /// What the memory holds, for the operator.

@@ -128,6 +128,7 @@ fn credential<'n>(
         scheme: scheme?,
         envelope,
         answer_key,
+        rolling: None,
         rate,
         addresses,
         scopes,

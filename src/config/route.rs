@@ -1,6 +1,7 @@
 //! `[[routes]]`: which requests are taken, how they are signed and where they go.
 
 mod answers;
+mod rolling;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ pub(super) fn routes(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> 
     table.tables("routes", "a table", |table| {
         let route = route(table, surroundings)?;
         refuse_twins(table, &route, &taken);
+        rolling::refuse_unlike(table, &route, &taken);
         taken.push((route, table.document().place(table.span().start)));
         Some(())
     });
@@ -82,7 +84,8 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         fits(table, scheme);
     }
     let opener = envelope::opener(table, surroundings.envelopes, scheme.as_deref());
-    let answers = answers::answers(table, scheme.as_deref(), opener.as_deref());
+    let rolling = rolling::rolling(table);
+    let answers = answers::answers(table, scheme.as_deref(), opener.as_deref(), rolling.is_some());
     Some(RouteSpec {
         name: Arc::from(name?),
         hosts,
@@ -97,6 +100,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         public_url,
         opener,
         answers,
+        rolling,
     })
 }
 

@@ -13,6 +13,7 @@ mod opening;
 mod permission;
 mod quota;
 mod replay;
+mod rolling;
 mod routing;
 mod signature;
 mod stated;
@@ -27,14 +28,17 @@ use http_body::Body;
 use crate::clock::Clock;
 use crate::doctor::Practice;
 use crate::gateway::rejection::Rejection;
+use crate::gateway::reply::ReplySlot;
 use crate::gateway::route::Routes;
 use crate::keyring::Keyring;
 use crate::limit::BodyDeadlines;
 use crate::quota::Addresses;
 use crate::replay::Memory;
+use crate::roll::Roll;
 
 use budget::Budget;
 use intake::{Intake, Visit};
+use rolling::message;
 
 pub use body::Held;
 pub use opening::{Admitted, Outbound};
@@ -58,6 +62,8 @@ pub struct Admission {
     pub budget: Arc<Budget>,
     /// What the doctor may do, and has found.
     pub practice: Arc<Practice>,
+    /// Epochs and chains of rolling keys.
+    pub roll: Arc<Roll>,
     /// How long a body may take.
     pub body: BodyDeadlines,
 }
@@ -66,7 +72,8 @@ impl Admission {
     /// Admits a request or says why not, and notes a failure against the address.
     ///
     /// The request keeps to the routes that it finds, and is verified by the keys that are in force
-    /// when its body is there.
+    /// when its body is there. Once a message opened by rolling keys, `slot` says how its answer is
+    /// sealed, whatever that is.
     ///
     /// # Errors
     /// The rejection of the first step that says no.
@@ -75,9 +82,10 @@ impl Admission {
         head: Parts,
         body: &mut B,
         visit: Visit,
+        slot: &ReplySlot,
     ) -> Result<Admitted, Rejection> {
         let attempt = self.intake.attempt(&visit);
-        let outcome = self.steps(head, body, visit).await;
+        let outcome = self.steps(head, body, visit, slot).await;
         attempt.settle(outcome.as_ref().err().copied());
         outcome
     }
@@ -88,6 +96,7 @@ impl Admission {
         head: Parts,
         body: &mut B,
         visit: Visit,
+        slot: &ReplySlot,
     ) -> Result<Admitted, Rejection> {
         let entered = self.intake.enter(head, visit, self.clock.now())?;
         let routed = routing::find(&self.routes, entered)?;
@@ -103,8 +112,10 @@ impl Admission {
         let keys = keyring.verifying_keys(stated.key_id(), scheme, now);
         let verified = signature::verify(stated, keys, &self.addresses, &self.practice).await?;
         let permitted = permission::check(verified)?;
-        let unseen = replay::claim(&self.memory, permitted).await?;
+        let presented = message::read(permitted)?;
+        let unseen = replay::claim(&self.memory, presented).await?;
         let granted = quota::spend(unseen)?;
-        opening::open(granted).await
+        let unrolled = rolling::open(granted, &self.roll, slot)?;
+        opening::open(unrolled).await
     }
 }

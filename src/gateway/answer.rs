@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::gateway::forward::UpstreamFault;
 use crate::gateway::rejection::{Rejection, Stale, StaleReason};
+use crate::gateway::reply::{ReplySlot, Unsealable};
 use crate::telemetry::{Code, RequestId};
 
 pub use crate::gateway::forward::Body;
@@ -120,6 +121,42 @@ pub async fn respond(
     (answer, face.code)
 }
 
+/// Seals the answer to a message that opened by rolling keys; every other goes on as it is. One that
+/// cannot be sealed does not leave: its place takes a refusal, and what it answered may have been
+/// done.
+pub fn sealed(
+    answer: Response<Body>,
+    code: Code,
+    slot: &ReplySlot,
+    to_head: bool,
+    id: &RequestId,
+) -> (Response<Body>, Code) {
+    if !slot.is_filled() {
+        return (answer, code);
+    }
+    let (mut head, body) = answer.into_parts();
+    let whole = match body {
+        Body::Whole(bytes) => Ok(bytes.unwrap_or_default()),
+        // Forwarding waits for all of an answer that is to be sealed.
+        Body::Upstream(_) => Err(Unsealable),
+    };
+    match whole.and_then(|whole| slot.seal(&mut head, whole, to_head)) {
+        Ok(body) => (Response::from_parts(head, Body::whole(body)), code),
+        Err(Unsealable) => {
+            let outcome = Outcome::Failed(UpstreamFault::Broke);
+            let face = face(&outcome);
+            let (mut head, ()) = Response::new(()).into_parts();
+            let text = problem::text(&face, None, id);
+            head.status = face.status;
+            head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            head.headers.insert(X_COUNTERSIGN_REQUEST_ID, id.header());
+            // Without random bytes not even that can be sealed, and no answer says anything.
+            let body = slot.seal(&mut head, text, to_head).unwrap_or_default();
+            (Response::from_parts(head, Body::whole(body)), face.code)
+        }
+    }
+}
+
 /// Throws a little of a body away and says whether that was all of it.
 async fn drain(unread: &mut Incoming) -> bool {
     let mut left = DRAIN_BYTES_MAX;
@@ -185,6 +222,13 @@ fn forwarded(rejection: Rejection) -> Forwarded {
         | Rejection::AddressNotAllowed
         | Rejection::NotInScope
         | Rejection::RateLimited(_)
+        | Rejection::UnsupportedKid
+        | Rejection::UnknownEpoch
+        | Rejection::KeyExpired
+        | Rejection::ChainRevoked
+        | Rejection::KeySuperseded
+        | Rejection::AnchorNotAllowed
+        | Rejection::KeyExhausted
         | Rejection::CannotOpen
         | Rejection::Busy => Forwarded::No,
     }
@@ -231,6 +275,21 @@ fn refusal(rejection: Rejection) -> (StatusCode, Code, &'static str) {
         Rejection::RateLimited(_) => {
             (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, "Too many requests")
         }
+        Rejection::UnsupportedKid => {
+            (StatusCode::UNAUTHORIZED, Code::UnsupportedKid, "Key id not supported")
+        }
+        Rejection::UnknownEpoch => {
+            (StatusCode::UNAUTHORIZED, Code::UnknownEpoch, "Epoch of the key is over")
+        }
+        Rejection::KeyExpired => (StatusCode::UNAUTHORIZED, Code::KeyExpired, "Key expired"),
+        Rejection::ChainRevoked => (StatusCode::UNAUTHORIZED, Code::ChainRevoked, "Chain revoked"),
+        Rejection::KeySuperseded => {
+            (StatusCode::UNAUTHORIZED, Code::KeySuperseded, "Key superseded")
+        }
+        Rejection::AnchorNotAllowed => {
+            (StatusCode::FORBIDDEN, Code::AnchorNotAllowed, "Anchor not allowed here")
+        }
+        Rejection::KeyExhausted => (StatusCode::UNAUTHORIZED, Code::KeyExhausted, "Key used up"),
         Rejection::CannotOpen => (StatusCode::BAD_REQUEST, Code::CannotOpen, "Cannot open"),
         Rejection::Busy => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, "Busy"),
         Rejection::Internal => {

@@ -53,13 +53,14 @@ impl Forwarder {
     }
 
     /// Sends a request and returns the answer as soon as its head is there; one that is to be
-    /// sealed or signed, when it is.
+    /// sealed or signed, when it is. What the gate answers itself has its answer already.
     ///
     /// # Errors
     /// What went wrong, and by that whether the upstream may have got the request.
     pub async fn forward(&self, admitted: Admitted) -> Result<Response<Body>, UpstreamFault> {
         let outbound = admitted.into_outbound();
-        let pool = self.pool(&outbound.route.upstream);
+        let Some(upstream) = &outbound.route.upstream else { return Ok(headers::ready(outbound)) };
+        let pool = self.pool(upstream);
         let record = Rc::clone(&outbound.visit.record);
         let (request, protection) = headers::towards_upstream(outbound);
         let answer = pool.send(request, record.last()).await;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::doctor::Mistake;
 use crate::limit::Window;
+use crate::roll::Refusal;
+use crate::roll::session::SessionFault;
 
 /// The gate works and says no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,20 @@ pub enum Rejection {
     Replayed,
     /// A limit is used up, for so long.
     RateLimited(Duration),
+    /// What names a rolling key is no such name, or an anchor that is not in use.
+    UnsupportedKid,
+    /// The epoch of a rolling key is over: nobody can derive it any more.
+    UnknownEpoch,
+    /// A rolling key or its chain is past its time, or from the future.
+    KeyExpired,
+    /// The chain of a rolling key was killed, alone or with all others.
+    ChainRevoked,
+    /// A newer rolling key of the chain was used, or it cannot be known whether one was.
+    KeySuperseded,
+    /// The anchor seals only the session call here.
+    AnchorNotAllowed,
+    /// A rolling key has sealed as many messages as it may.
+    KeyExhausted,
     /// The body is not sealed as the route asks, or does not open: nobody learns which.
     CannotOpen,
     /// The gate cannot take this on now.
@@ -71,6 +87,8 @@ pub enum Flaw {
     Repeated,
     /// The body broke off or its framing is broken.
     Body,
+    /// A session call that is not of its form.
+    KeySession,
 }
 
 /// Why a timestamp is not good.
@@ -113,14 +131,53 @@ impl Flaw {
             Self::FieldName => "A header name holds an underscore.",
             Self::Repeated => "A header that must be single comes more than once.",
             Self::Body => "The body broke off or its framing is broken.",
+            Self::KeySession => {
+                "A session call is {\"lanes\": 1 to 16, \"replaces\": [kid, …]}, with 64 kids at most."
+            }
         }
     }
 }
 
 impl Rejection {
     /// Whether it counts as a failed admission of the address that it came from. The gate's own
-    /// trouble does not, nor do limits, which would otherwise never end.
+    /// trouble does not, nor do limits, which would otherwise never end, nor rolling keys that have
+    /// had their time: all workers of a partner can hold such keys at once.
     pub fn counts_against_address(self) -> bool {
-        !matches!(self, Self::RateLimited(_) | Self::Busy | Self::Internal)
+        !matches!(
+            self,
+            Self::RateLimited(_)
+                | Self::Busy
+                | Self::Internal
+                | Self::UnknownEpoch
+                | Self::KeyExpired
+                | Self::ChainRevoked
+                | Self::KeySuperseded
+                | Self::KeyExhausted
+        )
+    }
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::UnsupportedKid => Self::UnsupportedKid,
+            Refusal::UnknownEpoch => Self::UnknownEpoch,
+            Refusal::KeyExpired => Self::KeyExpired,
+            Refusal::ChainRevoked => Self::ChainRevoked,
+            Refusal::KeySuperseded => Self::KeySuperseded,
+            Refusal::AnchorNotAllowed => Self::AnchorNotAllowed,
+            Refusal::KeyExhausted => Self::KeyExhausted,
+            Refusal::CannotOpen => Self::CannotOpen,
+            Refusal::Busy => Self::Busy,
+        }
+    }
+}
+
+impl From<SessionFault> for Rejection {
+    fn from(fault: SessionFault) -> Self {
+        match fault {
+            SessionFault::Form => Self::BadRequest(Flaw::KeySession),
+            SessionFault::Busy => Self::Busy,
+        }
     }
 }

@@ -11,10 +11,16 @@ use http::Method;
 use crate::gateway::opener::Opener;
 use crate::gateway::upstream::Upstream;
 use crate::keyring::{Environment, KeyId};
-use crate::limit::{ANSWER_BYTES_MAX, Window};
+use crate::limit::{ANSWER_BYTES_MAX, KIB, Window};
+use crate::roll::{Policy, session};
 use crate::scheme::Scheme;
 use crate::target::PathPattern;
 use crate::telemetry::RouteMetrics;
+
+/// What the gate's own routes for session calls are named by, in logs and metrics.
+const KEY_SESSION: &str = "key-session";
+/// The longest session call, in bytes: names of chains that it replaces, sealed.
+const SESSION_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16 * KIB - 1);
 
 /// One route as configuration states it.
 #[derive(Clone, Debug)]
@@ -39,12 +45,23 @@ pub struct RouteSpec {
     pub opener: Option<Arc<Opener>>,
     /// What is done to its answers.
     pub answers: Answers,
+    /// How its keys roll; none: they do not.
+    pub rolling: Option<Rolling>,
     /// Whose credentials it takes: test, live, or without a word both.
     pub environment: Option<Environment>,
     /// The one credential that may use it, where the scheme says nothing of who signs.
     pub credential: Option<KeyId>,
     /// The address under which clients know it, where the scheme signs that.
     pub public_url: Option<Arc<str>>,
+}
+
+/// How keys roll on a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rolling {
+    /// For how long, and for how many messages.
+    pub policy: Policy,
+    /// Whether this is the gate's own route, on which clients ask for fresh keys.
+    pub session: bool,
 }
 
 /// What is done to the answers of a route. Where neither is asked for, they go on as they come.
@@ -69,10 +86,46 @@ impl Default for Answers {
 pub struct Route {
     /// What configuration states.
     pub spec: RouteSpec,
-    /// Where its requests go.
-    pub upstream: Arc<Upstream>,
+    /// Where its requests go; none: the gate answers them.
+    pub upstream: Option<Arc<Upstream>>,
     /// How its requests end.
     pub metrics: RouteMetrics,
+}
+
+impl RouteSpec {
+    /// Whether this is the gate's own route for session calls.
+    pub fn is_session(&self) -> bool {
+        self.rolling.is_some_and(|rolling| rolling.session)
+    }
+}
+
+/// The gate's own routes for session calls: one for each scheme with routes on which keys roll, for
+/// the hosts of these. Configuration sees to it that they roll alike, and that a host has one.
+pub fn key_sessions(routes: &[RouteSpec]) -> Vec<RouteSpec> {
+    let mut own: Vec<RouteSpec> = Vec::new();
+    let Ok(path) = session::PATH.parse::<PathPattern>() else { return own };
+    for route in routes {
+        let Some(rolling) = route.rolling else { continue };
+        if let Some(same) = own.iter_mut().find(|own| own.scheme == route.scheme) {
+            match route.hosts.is_empty() || same.hosts.is_empty() {
+                true => same.hosts.clear(),
+                false => same.hosts.extend(route.hosts.iter().cloned()),
+            }
+            continue;
+        }
+        own.push(RouteSpec {
+            name: format!("{KEY_SESSION}.{}", route.scheme.name()).into(),
+            path: path.clone(),
+            methods: vec![Method::POST],
+            body_bytes_max: SESSION_BYTES_MAX,
+            opener: None,
+            answers: Answers::default(),
+            rolling: Some(Rolling { session: true, ..rolling }),
+            environment: None,
+            ..route.clone()
+        });
+    }
+    own
 }
 
 /// All routes, the most telling first.

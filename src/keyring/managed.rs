@@ -1,10 +1,12 @@
 //! What the store holds, as credentials of the keyring.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::lifecycle::State;
 use super::merchant::{CredentialSpec, Environment, MerchantSpec, VersionSpec};
 use crate::envelope::Envelope;
+use crate::roll::{AnchorSpec, KeySet, Material, Root};
 use crate::scheme::{Scheme, VerifyingKey};
 use crate::secret::{NamedSecrets, Secret};
 use crate::store::row::{CredentialRow, Kind, MerchantStatus, VersionRow};
@@ -47,23 +49,22 @@ pub fn merchant(holding: Holding, recipes: Recipes<'_>) -> (MerchantSpec, Vec<Ou
 
 /// A credential; nothing for one whose merchant left, or that has no secret yet.
 fn credential(
-    held: HeldCredential,
+    HeldCredential { row, versions: held }: HeldCredential,
     status: MerchantStatus,
     recipes: Recipes<'_>,
 ) -> Result<Option<CredentialSpec>, String> {
-    let row = held.row;
     let named = |what: &str, name: &str| format!("there is no {what} {name} any more");
     let scheme = (recipes.scheme)(&row.scheme).ok_or_else(|| named("scheme", &row.scheme))?;
     let envelope = match &row.envelope {
         Some(name) => Some((recipes.envelope)(name).ok_or_else(|| named("envelope", name))?),
         None => None,
     };
-    let values = values(&held.versions);
+    let values = values(&held);
     let key = |secret: &Secret| {
         scheme.key(secret, values.clone()).map_err(|fault| format!("{}: {fault}", scheme.name()))
     };
     let mut versions = Vec::new();
-    for (version, secret) in &held.versions {
+    for (version, secret) in &held {
         let may_verify = matches!(version.state, State::Pending | State::Active | State::Retiring);
         if let (Kind::Signing, true, Some(secret)) = (&version.kind, may_verify, secret) {
             let (number, on_first_use) = (version.number, version.on_first_use);
@@ -74,8 +75,9 @@ fn credential(
     if versions.is_empty() || status == MerchantStatus::Closed {
         return Ok(None);
     }
-    let answer_key = answer_key(&held.versions, &scheme, &values)?;
-    spec(row, status, Parts { scheme, envelope, answer_key, versions }).map(Some)
+    let answer_key = answer_key(&held, &scheme, &values)?;
+    let rolling = rolling(&held);
+    spec(row, status, Parts { scheme, envelope, answer_key, rolling, versions }).map(Some)
 }
 
 /// What a credential is made of beside its row.
@@ -83,6 +85,7 @@ struct Parts {
     scheme: Arc<Scheme>,
     envelope: Option<Arc<Envelope>>,
     answer_key: Option<VerifyingKey>,
+    rolling: Option<Material>,
     versions: Vec<VersionSpec>,
 }
 
@@ -100,6 +103,7 @@ fn spec(
         scheme: parts.scheme,
         envelope: parts.envelope,
         answer_key: parts.answer_key,
+        rolling: parts.rolling,
         rate: row.rate,
         addresses: row.addresses,
         scopes: scopes.map_err(|fault| fault.to_string())?,
@@ -134,4 +138,23 @@ fn answer_key(
     let Some((_, Some(secret))) = versions.iter().find(active) else { return Ok(None) };
     let key = scheme.signing_key(secret, values.clone());
     key.map(Some).map_err(|fault| format!("{} cannot sign answers: {fault}", scheme.name()))
+}
+
+/// What its keys roll by: its root, and every version of its anchor that is good.
+fn rolling(versions: &[(VersionRow, Option<Secret>)]) -> Option<Material> {
+    let is_root = |row: &VersionRow| row.kind == Kind::Root && row.state == State::Active;
+    let (row, secret) = versions.iter().find(|(row, _)| is_root(row))?;
+    let since = row.activated_at.unwrap_or(row.created_at);
+    let root = Root { secret: secret.clone()?, since };
+    let is_anchor = |row: &VersionRow| {
+        let good = matches!(row.state, State::Active | State::Retiring)
+            || (row.state == State::Pending && row.on_first_use);
+        row.kind == Kind::Anchor && good
+    };
+    let anchors = versions.iter().filter(|(row, _)| is_anchor(row));
+    let anchors = anchors.filter_map(|(row, secret)| {
+        let version = NonZeroU32::new(row.number)?;
+        Some(AnchorSpec { version, keys: KeySet::of(secret.as_ref()?)?, until: row.until() })
+    });
+    Some(Material { root, anchors: anchors.collect() })
 }

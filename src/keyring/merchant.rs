@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::envelope::Envelope;
 use crate::keyring::lifecycle::State;
 use crate::limit::Rate;
+use crate::roll::Material;
 use crate::scheme::{Scheme, VerifyingKey};
 use crate::target::{PathFault, PathPattern};
 
@@ -142,6 +143,8 @@ pub struct CredentialSpec {
     pub envelope: Option<Arc<Envelope>>,
     /// What signs answers, where the scheme signs them with a secret of their own.
     pub answer_key: Option<VerifyingKey>,
+    /// What its keys roll by, on routes that ask for that.
+    pub rolling: Option<Material>,
     /// What it may do by itself; none: as much as its merchant.
     pub rate: Option<Rate>,
     /// Networks that it may call from, within those of its merchant; empty: as its merchant.

@@ -123,10 +123,7 @@ impl<'store> Change<'store> {
         self.view.store.tombstones.append(&self.tombstones, &mut self.view.head)?;
         record::put(self.view.connection(), &keys.rows, &self.view.head)?;
         self.view.connection().execute_batch("COMMIT")?;
-        if self.wiped {
-            wipe_log(self.view.connection())?;
-        }
-        Ok(())
+        self.view.store.wipe_log(self.view.connection(), self.wiped)
     }
 
     fn log_changes(&mut self) -> Result<(), StoreFault> {
@@ -185,12 +182,6 @@ impl<'store> Change<'store> {
 /// A sum in which each row counts once: what is added twice is taken out again.
 pub(super) fn add_member(sum: &mut [u8; 32], member: &[u8; 32]) {
     sum.iter_mut().zip(member).for_each(|(sum, member)| *sum ^= member);
-}
-
-/// Empties the write-ahead log, which holds pages as they were. Readers that still need it keep it
-/// for the next time.
-pub(super) fn wipe_log(connection: &Connection) -> Result<(), StoreFault> {
-    Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }
 
 pub(super) fn conflict(name: impl ToString) -> StoreFault {

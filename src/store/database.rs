@@ -102,8 +102,9 @@ pub(super) fn migrate(
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let number = |name: &str| change.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let (application, version) = (number("application_id")?, number("user_version")?);
-    let tables: u32 =
-        change.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    // The ledger, which keeps its tables in the same file, may have been first.
+    let others = "SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT GLOB 'ledger_*'";
+    let tables: u32 = change.query_row(others, [], |row| row.get(0))?;
     let version = match (application, usize::try_from(version)) {
         (APPLICATION, Ok(version)) if version <= newest => version,
         (APPLICATION, _) => {
@@ -127,6 +128,34 @@ pub(super) fn migrate(
     }
     change.commit()?;
     Ok(())
+}
+
+/// Empties the write-ahead log, which holds pages as they were, and says whether that was possible:
+/// a reader may still need it.
+///
+/// # Errors
+/// The database.
+pub(super) fn empty_log(connection: &Connection) -> Result<bool, StoreFault> {
+    connection.busy_timeout(BUSY / 10)?;
+    let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        row.get::<_, i64>(0).map(|busy| busy == 0)
+    });
+    connection.busy_timeout(BUSY)?;
+    match emptied {
+        Err(fault) if fault.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+        other => Ok(other?),
+    }
+}
+
+/// Leaves a file that nobody has open alone on the disk, without a log beside it.
+///
+/// # Errors
+/// The database, and somebody who has it open.
+pub(super) fn settle(path: &Path) -> Result<(), StoreFault> {
+    let connection = connect(path, Use::Writing)?;
+    connection.pragma_update(None, "journal_mode", "DELETE")?;
+    connection.close().map_err(|(_, fault)| StoreFault::Database(fault))?;
+    File::open(path).and_then(|file| file.sync_all()).map_err(|fault| open_fault(path, fault))
 }
 
 /// Makes a folder's names durable.

@@ -1,22 +1,168 @@
-//! Changes of what is no merchant's: policies, epochs, tokens, kills, use, the audit log.
+//! What is no merchant's, read and changed: policies, epochs, KEKs, tokens, kills, use, the audit
+//! log.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::custody::KeyBytes;
+use crate::secret::Secret;
 
 use super::StoreFault;
 use super::audit::{self, Event};
 use super::change::{Change, conflict};
 use super::cover;
-use super::key;
+use super::key::{self, open_epoch};
 use super::record;
-use super::row::{EpochRow, KillRow, PolicyRow, TokenRow, UsageRow};
+use super::row::{AuditRow, EpochRow, KekRow, KillRow, PolicyRow, TokenRow, UsageRow};
 use super::table::{Purpose, StoredEpoch, StoredKek};
 use super::tombstone::Tombstone;
-use super::view::seconds;
+use super::view::{View, integer, limit, seconds};
+
+impl View<'_> {
+    /// Every policy, by name.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn policies(&self) -> Result<Vec<PolicyRow>, StoreFault> {
+        cover::whole_table(self.connection(), &self.store.keys.rows, &self.head.policies)
+    }
+
+    pub(super) fn stored_epochs(&self) -> Result<Vec<StoredEpoch>, StoreFault> {
+        cover::whole_table(self.connection(), &self.store.keys.rows, &self.head.epochs)
+    }
+
+    /// Every epoch, by number, the destroyed ones too.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn epochs(&self) -> Result<Vec<EpochRow>, StoreFault> {
+        Ok(self.stored_epochs()?.into_iter().map(|stored| stored.row).collect())
+    }
+
+    /// The secret of an epoch; none once it is destroyed.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn epoch_secret(&self, number: u32) -> Result<Option<Secret>, StoreFault> {
+        let stored = self.stored_epochs()?;
+        let Some(stored) = stored.into_iter().find(|stored| stored.row.number == number) else {
+            return Err(StoreFault::Missing(format!("epoch {number}")));
+        };
+        let (Some(version), Some(sealed)) = (stored.kek, stored.blob) else { return Ok(None) };
+        let kek = self.store.ring.kek(self.connection(), version)?;
+        open_epoch(number, &kek, &sealed).map(Some)
+    }
+
+    pub(super) fn stored_keks(&self) -> Result<Vec<StoredKek>, StoreFault> {
+        cover::whole_table(self.connection(), &self.store.keys.rows, &self.head.keks)
+    }
+
+    /// Every KEK version of merchants' data keys.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn keks(&self) -> Result<Vec<KekRow>, StoreFault> {
+        let mut count =
+            self.connection().prepare_cached("SELECT count(*) FROM data_key WHERE kek = ?1")?;
+        let stored = self.stored_keks()?.into_iter();
+        let merchants = stored.filter(|stored| stored.purpose == Purpose::Merchants);
+        let mut rows = Vec::new();
+        for stored in merchants {
+            rows.push(KekRow {
+                version: stored.version,
+                current: stored.current,
+                master: stored.master,
+                created_at: stored.created_at,
+                wraps: count
+                    .query_row([stored.version], |row| row.get::<_, i64>(0))?
+                    .unsigned_abs(),
+            });
+        }
+        Ok(rows)
+    }
+
+    /// Every token of the admin API.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn tokens(&self) -> Result<Vec<TokenRow>, StoreFault> {
+        let keys = &self.store.keys.rows;
+        let mut rows: Vec<TokenRow> =
+            cover::whole_table(self.connection(), keys, &self.head.tokens)?;
+        let dead = self.dead()?;
+        for row in &mut rows {
+            row.revoked_at = row.revoked_at.or(dead.token(&row.id));
+        }
+        Ok(rows)
+    }
+
+    /// Chains of rolling keys that were killed and could still be presented.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn kills(&self) -> Result<Vec<KillRow>, StoreFault> {
+        let keys = &self.store.keys.rows;
+        let mut rows: Vec<KillRow> = record::select(self.connection(), keys, "", &[])?;
+        let kept: HashSet<_> = rows.iter().map(|row| (row.key_id.clone(), row.chain)).collect();
+        let dead = self.dead()?;
+        let more = dead.chains().filter(|row| !kept.contains(&(row.key_id.clone(), row.chain)));
+        rows.extend(more.cloned());
+        rows.retain(|row| row.until >= self.now());
+        rows.sort_by(|a, b| (&a.key_id, a.chain).cmp(&(&b.key_id, b.chain)));
+        Ok(rows)
+    }
+
+    /// The use of a credential's versions, hour by hour, the newest first, since one.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn usage(&self, key_id: &str, since: Timestamp) -> Result<Vec<UsageRow>, StoreFault> {
+        let condition = "WHERE key_id = ?1 AND hour >= ?2 ORDER BY hour DESC, kind, number";
+        let keys = &self.store.keys.rows;
+        record::select(self.connection(), keys, condition, &[&key_id, &seconds(since)])
+    }
+
+    /// Audit rows before one, the newest first, at most so many; of an object or of all.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn audit(
+        &self,
+        object: Option<&str>,
+        before: Option<u64>,
+        most: usize,
+    ) -> Result<Vec<AuditRow>, StoreFault> {
+        let before = before.map_or(i64::MAX, integer);
+        let keys = &self.store.keys.rows;
+        match object {
+            Some(object) => {
+                let condition =
+                    "WHERE object = ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3";
+                record::select(
+                    self.connection(),
+                    keys,
+                    condition,
+                    &[&object, &before, &limit(most)],
+                )
+            }
+            None => {
+                let condition = "WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2";
+                record::select(self.connection(), keys, condition, &[&before, &limit(most)])
+            }
+        }
+    }
+
+    /// Walks the whole audit log, and says how many rows it has.
+    ///
+    /// # Errors
+    /// The first row that is broken, by its number; the database.
+    pub fn verify_audit(&self) -> Result<u64, StoreFault> {
+        super::audit::verify(self.connection(), &self.store.keys, &self.head)
+    }
+}
 
 impl Change<'_> {
     /// The KEK that wraps now; the first of epochs is made when it is needed.
@@ -53,6 +199,7 @@ impl Change<'_> {
         let (connection, rows) = (self.view.connection(), &self.view.store.keys.rows);
         record::put(connection, rows, row)?;
         self.view.head.keks = cover::of_table::<StoredKek>(connection, rows)?;
+        self.wrote(None);
         self.wrapping_changed();
         Ok(())
     }
@@ -60,7 +207,18 @@ impl Change<'_> {
     /// What wraps what is another now: what was proved before says nothing of it.
     pub(super) fn wrapping_changed(&mut self) {
         self.view.head.wrapping = self.view.head.wrapping.saturating_add(1);
+        self.wrote = true;
+    }
+
+    /// Removes a KEK that wraps nothing.
+    pub(super) fn delete_kek(&mut self, version: u32) -> Result<(), StoreFault> {
+        let (connection, rows) = (self.view.connection(), &self.view.store.keys.rows);
+        record::delete::<StoredKek>(connection, &[&version])?;
+        self.view.head.keks = cover::of_table::<StoredKek>(connection, rows)?;
+        self.view.store.ring.forget(version);
+        self.wiped = true;
         self.wrote(None);
+        Ok(())
     }
 
     /// A new policy, or a changed one.
@@ -131,7 +289,20 @@ impl Change<'_> {
         let row = EpochRow { destroyed_at, ..known.row };
         let revision = known.revision + 1;
         self.wiped = true;
-        self.write_epoch(&StoredEpoch { row, kek: None, blob: None, revision })
+        self.write_epoch(&StoredEpoch { row, kek: None, blob: None, revision })?;
+        self.drop_spent_keks()
+    }
+
+    /// Removes earlier KEKs of epochs that wrap none any more.
+    fn drop_spent_keks(&mut self) -> Result<(), StoreFault> {
+        let epochs = self.view.stored_epochs()?;
+        for kek in self.view.stored_keks()? {
+            let wraps = epochs.iter().any(|epoch| epoch.kek == Some(kek.version));
+            if kek.purpose == Purpose::Epochs && !kek.current && !wraps {
+                self.delete_kek(kek.version)?;
+            }
+        }
+        Ok(())
     }
 
     fn write_epoch(&mut self, row: &StoredEpoch) -> Result<(), StoreFault> {

@@ -96,6 +96,15 @@ struct Lot {
     versions: Vec<Found<StoredVersion>>,
 }
 
+/// Which secrets a pass opens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// Those that may still be used.
+    InUse,
+    /// All that there are, for a proof that they open.
+    All,
+}
+
 impl View<'_> {
     /// Every merchant with all that is its own, by id, in one pass; a fault for each one whose rows
     /// were tampered with, and for what belongs to nobody.
@@ -107,7 +116,7 @@ impl View<'_> {
         mut each: impl FnMut(Result<Holding, StoreFault>),
     ) -> Result<(), StoreFault> {
         let (mut sum, mut whole) = ([0; 32], true);
-        self.pass(None, |found| {
+        self.pass(None, Opened::InUse, |found| {
             match &found {
                 Ok((_, stored)) => add_member(&mut sum, &member(self.store, stored)),
                 Err(_) => whole = false,
@@ -129,7 +138,7 @@ impl View<'_> {
     /// The database, and a row that was tampered with.
     pub fn holding(&self, merchant: &str) -> Result<Option<Holding>, StoreFault> {
         let mut found = None;
-        self.pass(Some(merchant), |next| {
+        self.pass(Some(merchant), Opened::InUse, |next| {
             if !matches!(found, Some(Err(_))) {
                 found = Some(next.map(|(holding, _)| holding));
             }
@@ -137,9 +146,10 @@ impl View<'_> {
         found.transpose()
     }
 
-    fn pass(
+    pub(super) fn pass(
         &self,
         of: Option<&str>,
+        secrets: Opened,
         mut each: impl FnMut(Result<(Holding, StoredMerchant), StoreFault>),
     ) -> Result<(), StoreFault> {
         let (only, own) = match of {
@@ -171,7 +181,7 @@ impl View<'_> {
                 versions: all_of(&mut versions, &id, &mut lost)?,
                 merchant,
             };
-            let held = self.held(lot, &dead).map(|(mut holding, stored)| {
+            let held = self.held(lot, secrets, &dead).map(|(mut holding, stored)| {
                 if unconfirmed && holding.merchant.status == MerchantStatus::Active {
                     holding.merchant.status = MerchantStatus::Suspended;
                 }
@@ -186,7 +196,12 @@ impl View<'_> {
         Ok(())
     }
 
-    fn held(&self, lot: Lot, dead: &Arc<Dead>) -> Result<(Holding, StoredMerchant), StoreFault> {
+    fn held(
+        &self,
+        lot: Lot,
+        secrets: Opened,
+        dead: &Arc<Dead>,
+    ) -> Result<(Holding, StoredMerchant), StoreFault> {
         let id = lot.merchant.owner().to_owned();
         let data_key = lot.data_key.ok_or_else(|| gone("data_key", &id, "the row is gone"))?;
         let mut cover = MerchantCover::of(&id);
@@ -218,10 +233,10 @@ impl View<'_> {
                 let stored = found.proved(&keys.rows)?;
                 let row = laid_to_rest(stored.row.clone(), dead);
                 raised += usize::from(row.state != stored.row.state);
-                let dead = closed || row.state >= VersionState::Revoked;
-                let secret = match dead {
-                    true => None,
-                    false => open_secret(&stored, credential.live, &keys)?,
+                let in_use = !closed && row.state < VersionState::Revoked;
+                let secret = match secrets {
+                    Opened::InUse if !in_use => None,
+                    _ => open_secret(&stored, credential.live, &keys)?,
                 };
                 own.push((row, secret));
             }

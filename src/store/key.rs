@@ -16,7 +16,7 @@ use crate::custody::{CustodyFault, KeyBytes, Masters};
 use crate::secret::Secret;
 
 use super::StoreFault;
-use super::record::{self, Message};
+use super::record::{self, Found, Message};
 use super::table::{DataKey, Purpose, StoreKeyRow, StoredKek};
 
 /// New random bytes for a key.
@@ -79,11 +79,6 @@ impl StoreKeys {
             closed: mac("closed merchants")?,
             key,
         })
-    }
-
-    /// A key for a use that another part of the store has.
-    pub(super) fn mac_key(&self, purpose: &str) -> Result<MacKey, StoreFault> {
-        Ok(MacKey::new(&derived(&self.key, purpose)?))
     }
 
     /// Wraps the sum of all merchants' rows.
@@ -331,15 +326,19 @@ impl Ring {
         key_of(&clear).map(Some)
     }
 
-    /// The same data key under another KEK; none for a merchant that is closed.
+    /// The same data key under another KEK, and the key of its row; none for a merchant that is
+    /// closed.
     pub(super) fn moved(
         &self,
         connection: &Connection,
-        row: &DataKey,
+        found: Found<DataKey>,
         to: (u32, &KeyBytes),
-    ) -> Result<Option<DataKey>, StoreFault> {
-        let Some(data) = self.data_key(connection, row)? else { return Ok(None) };
-        wrapped_data_key(&row.merchant, &data, to, row.revision + 1).map(Some)
+    ) -> Result<Option<(DataKey, MacKey)>, StoreFault> {
+        let Some(data) = self.data_key(connection, found.claimed()?)? else { return Ok(None) };
+        let rows = MerchantKeys::of(data.clone())?.rows;
+        let row = found.proved(&rows)?;
+        let moved = wrapped_data_key(&row.merchant, &data, to, row.revision + 1)?;
+        Ok(Some((moved, rows)))
     }
 }
 

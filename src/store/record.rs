@@ -251,14 +251,6 @@ fn texts<T: Table>() -> Texts {
     }
 }
 
-/// Every column of a table but the MAC, for whoever looks at the schema.
-#[cfg(test)]
-pub(super) fn columns_of<T: Table>() -> Vec<&'static str> {
-    let mut columns = Vec::new();
-    T::names("", &mut columns);
-    columns
-}
-
 /// Every row that a condition (with an order) finds, as it is found.
 ///
 /// # Errors

@@ -85,6 +85,27 @@ impl Dead {
         self.chains.values()
     }
 
+    /// Everything that is dead, as lines.
+    pub(super) fn all(&self) -> Vec<Tombstone> {
+        let versions = self.versions.iter().map(|((key_id, kind, number), (at, state))| {
+            let (key_id, kind) = (key_id.clone(), kind.to_string());
+            let destroyed = *state == VersionState::Destroyed;
+            Tombstone::Version { key_id, kind, number: *number, at: at.secs(), destroyed }
+        });
+        let chains = self.chains.values().map(|row| Tombstone::Chain {
+            key_id: row.key_id.clone(),
+            chain: row.chain,
+            at: row.at.secs(),
+            until: row.until.secs(),
+        });
+        let merchants = self.merchants.iter();
+        let merchants =
+            merchants.map(|(id, at)| Tombstone::Merchant { id: id.clone(), at: at.secs() });
+        let tokens = self.tokens.iter();
+        let tokens = tokens.map(|(id, at)| Tombstone::Token { id: id.clone(), at: at.secs() });
+        versions.chain(chains).chain(merchants).chain(tokens).collect()
+    }
+
     /// Why the file cannot be what the store knows of, if so.
     pub(super) fn doubt(&self, head: &Head) -> Option<String> {
         if self.broken.is_some() {
@@ -98,7 +119,8 @@ impl Dead {
         }
     }
 
-    fn add(&mut self, line: Tombstone) {
+    /// What a line says.
+    pub(super) fn add(&mut self, line: Tombstone) {
         match line {
             Tombstone::File { .. } => {}
             Tombstone::Version { key_id, kind, number, at, destroyed } => {

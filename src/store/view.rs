@@ -12,15 +12,10 @@ use crate::crypto::equal;
 use crate::secret::Secret;
 
 use super::cover;
-use super::key::{MerchantKeys, open_epoch, place};
+use super::key::{MerchantKeys, place};
 use super::record::{self, Found, Message};
-use super::row::{
-    AuditRow, CredentialRow, EpochRow, KekRow, KillRow, Kind, MerchantRow, MerchantStatus,
-    PolicyRow, TokenRow, UsageRow, VersionRow, VersionState,
-};
-use super::table::{
-    ChangeRow, DataKey, Head, Purpose, StoredEpoch, StoredKek, StoredMerchant, StoredVersion,
-};
+use super::row::{CredentialRow, Kind, MerchantRow, MerchantStatus, VersionRow, VersionState};
+use super::table::{ChangeRow, DataKey, Head, StoredMerchant, StoredVersion};
 use super::tombstone::Dead;
 use super::{Changed, Store, StoreFault};
 
@@ -239,6 +234,8 @@ impl<'store> View<'store> {
         };
         match merchant {
             Some(merchant) => {
+                // Also where none is found: all may have been taken out.
+                self.owner(merchant)?;
                 let condition = "WHERE merchant = ?1 AND key_id > ?2 ORDER BY key_id LIMIT ?3";
                 let values: [&dyn ToSql; 3] = [&merchant, &after, &limit(most)];
                 record::scan(&self.connection, condition, &values, &mut each)?;
@@ -338,143 +335,6 @@ impl<'store> View<'store> {
         })?;
         Ok(owner)
     }
-
-    /// Every policy, by name.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn policies(&self) -> Result<Vec<PolicyRow>, StoreFault> {
-        cover::whole_table(&self.connection, &self.store.keys.rows, &self.head.policies)
-    }
-
-    pub(super) fn stored_epochs(&self) -> Result<Vec<StoredEpoch>, StoreFault> {
-        cover::whole_table(&self.connection, &self.store.keys.rows, &self.head.epochs)
-    }
-
-    /// Every epoch, by number, the destroyed ones too.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn epochs(&self) -> Result<Vec<EpochRow>, StoreFault> {
-        Ok(self.stored_epochs()?.into_iter().map(|stored| stored.row).collect())
-    }
-
-    /// The secret of an epoch; none once it is destroyed.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn epoch_secret(&self, number: u32) -> Result<Option<Secret>, StoreFault> {
-        let stored = self.stored_epochs()?;
-        let Some(stored) = stored.into_iter().find(|stored| stored.row.number == number) else {
-            return Err(StoreFault::Missing(format!("epoch {number}")));
-        };
-        let (Some(version), Some(sealed)) = (stored.kek, stored.blob) else { return Ok(None) };
-        let kek = self.store.ring.kek(&self.connection, version)?;
-        open_epoch(number, &kek, &sealed).map(Some)
-    }
-
-    pub(super) fn stored_keks(&self) -> Result<Vec<StoredKek>, StoreFault> {
-        cover::whole_table(&self.connection, &self.store.keys.rows, &self.head.keks)
-    }
-
-    /// Every KEK version of merchants' data keys.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn keks(&self) -> Result<Vec<KekRow>, StoreFault> {
-        let mut count =
-            self.connection.prepare_cached("SELECT count(*) FROM data_key WHERE kek = ?1")?;
-        let stored = self.stored_keks()?.into_iter();
-        let merchants = stored.filter(|stored| stored.purpose == Purpose::Merchants);
-        let mut rows = Vec::new();
-        for stored in merchants {
-            rows.push(KekRow {
-                version: stored.version,
-                current: stored.current,
-                master: stored.master,
-                created_at: stored.created_at,
-                wraps: count
-                    .query_row([stored.version], |row| row.get::<_, i64>(0))?
-                    .unsigned_abs(),
-            });
-        }
-        Ok(rows)
-    }
-
-    /// Every token of the admin API.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn tokens(&self) -> Result<Vec<TokenRow>, StoreFault> {
-        let keys = &self.store.keys.rows;
-        let mut rows: Vec<TokenRow> =
-            cover::whole_table(&self.connection, keys, &self.head.tokens)?;
-        let dead = self.dead()?;
-        for row in &mut rows {
-            row.revoked_at = row.revoked_at.or(dead.token(&row.id));
-        }
-        Ok(rows)
-    }
-
-    /// Chains of rolling keys that were killed and could still be presented.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn kills(&self) -> Result<Vec<KillRow>, StoreFault> {
-        let keys = &self.store.keys.rows;
-        let mut rows: Vec<KillRow> = record::select(&self.connection, keys, "", &[])?;
-        let kept: HashMap<_, _> =
-            rows.iter().map(|row| ((row.key_id.clone(), row.chain), ())).collect();
-        let dead = self.dead()?;
-        let more = dead.chains().filter(|row| !kept.contains_key(&(row.key_id.clone(), row.chain)));
-        rows.extend(more.cloned());
-        rows.retain(|row| row.until >= self.now);
-        rows.sort_by(|a, b| (&a.key_id, a.chain).cmp(&(&b.key_id, b.chain)));
-        Ok(rows)
-    }
-
-    /// The use of a credential's versions, hour by hour, the newest first, since one.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn usage(&self, key_id: &str, since: Timestamp) -> Result<Vec<UsageRow>, StoreFault> {
-        let condition = "WHERE key_id = ?1 AND hour >= ?2 ORDER BY hour DESC, kind, number";
-        let keys = &self.store.keys.rows;
-        record::select(&self.connection, keys, condition, &[&key_id, &seconds(since)])
-    }
-
-    /// Audit rows before one, the newest first, at most so many; of an object or of all.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn audit(
-        &self,
-        object: Option<&str>,
-        before: Option<u64>,
-        most: usize,
-    ) -> Result<Vec<AuditRow>, StoreFault> {
-        let before = before.map_or(i64::MAX, integer);
-        let keys = &self.store.keys.rows;
-        match object {
-            Some(object) => {
-                let condition =
-                    "WHERE object = ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3";
-                record::select(&self.connection, keys, condition, &[&object, &before, &limit(most)])
-            }
-            None => {
-                let condition = "WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2";
-                record::select(&self.connection, keys, condition, &[&before, &limit(most)])
-            }
-        }
-    }
-
-    /// Walks the whole audit log, and says how many rows it has.
-    ///
-    /// # Errors
-    /// The first row that is broken, by its number; the database.
-    pub fn verify_audit(&self) -> Result<u64, StoreFault> {
-        super::audit::verify(&self.connection, &self.store.keys, &self.head)
-    }
 }
 
 /// Numbers as the database has them: its greatest stands for all above.
@@ -487,7 +347,8 @@ pub(super) fn seconds(at: Timestamp) -> i64 {
     integer(at.secs())
 }
 
-fn limit(most: usize) -> i64 {
+/// So for the most rows that are read.
+pub(super) fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }
 
@@ -533,7 +394,9 @@ pub(super) fn open_secret(
     keys: &MerchantKeys,
 ) -> Result<Option<Secret>, StoreFault> {
     let Some(sealed) = &stored.blob else { return Ok(None) };
-    keys.open(&secret_place(stored, live), sealed).map(Some)
+    let opened = keys.open(&secret_place(stored, live), sealed);
+    let fault = |_| gone("version", &version_name(&stored.row), "its secret does not open");
+    opened.map(Some).map_err(fault)
 }
 
 /// By what equal secrets are found.

@@ -55,6 +55,20 @@ codes! {
     Replayed = "replayed",
     /// Over a limit.
     RateLimited = "rate_limited",
+    /// The name of a rolling key is none.
+    UnsupportedKid = "unsupported_kid",
+    /// The epoch of a rolling key is over.
+    UnknownEpoch = "unknown_epoch",
+    /// A rolling key is past its time.
+    KeyExpired = "key_expired",
+    /// The chain of a rolling key was killed.
+    ChainRevoked = "chain_revoked",
+    /// A newer rolling key was used.
+    KeySuperseded = "key_superseded",
+    /// The anchor is not what seals this.
+    AnchorNotAllowed = "anchor_not_allowed",
+    /// A rolling key sealed as many messages as it may.
+    KeyExhausted = "key_exhausted",
     /// The body does not open.
     CannotOpen = "cannot_open",
     /// No capacity.

@@ -56,6 +56,8 @@ pub struct GateMetrics {
     pub mistakes: Mistakes,
     /// What happens to keys that the store holds.
     pub keys: KeyMetrics,
+    /// What happened to chains of rolling keys, by `event`.
+    pub rolling: IntCounterVec,
     /// Calls of the admin API by `verb` (`none` before one is found) and `code`.
     pub admin_requests: IntCounterVec,
 }
@@ -193,6 +195,11 @@ impl GateMetrics {
                     "When the first active secret ends by its expiry or policy; 0 is none",
                 )?,
             },
+            rolling: all.counters(
+                "rolling_events_total",
+                "Session calls, chains that were killed, and their use after that",
+                &["event"],
+            )?,
             admin_requests: all.counters(
                 "admin_requests_total",
                 "Calls of the admin API by verb and outcome",
@@ -203,6 +210,9 @@ impl GateMetrics {
         // A first refusal must show as an increase, not as a new series.
         for result in ["applied", "refused"] {
             metrics.reloads.with_label_values(&[result]).reset();
+        }
+        for event in ["key_session", "chain_killed", "killed_chain_used"] {
+            metrics.rolling.with_label_values(&[event]).reset();
         }
         Ok(metrics)
     }

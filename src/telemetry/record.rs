@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, Version};
 use super::code::Code;
 use super::log::{Line, Queue};
 use super::metrics::{RouteMetrics, StageTimes};
-use super::usage::{Tally, Uses};
+use super::usage::{Tally, Uses, VerifiedBy};
 use crate::clock::Clock;
 use crate::crypto::{NoRandom, random};
 use crate::peer::Peer;
@@ -116,8 +116,8 @@ pub(super) struct Notes {
     pub(super) peer: Rc<Peer>,
     pub(super) route: Option<RouteMetrics>,
     pub(super) owner: Option<Arc<Owner>>,
-    /// The version of the secret that signed it: 0 for one that has no number.
-    pub(super) verified: Option<u32>,
+    /// The version of the secret that signed it.
+    pub(super) verified: Option<VerifiedBy>,
 }
 
 /// Who a credential is in log lines.
@@ -165,10 +165,9 @@ impl Record {
         self.note(|notes| notes.owner = Some(Arc::clone(owner)));
     }
 
-    /// Notes that the signature was good, and the number of the version that made it: 0 for one
-    /// that has none.
-    pub fn verified(&self, number: u32) {
-        self.note(|notes| notes.verified = Some(number));
+    /// Notes that the signature was good, and which version made it.
+    pub fn verified(&self, by: VerifiedBy) {
+        self.note(|notes| notes.verified = Some(by));
     }
 
     /// Whether its signature was good; false once its line is written.
@@ -253,8 +252,10 @@ impl Lane {
         }
         let Some(notes) = record.notes.take() else { return };
         notes.route.as_ref().unwrap_or(&self.unrouted).count(code);
-        if let (Some(number @ 1..), Some(owner)) = (notes.verified, &notes.owner) {
-            self.tally.count(&owner.key_id, number, self.clock.now(), notes.peer.ip);
+        if let (Some(by @ VerifiedBy { number: 1.., .. }), Some(owner)) =
+            (notes.verified, &notes.owner)
+        {
+            self.tally.count(&owner.key_id, by, self.clock.now(), notes.peer.ip);
         }
         if let Some(queue) = &self.queue {
             let wall_millis = self.clock.wall_millis();

@@ -15,6 +15,17 @@ pub struct UsedVersion {
     pub key_id: Arc<str>,
     /// The number of the version.
     pub number: u32,
+    /// Whether it was pending, and this use is to make it the active one.
+    pub pending: bool,
+}
+
+/// The version of a secret that verified a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VerifiedBy {
+    /// Its number in the store; 0 for one that configuration states.
+    pub number: u32,
+    /// Whether it was pending.
+    pub pending: bool,
 }
 
 /// What a version did.
@@ -57,8 +68,9 @@ impl Tally {
         Self { own: RefCell::default(), all }
     }
 
-    pub(super) fn count(&self, key_id: &Arc<str>, number: u32, at: Timestamp, address: IpAddr) {
-        let version = UsedVersion { key_id: Arc::clone(key_id), number };
+    pub(super) fn count(&self, key_id: &Arc<str>, by: VerifiedBy, at: Timestamp, address: IpAddr) {
+        let VerifiedBy { number, pending } = by;
+        let version = UsedVersion { key_id: Arc::clone(key_id), number, pending };
         let once = Use { requests: 1, last_at: at, last_address: address };
         add(&mut self.own.borrow_mut(), version, once);
     }
@@ -87,18 +99,19 @@ mod tests {
     fn cores_add_up_and_the_last_use_is_the_latest() {
         let all = Uses::default();
         let (one, other) = (Tally::new(all.clone()), Tally::new(all.clone()));
+        let by = |number| VerifiedBy { number, pending: false };
         let (key_id, at) = (Arc::from("pk_live_1"), Timestamp::from_secs);
-        one.count(&key_id, 2, at(20), IpAddr::from([192, 0, 2, 1]));
-        one.count(&key_id, 2, at(30), IpAddr::from([192, 0, 2, 2]));
-        other.count(&key_id, 2, at(25), IpAddr::from([192, 0, 2, 3]));
-        other.count(&key_id, 1, at(25), IpAddr::from([192, 0, 2, 3]));
+        one.count(&key_id, by(2), at(20), IpAddr::from([192, 0, 2, 1]));
+        one.count(&key_id, by(2), at(30), IpAddr::from([192, 0, 2, 2]));
+        other.count(&key_id, by(2), at(25), IpAddr::from([192, 0, 2, 3]));
+        other.count(&key_id, by(1), at(25), IpAddr::from([192, 0, 2, 3]));
         one.hand_over();
         other.hand_over();
         let uses = all.take();
-        let both = uses[&UsedVersion { key_id: Arc::clone(&key_id), number: 2 }];
+        let both = uses[&UsedVersion { key_id: Arc::clone(&key_id), number: 2, pending: false }];
         assert_eq!(both.requests, 3);
         assert_eq!((both.last_at, both.last_address), (at(30), IpAddr::from([192, 0, 2, 2])));
-        assert_eq!(uses[&UsedVersion { key_id, number: 1 }].requests, 1);
+        assert_eq!(uses[&UsedVersion { key_id, number: 1, pending: false }].requests, 1);
         assert!(all.take().is_empty());
     }
 }

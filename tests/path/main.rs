@@ -21,6 +21,7 @@ mod drain;
 mod framing;
 mod gone;
 mod http2;
+mod managed;
 mod midway;
 mod operations;
 mod operator;

@@ -15,6 +15,7 @@ pub(super) fn answers(
     table: &mut Table<'_>,
     scheme: Option<&Scheme>,
     opener: Option<&Opener>,
+    rolls: bool,
 ) -> Answers {
     let sign = table.optional("sign_answers", value::boolean).unwrap_or(false);
     let seal = table.optional("seal_answers", value::boolean).unwrap_or(false);
@@ -43,7 +44,7 @@ pub(super) fn answers(
         }
         _ => {}
     }
-    if bytes_max.is_some() && !sign && !seal {
+    if bytes_max.is_some() && !sign && !seal && !rolls {
         let problem = "answers are neither signed nor sealed here, so they may be of any length";
         table.refuse("answer_bytes_max", problem, Some("remove the key".to_owned()));
     }

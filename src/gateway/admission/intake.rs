@@ -171,7 +171,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::limit::Rate;
     use crate::peer::CertNames;
-    use crate::telemetry::{GateMetrics, Lane, Uses};
+    use crate::telemetry::{GateMetrics, Lane, Uses, VerifiedBy};
 
     fn visit() -> Visit {
         let ip = IpAddr::from([203, 0, 113, 7]);
@@ -199,7 +199,7 @@ mod tests {
         let visit = visit();
         let slowed = || intake.addresses.slowed(visit.peer.ip, intake.started.elapsed()).is_some();
         let verified = self::visit();
-        verified.record.verified(0);
+        verified.record.verified(VerifiedBy::default());
         drop(intake.attempt(&verified));
         intake.attempt(&visit).settle(None);
         intake.attempt(&visit).settle(Some(Rejection::Busy));

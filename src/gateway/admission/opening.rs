@@ -14,7 +14,7 @@ use crate::crypto::sha256;
 use crate::envelope::Opened;
 use crate::gateway::admission::body::Held;
 use crate::gateway::admission::intake::Visit;
-use crate::gateway::admission::quota::Granted;
+use crate::gateway::admission::rolling::Unrolled;
 use crate::gateway::opener::Sealed;
 use crate::gateway::protection::{Asked, Protection};
 use crate::gateway::rejection::Rejection;
@@ -34,7 +34,7 @@ const DIGESTS: [HeaderName; 4] = [
 /// A request that passed every step.
 #[must_use]
 pub struct Admitted {
-    granted: Granted,
+    unrolled: Unrolled,
     protection: Option<Box<Protection>>,
     opened: Option<Opened>,
 }
@@ -51,8 +51,10 @@ pub struct Outbound {
     pub body: Held,
     /// What is to be done to the answer; none: it goes on as it comes.
     pub protection: Option<Box<Protection>>,
-    /// Whether the body was opened.
+    /// Whether the body was opened, or what is sealed proved that there is none.
     pub opened: bool,
+    /// The gate's own answer, on a route that leads to no upstream.
+    pub ready: Option<Bytes>,
     /// Where it goes.
     pub route: Arc<Route>,
     /// Who sent it.
@@ -66,40 +68,41 @@ pub struct Outbound {
 /// # Errors
 /// `cannot_open`, whatever is wrong inside, and for a caller whose answers cannot be sealed; `busy`
 /// where keys are about to change, and there is none to sign the answer with.
-pub(super) async fn open(granted: Granted) -> Result<Admitted, Rejection> {
-    let protection = protection(&granted)?;
-    let Some(opener) = granted.route().spec.opener.clone() else {
-        return Ok(Admitted { granted, protection, opened: None });
+pub(super) async fn open(mut unrolled: Unrolled) -> Result<Admitted, Rejection> {
+    let protection = protection(&unrolled)?;
+    let Some(opener) = unrolled.route().spec.opener.clone() else {
+        let opened = unrolled.take_opened();
+        return Ok(Admitted { unrolled, protection, opened });
     };
     // A secret that was made for no envelope, or for another, opens nothing here.
-    let own = granted.credential().envelope.as_ref().map(|envelope| envelope.name());
+    let own = unrolled.credential().envelope().map(|envelope| envelope.name());
     if own != Some(opener.envelope().name()) {
-        let clear = Admitted { granted, protection, opened: None };
+        let clear = Admitted { unrolled, protection, opened: None };
         return if opener.is_required() { Err(Rejection::CannotOpen) } else { Ok(clear) };
     }
-    let head = granted.head();
+    let head = unrolled.head();
     let message = Sealed {
         method: head.method.as_str().to_owned(),
-        authority: granted.authority().to_str().unwrap_or_default().to_owned(),
+        authority: unrolled.authority().to_str().unwrap_or_default().to_owned(),
         target: head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
         headers: head.headers.clone(),
-        body: granted.body().to_vec(),
+        body: unrolled.body().to_vec(),
     };
-    let opened = opener.open(granted.key(), message).await;
+    let opened = opener.open(unrolled.key(), message).await;
     let opened = opened.map_err(|_| Rejection::CannotOpen)?;
     // Escapes can make a text longer than what it was sealed in; memory was counted for that only.
-    let bytes_max = granted.route().spec.body_bytes_max.get();
+    let bytes_max = unrolled.route().spec.body_bytes_max.get();
     if opened.as_ref().is_some_and(|opened| opened.text.len() > bytes_max) {
         return Err(Rejection::CannotOpen);
     }
-    Ok(Admitted { granted, protection, opened })
+    Ok(Admitted { unrolled, protection, opened })
 }
 
 /// What the route does to answers, for this request and the key that verified it.
-fn protection(granted: &Granted) -> Result<Option<Box<Protection>>, Rejection> {
+fn protection(granted: &Unrolled) -> Result<Option<Box<Protection>>, Rejection> {
     let spec = &granted.route().spec;
     let answers = spec.answers;
-    if !answers.sign && !answers.seal {
+    if !answers.sign && !answers.seal && spec.rolling.is_none() {
         return Ok(None);
     }
     let (credential, key) = (granted.credential(), granted.key());
@@ -107,11 +110,11 @@ fn protection(granted: &Granted) -> Result<Option<Box<Protection>>, Rejection> {
         (false, _) => None,
         (true, Some(AnswerSecret::Request)) => Some((Arc::clone(&spec.scheme), Arc::clone(key))),
         (true, _) => {
-            let own = credential.answer_key.clone().ok_or(Rejection::Busy)?;
+            let own = credential.answer_key().cloned().ok_or(Rejection::Busy)?;
             Some((Arc::clone(&spec.scheme), own))
         }
     };
-    let own = credential.envelope.as_ref().map(|envelope| envelope.name());
+    let own = credential.envelope().map(|envelope| envelope.name());
     let sealing = match (answers.seal, &spec.opener) {
         (false, _) => None,
         (true, Some(opener)) if own == Some(opener.envelope().name()) => {
@@ -137,7 +140,9 @@ impl Admitted {
     /// Takes the request apart; only forwarding has use for it.
     pub fn into_outbound(self) -> Outbound {
         let (opened, protection) = (self.opened, self.protection);
-        let (received, credential) = self.granted.into_permitted().into_verified().into_received();
+        let was_rolled = self.unrolled.is_rolled();
+        let (presented, ready) = self.unrolled.into_parts();
+        let (received, credential) = presented.into_permitted().into_verified().into_received();
         let (fresh, body) = received.into_fresh();
         let (entered, route) = fresh.into_claimed().into_routed().into_entered();
         let (head, authority, now, visit) = entered.into_parts();
@@ -146,8 +151,8 @@ impl Admitted {
             Some(opened) => in_place(head, body, opened),
             None => (head, body),
         };
-        let opened = was_opened;
-        Outbound { head, authority, now, body, protection, opened, route, credential, visit }
+        let opened = was_opened || was_rolled;
+        Outbound { head, authority, now, body, protection, opened, ready, route, credential, visit }
     }
 }
 

@@ -4,16 +4,17 @@
 //! same bytes may come again while fresh, and a replay never gets here and spends nothing.
 
 use std::ops::Deref;
+use std::time::Duration;
 
-use crate::gateway::admission::permission::Permitted;
-use crate::gateway::admission::replay::{Unseen, refused};
+use crate::gateway::admission::replay::Unseen;
+use crate::gateway::admission::rolling::message::Presented;
 use crate::gateway::rejection::Rejection;
 use crate::telemetry::Stage;
 
 /// A request within its limits.
 #[must_use]
 pub(super) struct Granted {
-    permitted: Permitted,
+    presented: Presented,
 }
 
 /// Spends one request of the credential's limit and one of the merchant's.
@@ -21,26 +22,34 @@ pub(super) struct Granted {
 /// # Errors
 /// `rate_limited`; `replayed` when another kind of request with the same MAC came in between.
 pub(super) fn spend(unseen: Unseen<'_>) -> Result<Granted, Rejection> {
-    let (permitted, claim) = unseen.into_permitted();
-    if let Err(wait) = permitted.credential().spend() {
-        claim.withdraw();
+    if let Err(wait) = spend_all(&unseen) {
+        unseen.withdraw();
         return Err(Rejection::RateLimited(wait));
     }
-    claim.keep().map_err(|refusal| refused(refusal, &permitted))?;
-    permitted.record.passed(Stage::Decide);
-    Ok(Granted { permitted })
+    let presented = unseen.keep()?;
+    presented.record.passed(Stage::Decide);
+    Ok(Granted { presented })
+}
+
+/// A session call has a limit of its own beside those of every request.
+fn spend_all(presented: &Presented) -> Result<(), Duration> {
+    let credential = presented.credential();
+    match presented.route().spec.is_session() {
+        true => credential.spend_session().and_then(|()| credential.spend()),
+        false => credential.spend(),
+    }
 }
 
 impl Granted {
-    pub(super) fn into_permitted(self) -> Permitted {
-        self.permitted
+    pub(super) fn into_presented(self) -> Presented {
+        self.presented
     }
 }
 
 impl Deref for Granted {
-    type Target = Permitted;
+    type Target = Presented;
 
-    fn deref(&self) -> &Permitted {
-        &self.permitted
+    fn deref(&self) -> &Presented {
+        &self.presented
     }
 }

@@ -8,32 +8,45 @@ use std::ops::Deref;
 use http::Method;
 
 use crate::gateway::admission::permission::Permitted;
+use crate::gateway::admission::rolling::message::Presented;
 use crate::gateway::rejection::{Rejection, Stale, StaleReason};
 use crate::replay::{Claim, Kind, Memory, Refusal, Stamped};
 
 /// A request that was not seen before.
 #[must_use]
 pub(super) struct Unseen<'memory> {
-    permitted: Permitted,
+    presented: Presented,
     claim: Claim<'memory>,
+    /// That of the sealed message, which must not be signed anew and sent again.
+    sealed: Option<Claim<'memory>>,
 }
 
-/// Claims the request in the replay memory.
+/// Claims the request in the replay memory, and what is sealed in it by rolling keys.
 ///
 /// # Errors
 /// `replayed`; `stale_timestamp` for a stamp that the memory has already forgotten; `busy` when it
 /// is full or its durable mark cannot be written.
-pub(super) async fn claim(memory: &Memory, permitted: Permitted) -> Result<Unseen<'_>, Rejection> {
-    let credential = permitted.credential();
+pub(super) async fn claim(memory: &Memory, presented: Presented) -> Result<Unseen<'_>, Rejection> {
+    let credential = presented.credential();
     let stamped = Stamped {
         credential: credential.key_id(),
-        stamp: permitted.stamp(),
-        proof: permitted.proof(),
-        kind: kind(&permitted),
+        stamp: presented.stamp(),
+        proof: presented.proof(),
+        kind: kind(&presented),
     };
     let claim = memory.claim(stamped, &credential.shares).await;
-    let claim = claim.map_err(|refusal| refused(refusal, &permitted))?;
-    Ok(Unseen { permitted, claim })
+    let claim = claim.map_err(|refusal| refused(refusal, &presented))?;
+    let Some(proof) = presented.sealed_proof() else {
+        return Ok(Unseen { presented, claim, sealed: None });
+    };
+    let stamped = Stamped { proof: &proof, kind: Kind::Once, ..stamped };
+    match memory.claim(stamped, &credential.shares).await {
+        Ok(sealed) => Ok(Unseen { presented, claim, sealed: Some(sealed) }),
+        Err(refusal) => {
+            claim.withdraw();
+            Err(refused(refusal, &presented))
+        }
+    }
 }
 
 /// Under a scheme that signs neither method nor target one MAC can stand for several reads, which
@@ -51,7 +64,7 @@ fn kind(permitted: &Permitted) -> Kind<'_> {
     }
 }
 
-pub(super) fn refused(refusal: Refusal, permitted: &Permitted) -> Rejection {
+fn refused(refusal: Refusal, permitted: &Permitted) -> Rejection {
     let (now, window) = (permitted.now(), permitted.route().spec.window);
     match refusal {
         Refusal::Seen => Rejection::Replayed,
@@ -65,16 +78,25 @@ pub(super) fn refused(refusal: Refusal, permitted: &Permitted) -> Rejection {
     }
 }
 
-impl<'memory> Unseen<'memory> {
-    pub(super) fn into_permitted(self) -> (Permitted, Claim<'memory>) {
-        (self.permitted, self.claim)
+impl Unseen<'_> {
+    /// Keeps the claims: from here the request may be forwarded, and never again.
+    pub(super) fn keep(self) -> Result<Presented, Rejection> {
+        let kept = self.claim.keep().and_then(|()| self.sealed.map_or(Ok(()), Claim::keep));
+        kept.map_err(|refusal| refused(refusal, &self.presented))?;
+        Ok(self.presented)
+    }
+
+    /// Gives the claims back: the same bytes may come again.
+    pub(super) fn withdraw(self) {
+        self.claim.withdraw();
+        self.sealed.map(Claim::withdraw).unwrap_or_default();
     }
 }
 
 impl Deref for Unseen<'_> {
-    type Target = Permitted;
+    type Target = Presented;
 
-    fn deref(&self) -> &Permitted {
-        &self.permitted
+    fn deref(&self) -> &Presented {
+        &self.presented
     }
 }

@@ -56,7 +56,7 @@ pub(super) async fn verify(
     if !stated.standing().noted {
         addresses.verified(stated.peer.ip, stated.arrived());
     }
-    stated.record.verified(matched.map_or(0, |index| keys.number_of(index)));
+    stated.record.verified(matched.map(|index| keys.version_of(index)).unwrap_or_default());
     stated.record.passed(Stage::Verify);
     Ok(Verified { stated, credential, key, proof: verdict.proof })
 }

@@ -91,7 +91,20 @@ impl Problem<'_> {
             Rejection::StaleTimestamp(stale) => self.stale(stale),
             Rejection::BodyTooLarge(bytes) => self.body_bytes_max = Some(bytes),
             Rejection::RateLimited(wait) => self.retry_after_seconds = Some(whole_seconds(wait)),
-            Rejection::HeadersTooLarge
+            Rejection::UnknownEpoch
+            | Rejection::KeyExpired
+            | Rejection::ChainRevoked
+            | Rejection::KeySuperseded
+            | Rejection::KeyExhausted => {
+                self.detail = Some(
+                    "Ask for fresh keys by a session call, then seal and sign the request anew.",
+                );
+            }
+            Rejection::AnchorNotAllowed => {
+                self.detail = Some("Here the anchor seals the session call only.");
+            }
+            Rejection::UnsupportedKid
+            | Rejection::HeadersTooLarge
             | Rejection::UnsupportedEncoding
             | Rejection::Misdirected
             | Rejection::NoRoute

@@ -2,8 +2,8 @@
 //! (RFC 9110, section 7.6.1).
 
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
-    TRANSFER_ENCODING,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST,
+    HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -13,6 +13,7 @@ use crate::gateway::admission::Outbound;
 use crate::gateway::protection::Protection;
 
 use super::UpstreamFault;
+use super::body::Body;
 use super::pieces::Pieces;
 use super::pool::Lease;
 use super::response::UpstreamBody;
@@ -23,14 +24,17 @@ const X_COUNTERSIGN_ENVIRONMENT: HeaderName = HeaderName::from_static("x-counter
 const X_COUNTERSIGN_OPENED: HeaderName = HeaderName::from_static("x-countersign-opened");
 const X_COUNTERSIGN_REQUEST_ID: HeaderName = HeaderName::from_static("x-countersign-request-id");
 const X_COUNTERSIGN_VERIFIED_AT: HeaderName = HeaderName::from_static("x-countersign-verified-at");
+/// What begins the headers of rolling keys.
+const X_SEAL: &str = "x-seal-";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The request as the upstream gets it: credentials and everything hop by hop left out, identity
 /// set. And what is to be done to its answer.
 pub(super) fn towards_upstream(outbound: Outbound) -> (Request<Pieces>, Option<Box<Protection>>) {
-    let Outbound { head, authority, now, body, opened, protection, route, credential, visit } =
-        outbound;
+    let Outbound {
+        head, authority, now, body, opened, protection, route, credential, visit, ..
+    } = outbound;
     // Over HTTP/1.1 the authority is the Host that is there.
     let http2 = head.version == Version::HTTP_2;
     let mut headers = head.headers;
@@ -38,7 +42,11 @@ pub(super) fn towards_upstream(outbound: Outbound) -> (Request<Pieces>, Option<B
         headers.remove(name);
     }
     remove(&mut headers, |name| is_hop_by_hop(name) || is_set_here(name));
-    if protection.as_ref().is_some_and(|one| one.sealing.is_some()) {
+    let rolls = route.spec.rolling.is_some();
+    if rolls {
+        remove(&mut headers, |name| name.as_str().starts_with(X_SEAL));
+    }
+    if rolls || protection.as_ref().is_some_and(|one| one.sealing.is_some()) {
         // Sealed, a coding of the answer could not be seen.
         headers.remove(ACCEPT_ENCODING);
     }
@@ -60,11 +68,14 @@ pub(super) fn towards_upstream(outbound: Outbound) -> (Request<Pieces>, Option<B
     let environment = HeaderValue::from_static(credential.environment.as_str());
     headers.insert(X_COUNTERSIGN_ENVIRONMENT, environment);
     headers.insert(X_COUNTERSIGN_REQUEST_ID, visit.record.id().header());
-    if opened && let Some(opener) = &route.spec.opener {
+    let opener = route.spec.opener.as_ref().filter(|_| opened);
+    if let Some(opener) = opener {
         headers.extend(
             HeaderValue::from_str(opener.envelope().name())
                 .map(|name| (X_COUNTERSIGN_OPENED, name)),
         );
+    } else if opened && rolls {
+        headers.insert(X_COUNTERSIGN_OPENED, HeaderValue::from_static("roll.v1"));
     }
     headers.insert(X_COUNTERSIGN_VERIFIED_AT, HeaderValue::from(now.secs()));
     let mut request = Request::new(Pieces::new(body));
@@ -72,6 +83,15 @@ pub(super) fn towards_upstream(outbound: Outbound) -> (Request<Pieces>, Option<B
     *request.uri_mut() = origin_form(head.uri);
     *request.headers_mut() = headers;
     (request, protection)
+}
+
+/// The gate's own answer to a request that goes to no upstream.
+pub(super) fn ready(outbound: Outbound) -> Response<Body> {
+    let mut answer = Response::new(Body::whole(outbound.ready.unwrap_or_default()));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
 }
 
 /// The answer as the client gets it.

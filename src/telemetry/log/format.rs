@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::super::record::Stage;
+use super::super::usage::VerifiedBy;
 use super::{Line, LogFormat};
 
 /// Times as text, RFC 3339 in UTC with milliseconds. Lines of one second share their beginning.
@@ -78,7 +79,7 @@ pub(super) fn request(format: LogFormat, time: &str, line: &Line<'_>, out: &mut 
     }
     if let Some(owner) = &notes.owner {
         fields.text("credential", &owner.key_id);
-        if let Some(number) = notes.verified {
+        if let Some(VerifiedBy { number, .. }) = notes.verified {
             fields.text("merchant", &owner.merchant);
             fields.plain("environment", owner.environment);
             if number > 0 {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use countersign::app::{Gate, Options, Past};
+use countersign::app::{Gate, Options, Past, Rolling};
 use countersign::clock::{Clock, Hand, Timestamp};
 use countersign::config::Config;
 use countersign::replay::StateFolder;
@@ -47,7 +47,7 @@ impl Gateway {
 
     /// Before a service that is there already, by a scheme of its URL.
     pub(crate) fn before(setup: Setup, upstream: Upstream, scheme: &str) -> Self {
-        Self::make(setup, upstream, scheme, Past::None, |_| {})
+        Self::make(setup, upstream, scheme, Past::None, Rolling::default(), |_| {})
     }
 
     /// With configuration that is changed after it was loaded.
@@ -56,12 +56,23 @@ impl Gateway {
         upstream: Upstream,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        Self::make(setup, upstream, "http", Past::None, change)
+        Self::make(setup, upstream, "http", Past::None, Rolling::default(), change)
+    }
+
+    /// With rolling keys, and configuration that is changed after it was loaded.
+    pub(crate) fn rolling(
+        setup: Setup,
+        upstream: Upstream,
+        rolling: Rolling,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::make(setup, upstream, "http", Past::None, rolling, change)
     }
 
     /// With a state folder, so that it can be started again.
     pub(crate) fn with_state(setup: Setup) -> Self {
-        Self::make(setup, Upstream::start(), "http", Past::FromState, |_| {})
+        let rolling = Rolling::default();
+        Self::make(setup, Upstream::start(), "http", Past::FromState, rolling, |_| {})
     }
 
     fn make(
@@ -69,6 +80,7 @@ impl Gateway {
         upstream: Upstream,
         scheme: &str,
         past: Past,
+        rolling: Rolling,
         change: impl FnOnce(&mut Config),
     ) -> Self {
         let folder = tempfile::tempdir().expect("folder");
@@ -83,7 +95,7 @@ impl Gateway {
         }
         let mut config = load(&file);
         change(&mut config);
-        let gate = open(config, &file, &clock, &log, past);
+        let gate = open(config, &file, &clock, &log, past, rolling);
         let (address, operations) = (gate.address(), gate.operations_address());
         Self {
             gate: Mutex::new(Some(gate)),
@@ -100,6 +112,11 @@ impl Gateway {
 
     pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("countersign.toml")
+    }
+
+    /// The gate's own clock.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
     }
 
     /// The gate's time in Unix seconds.
@@ -273,7 +290,8 @@ impl Gateway {
     /// Starts again on what the state folder holds.
     pub(crate) fn start_again(&mut self) {
         let file = self.file();
-        let gate = open(load(&file), &file, &self.clock, &self.log, Past::FromState);
+        let rolling = Rolling::default();
+        let gate = open(load(&file), &file, &self.clock, &self.log, Past::FromState, rolling);
         self.address = gate.address();
         self.operations = gate.operations_address();
         self.gate = Mutex::new(Some(gate));
@@ -329,9 +347,16 @@ fn load(file: &Path) -> Config {
     Config::load(file).unwrap_or_else(|faults| panic!("{faults}")).0
 }
 
-fn open(config: Config, file: &Path, clock: &Clock, log: &Arc<Mutex<Vec<u8>>>, past: Past) -> Gate {
-    let options =
-        Options { source: Some(file.to_path_buf()), log: LogSink::Memory(Arc::clone(log)), past };
+fn open(
+    config: Config,
+    file: &Path,
+    clock: &Clock,
+    log: &Arc<Mutex<Vec<u8>>>,
+    past: Past,
+    rolling: Rolling,
+) -> Gate {
+    let log = LogSink::Memory(Arc::clone(log));
+    let options = Options { source: Some(file.to_path_buf()), log, past, rolling };
     Gate::start(config, clock.clone(), options).unwrap_or_else(|fault| panic!("{fault}"))
 }
 

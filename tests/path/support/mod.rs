@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod http2;
+pub(crate) mod office;
 pub(crate) mod process;
 pub(crate) mod request;
 pub(crate) mod setup;

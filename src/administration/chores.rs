@@ -1,0 +1,341 @@
+//! What the gate does to keys by itself: by use, by time, by policy.
+
+pub mod epochs;
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::material::{Material, Readers};
+use super::version::{self, Draft};
+use super::{Office, Problem};
+use crate::clock::Timestamp;
+use crate::keyring::lifecycle::{self, PENDING_KEPT, State, Turn};
+use crate::store::row::{CredentialRow, Cutover, Kind, PolicyRow, UsageRow, VersionRow};
+use crate::store::{Actor, ActorKind, Change, Store, StoreFault, View};
+use crate::telemetry::{Level, Use, UsedVersion};
+
+/// The length of what usage is summed over, in seconds.
+const HOUR: u64 = 3600;
+const DAY: Duration = Duration::from_secs(86_400);
+/// Credentials that are read at a time.
+const PAGE: usize = 500;
+
+/// Something that was done, for log and metrics.
+#[derive(Debug)]
+pub struct Done {
+    /// Its name.
+    pub event: &'static str,
+    /// How much it matters.
+    pub level: Level,
+    /// To what, and how.
+    pub fields: Value,
+}
+
+/// The gate, as the audit log names it.
+pub fn gate() -> Actor {
+    let name = "countersign".to_owned();
+    Actor { kind: ActorKind::System, name, address: None, request_id: None }
+}
+
+/// Writes down which versions were used. The first use of a pending version makes it the active
+/// one.
+///
+/// # Errors
+/// The store. Nothing was written then.
+pub fn note_uses(store: &Store, uses: &HashMap<UsedVersion, Use>) -> Result<Vec<Done>, Problem> {
+    store.change(&gate(), |change| {
+        let mut done = Vec::new();
+        for (version, used) in uses {
+            change.add_usage(&UsageRow {
+                key_id: version.key_id.to_string(),
+                kind: Kind::Signing,
+                number: version.number,
+                hour: Timestamp::from_secs(used.last_at.secs() / HOUR * HOUR),
+                requests: used.requests,
+                last_at: used.last_at,
+                last_address: used.last_address,
+            })?;
+            if version.pending {
+                done.extend(first_use(change, version)?);
+            }
+        }
+        Ok(done)
+    })
+}
+
+fn first_use(change: &mut Change<'_>, version: &UsedVersion) -> Result<Option<Done>, Problem> {
+    let key_id = &*version.key_id;
+    let Some(credential) = change.credential(key_id)? else { return Ok(None) };
+    let versions = of_kind(change.versions(key_id)?, &Kind::Signing);
+    // Whoever removed the version meanwhile was right to do so.
+    let Ok(turn) = lifecycle::first_use(&versions, version.number, change.now()) else {
+        return Ok(None);
+    };
+    write(change, &credential, &versions, &turn)?;
+    let activated = turn.changed.iter().any(|row| row.number == version.number);
+    let fields = json!({ "credential": key_id, "secret_version": version.number });
+    Ok(activated.then_some(Done { event: "secret_activated", level: Level::Info, fields }))
+}
+
+/// Writes a turn that makes nothing new.
+fn write(
+    change: &mut Change<'_>,
+    credential: &CredentialRow,
+    versions: &[VersionRow],
+    turn: &Turn,
+) -> Result<(), Problem> {
+    version::write(change, credential, versions, turn, None)
+}
+
+fn of_kind(versions: Vec<VersionRow>, kind: &Kind) -> Vec<VersionRow> {
+    versions.into_iter().filter(|row| row.kind == *kind).collect()
+}
+
+/// What time and policies bring about, pass by pass. A pass reads every credential, and is made
+/// when the store has changed or something is due.
+#[derive(Debug, Default)]
+pub struct Upkeep {
+    sequence: Option<u64>,
+    due: Option<Timestamp>,
+    /// When the first active secret ends, by its expiry or its policy.
+    next_end: Option<Timestamp>,
+    /// Reminders that were given: key id, version, days.
+    reminded: HashSet<(String, u32, u16)>,
+}
+
+/// What a pass found.
+#[derive(Default)]
+struct Found {
+    due: Option<Timestamp>,
+    next_end: Option<Timestamp>,
+    /// Credentials that something is to be done to.
+    ripe: Vec<String>,
+    reminders: Vec<(Ending, u16)>,
+}
+
+/// An active secret that ends.
+struct Ending {
+    key_id: String,
+    number: u32,
+    at: Timestamp,
+}
+
+impl Upkeep {
+    /// When the first active secret ends, by its expiry or its policy.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        self.next_end
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// The store. What was done until then stays done.
+    pub fn run(&mut self, office: &Office) -> Result<Vec<Done>, Problem> {
+        let found = office.store.read(|view| {
+            let (now, sequence) = (view.now(), view.sequence()?);
+            let idle = self.sequence == Some(sequence) && self.due.is_none_or(|due| now < due);
+            if idle {
+                return Ok::<_, Problem>(None);
+            }
+            self.sequence = Some(sequence);
+            Ok(Some(look(view)?))
+        })?;
+        let Some(found) = found else { return Ok(Vec::new()) };
+        (self.due, self.next_end) = (found.due, found.next_end);
+        let mut done = Vec::new();
+        for key_id in &found.ripe {
+            done.extend(office.store.change(&gate(), |change| ripen(office, change, key_id))?);
+        }
+        for (ending, days) in found.reminders {
+            if self.reminded.insert((ending.key_id.clone(), ending.number, days)) {
+                done.push(reminder(&ending, days));
+            }
+        }
+        Ok(done)
+    }
+}
+
+fn reminder(ending: &Ending, days: u16) -> Done {
+    let fields = json!({
+        "credential": ending.key_id,
+        "secret_version": ending.number,
+        "ends_at": ending.at.secs(),
+        "within_days": days,
+    });
+    Done { event: "secret_ends_soon", level: Level::Warn, fields }
+}
+
+/// Reads every credential and finds out what is due, now and next.
+fn look(view: &View<'_>) -> Result<Found, StoreFault> {
+    let policies: HashMap<String, PolicyRow> =
+        view.policies()?.into_iter().map(|policy| (policy.name.clone(), policy)).collect();
+    let (mut found, now, mut after) = (Found::default(), view.now(), String::new());
+    loop {
+        let page = view.credentials(None, &after, PAGE)?;
+        let Some(last) = page.last() else { return Ok(found) };
+        after.clone_from(&last.key_id);
+        for credential in &page {
+            let policy = credential.policy.as_ref().and_then(|name| policies.get(name));
+            let versions = view.versions(&credential.key_id)?;
+            found.add(credential, &versions, policy, now);
+        }
+    }
+}
+
+impl Found {
+    fn add(
+        &mut self,
+        credential: &CredentialRow,
+        versions: &[VersionRow],
+        policy: Option<&PolicyRow>,
+        now: Timestamp,
+    ) {
+        let moments = versions.iter().filter(|row| !row.is_over()).flat_map(moments);
+        let mut ripe = false;
+        for at in moments {
+            ripe |= at <= now;
+            self.is_due(at, now);
+        }
+        let active = |row: &&VersionRow| row.kind == Kind::Signing && row.state == State::Active;
+        if let Some(active) = versions.iter().find(active)
+            && let Some(at) = end_of(active, policy)
+        {
+            self.next_end = self.next_end.into_iter().chain([at]).min();
+            self.is_due(at, now);
+            let waits = versions.iter().any(|row| row.state == State::Pending);
+            ripe |= at <= now && policy.is_some_and(|policy| policy.automatic) && !waits;
+            let ending = Ending { key_id: credential.key_id.clone(), number: active.number, at };
+            self.remind(ending, policy, now);
+        }
+        if ripe {
+            self.ripe.push(credential.key_id.clone());
+        }
+    }
+
+    fn is_due(&mut self, at: Timestamp, now: Timestamp) {
+        if at > now {
+            self.due = self.due.into_iter().chain([at]).min();
+        }
+    }
+
+    /// Reminds by the nearest day that has come, and knows when the next one comes.
+    fn remind(&mut self, ending: Ending, policy: Option<&PolicyRow>, now: Timestamp) {
+        let days = policy.map_or(&[][..], |policy| policy.remind_days.as_slice());
+        let from = |days: u16| ending.at.saturating_sub(DAY * u32::from(days));
+        days.iter().for_each(|days| self.is_due(from(*days), now));
+        let reached = days.iter().copied().filter(|days| from(*days) <= now).min();
+        if let Some(days) = reached {
+            self.reminders.push((ending, days));
+        }
+    }
+}
+
+/// When time alone changes a version.
+fn moments(row: &VersionRow) -> impl Iterator<Item = Timestamp> {
+    let unused = row.created_at.saturating_add(PENDING_KEPT);
+    let unused = (row.state == State::Pending && row.activate_at.is_none()).then_some(unused);
+    let takes_over = row.activate_at.filter(|_| row.state == State::Pending);
+    // Its last second is still its own.
+    let over = row.until().map(|until| until.saturating_add(Duration::from_secs(1)));
+    [unused, takes_over, over].into_iter().flatten()
+}
+
+/// When an active version ends, by its expiry or its policy.
+fn end_of(active: &VersionRow, policy: Option<&PolicyRow>) -> Option<Timestamp> {
+    let since = active.activated_at.unwrap_or(active.created_at);
+    let by_age = policy.and_then(|policy| policy.max_age_secs);
+    let by_age = by_age.map(|secs| since.saturating_add(Duration::from_secs(secs)));
+    let by_date = policy.and_then(|policy| policy.rotate_at).filter(|date| since < *date);
+    [by_age, by_date, active.expires_at].into_iter().flatten().min()
+}
+
+/// Does what is due to one credential.
+fn ripen(office: &Office, change: &mut Change<'_>, key_id: &str) -> Result<Vec<Done>, Problem> {
+    let Some(credential) = change.credential(key_id)? else { return Ok(Vec::new()) };
+    let (all, now) = (change.versions(key_id)?, change.now());
+    let kinds: HashSet<Kind> = all.iter().map(|row| row.kind.clone()).collect();
+    let mut done = Vec::new();
+    for kind in kinds {
+        let versions = of_kind(all.clone(), &kind);
+        let turn = lifecycle::tick(&versions, now);
+        write(change, &credential, &versions, &turn)?;
+        done.extend(turn.changed.iter().map(|row| changed(&credential, row)));
+    }
+    let policies = change.policies()?;
+    let policy = policies.iter().find(|one| Some(&one.name) == credential.policy.as_ref());
+    if let Some(policy) = policy.filter(|policy| policy.automatic) {
+        let versions = of_kind(change.versions(key_id)?, &Kind::Signing);
+        let active = versions.iter().find(|row| row.state == State::Active);
+        let ended = active.and_then(|row| end_of(row, Some(policy))).is_some_and(|at| at <= now);
+        if ended && !versions.iter().any(|row| row.state == State::Pending) {
+            done.push(rotate(office, change, &credential, policy));
+        }
+    }
+    Ok(done)
+}
+
+fn changed(credential: &CredentialRow, row: &VersionRow) -> Done {
+    let fields = json!({
+        "credential": credential.key_id,
+        "kind": row.kind.to_string(),
+        "secret_version": row.number,
+        "state": row.state.name(),
+    });
+    Done { event: "secret_changed", level: Level::Info, fields }
+}
+
+/// Rotates by policy. The new secret waits to be revealed, once, to whoever hands it on.
+fn rotate(
+    office: &Office,
+    change: &mut Change<'_>,
+    credential: &CredentialRow,
+    policy: &PolicyRow,
+) -> Done {
+    match try_rotate(office, change, credential, policy) {
+        Ok(number) => {
+            let fields = json!({
+                "credential": credential.key_id,
+                "secret_version": number,
+                "policy": policy.name,
+            });
+            Done { event: "secret_rotated", level: Level::Warn, fields }
+        }
+        Err(problem) => {
+            let fields = json!({
+                "credential": credential.key_id,
+                "policy": policy.name,
+                "code": problem.code.as_str(),
+                "cause": problem.detail,
+            });
+            Done { event: "secret_not_rotated", level: Level::Error, fields }
+        }
+    }
+}
+
+fn try_rotate(
+    office: &Office,
+    change: &mut Change<'_>,
+    credential: &CredentialRow,
+    policy: &PolicyRow,
+) -> Result<u32, Problem> {
+    let (key_id, now) = (credential.key_id.as_str(), change.now());
+    let all = change.versions(key_id)?;
+    let readers = Readers::of(office, change, credential, &all)?;
+    let material: Material = readers.generate(&Kind::Signing)?;
+    let versions = of_kind(all, &Kind::Signing);
+    let draft = Draft {
+        key_id,
+        kind: &Kind::Signing,
+        overlap_secs: policy.overlap_secs,
+        expires_at: None,
+        shown: false,
+    };
+    let new = draft.row(&versions, &material, &gate(), now);
+    let number = new.number;
+    let cutover: Cutover = policy.cutover;
+    let turn = lifecycle::rotate(&versions, new, cutover, None, now)?;
+    version::write(change, credential, &versions, &turn, Some(&material))?;
+    Ok(number)
+}
