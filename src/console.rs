@@ -35,9 +35,8 @@ use crate::crypto::{Bytes32, random};
 use crate::telemetry::Log;
 
 use desk::Desk;
-use operator::Failures;
-pub use refusal::Code;
-use refusal::Refusal;
+use refusal::{Code, Refusal};
+pub use refusal::codes;
 pub use route::{Found, Routes};
 
 /// Where everything of the admin API begins.
@@ -53,7 +52,6 @@ pub struct Console {
     routes: Routes,
     document: Bytes,
     desk: Arc<Desk>,
-    failures: Failures,
 }
 
 /// One call, as log and audit see it.
@@ -93,8 +91,7 @@ impl Console {
         Ok(Self {
             routes: Routes::new(),
             document: Bytes::from(openapi::document().to_string()),
-            desk: Arc::new(Desk::new(office, clock, log, calls)),
-            failures: Failures::new()?,
+            desk: Arc::new(Desk::new(office, clock, log, calls)?),
         })
     }
 
@@ -123,9 +120,6 @@ impl Console {
                 Err(refusal)
             }
         };
-        if let Err(Refusal::Unauthorized(_) | Refusal::Forbidden(_)) = done {
-            self.failures.count(ip);
-        }
         let unread = !body.is_end_stream();
         let now = self.desk.now();
         match done {
@@ -153,13 +147,9 @@ impl Console {
         let found = self.routes.find(&head.method, path);
         let found = found.ok_or_else(|| Refusal::nothing_at(self.methods(path)))?;
         call.is_for(&found);
-        let token = operator::token(&head.headers).map_err(|why| self.failures.weigh(why, call))?;
-        let operator = Desk::admit(&self.desk, call, found.verb, token).await;
-        // Who has a good token is never slowed by what others do behind the same address.
-        let operator = operator.map_err(|refusal| match refusal {
-            Refusal::Unauthorized(why) => self.failures.weigh(why, call),
-            other => other,
-        })?;
+        let token = operator::token(&head.headers);
+        let token = token.map_err(|why| self.desk.weigh(Refusal::Unauthorized(why), call))?;
+        let operator = Desk::admit(&self.desk, call, found.verb, token).await?;
         call.operator = Some(operator.id);
         let _place = self.desk.place()?;
         let body = body::read(&head.headers, found.verb.method, body).await?;

@@ -12,8 +12,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use countersign::administration;
 use countersign::administration::token::RoleWord;
 use countersign::config::scheme::builtin;
+use countersign::console;
 use countersign::crypto::asymmetric::Algorithm as Asymmetric;
 use countersign::crypto::digest::Algorithm as Digest;
 use countersign::doctor::Mistake;
@@ -85,6 +87,23 @@ fn takes(function: &Function) -> String {
         Takes::Bytes => "text, bytes".to_owned(),
         Takes::Only(types) => types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
+}
+
+/// One table for command line, API and document.
+#[test]
+fn every_verb_and_every_problem_has_its_row() {
+    let verbs: Vec<String> = administration::verbs()
+        .map(|verb| {
+            let call = format!("`{} {}`", verb.method.as_str(), verb.path);
+            let role = format!("`{}`", RoleWord(verb.role));
+            row(&[&format!("`{}`", verb.name), &call, &role, verb.summary])
+        })
+        .collect();
+    same("docs/admin-api.md", "## Verbs", &verbs);
+    let problems: Vec<String> = console::codes()
+        .map(|(code, status, title)| row(&[&format!("`{code}`"), &status.to_string(), title]))
+        .collect();
+    same("docs/admin-api.md", "## Problems", &problems);
 }
 
 #[test]

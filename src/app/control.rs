@@ -81,8 +81,8 @@ fn console(parts: &Arc<Parts>) -> std::io::Result<Console> {
     let own = Arc::clone(parts);
     let office = move || {
         let managed = lock(&own.managed).clone()?;
-        let catalogue = Arc::clone(&lock(&own.catalogue));
         let (store, master) = (Arc::clone(&managed.store), own.keys.master.clone());
+        let catalogue = Arc::clone(&lock(&own.catalogue));
         Some(Office { store, catalogue, master, progress: |_, _| {} })
     };
     let calls = parts.metrics.admin_requests.clone();

@@ -1,5 +1,6 @@
 //! Where verbs are carried out: on few threads beside the listener's, for one operator at a time.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::crypto::Bytes32;
 use crate::store::{Actor, ActorKind};
 use crate::telemetry::{Level, Log};
 
-use super::operator::{Operator, Operators};
+use super::operator::{Failures, Operator, Operators};
 use super::permit;
 use super::refusal::{Code, Refusal};
 use super::{Call, FindOffice, Ready};
@@ -30,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Desk {
     office: FindOffice,
     operators: Operators,
+    failures: Failures,
     clock: Clock,
     log: Log,
     calls: IntCounterVec,
@@ -38,14 +40,32 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(office: FindOffice, clock: Clock, log: Log, calls: IntCounterVec) -> Self {
+    pub(super) fn new(
+        office: FindOffice,
+        clock: Clock,
+        log: Log,
+        calls: IntCounterVec,
+    ) -> io::Result<Self> {
         let (hands, places) = (Arc::new(Semaphore::new(HANDS)), Semaphore::new(PLACES));
-        Self { office, operators: Operators::default(), clock, log, calls, hands, places }
+        let (operators, failures) = (Operators::default(), Failures::new()?);
+        Ok(Self { office, operators, failures, clock, log, calls, hands, places })
     }
 
     /// The gate's time.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// A refusal of a stranger, or of what a token may not do. Who is refused too often is told to
+    /// wait and learns nothing more; who has a good token is not slowed by what others do behind
+    /// the same address.
+    pub(super) fn weigh(&self, refusal: Refusal, call: &Call) -> Refusal {
+        match refusal {
+            Refusal::Unauthorized(_) | Refusal::Forbidden(_) => {
+                self.failures.count(call.ip).map_or(refusal, Refusal::Slowed)
+            }
+            other => other,
+        }
     }
 
     /// A place to read a body at.
@@ -63,7 +83,7 @@ impl Desk {
         let (own, call) = (Arc::clone(desk), call.clone());
         let work = move || {
             let office = own.office()?;
-            let operator = own.operators.find(&office.store, &token, own.now())?;
+            let operator = own.find(&office, &call, &token)?;
             own.told(&office, &call, &operator, permit::role(verb, &operator))?;
             Ok(operator)
         };
@@ -96,11 +116,16 @@ impl Desk {
         let Ready { verb, token, mut input } = ready;
         let office = self.office()?;
         // Once more: it may have been revoked while the body came.
-        let operator = self.operators.find(&office.store, &token, self.now())?;
+        let operator = self.find(&office, call, &token)?;
         self.told(&office, call, &operator, permit::role(verb, &operator))?;
         let permitted = permit::merchant(&office, verb, &operator, &mut input);
         self.told(&office, call, &operator, permitted)?;
         Ok(verb.run(&office, &actor(call, &operator), input.into())?)
+    }
+
+    fn find(&self, office: &Office, call: &Call, token: &Bytes32) -> Result<Operator, Refusal> {
+        let found = self.operators.find(&office.store, token, self.now());
+        found.map_err(|refusal| self.weigh(refusal, call))
     }
 
     /// Writes what an operator may not do into the audit log.
@@ -111,6 +136,7 @@ impl Desk {
         operator: &Operator,
         permitted: Result<(), Refusal>,
     ) -> Result<(), Refusal> {
+        let permitted = permitted.map_err(|refusal| self.weigh(refusal, call));
         if let Err(Refusal::Forbidden(why)) = &permitted {
             let verb = call.verb.map_or("none", |verb| verb.name);
             let object = if call.object.is_empty() { verb } else { &call.object };
@@ -124,8 +150,8 @@ impl Desk {
 
     fn office(&self) -> Result<Office, Refusal> {
         let missing = || {
-            let detail = "there is no store of keys yet: countersign token create makes it, and \
-                          the first token";
+            let detail = "there is no store of keys yet: countersign master init makes it, and \
+                          countersign token create the first token";
             Refusal::Problem(Problem::new(OfVerb::Store, detail))
         };
         (self.office)().ok_or_else(missing)

@@ -17,13 +17,12 @@ use crate::secret::text::{Recognised, TextKind, recognise};
 use crate::store::row::{Role, TokenRow};
 use crate::store::{Store, StoreFault};
 
-use super::Call;
 use super::refusal::{Refusal, Stranger};
 
 /// Calls without a good token, and calls that a token may not make, from one address (IPv6: from
 /// one /64) before it is slowed. More than a person errs, and few enough for the audit log.
 const FAILURES: Rate =
-    Rate { per_second: NonZeroU32::MIN, burst: NonZeroU32::MIN.saturating_add(29) };
+    Rate { per_second: NonZeroU32::MIN, burst: NonZeroU32::MIN.saturating_add(59) };
 /// Addresses that are remembered: 100 KiB.
 const ADDRESSES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 
@@ -115,21 +114,15 @@ impl Failures {
         Ok(Self { addresses, started: Instant::now() })
     }
 
-    /// Counts a call without a good token, or one that its token may not make.
-    pub(super) fn count(&self, ip: IpAddr) {
-        self.addresses.failed(ip, self.now());
-    }
-
-    /// What a stranger is told: who fails too often learns nothing of the token any more.
-    pub(super) fn weigh(&self, why: Stranger, call: &Call) -> Refusal {
-        match self.addresses.slowed(call.ip, self.now()) {
-            Some(wait) => Refusal::Slowed(wait),
-            None => Refusal::Unauthorized(why),
+    /// Counts a call without a good token, or one that its token may not make; the time that the
+    /// address is to wait, where there were too many before.
+    pub(super) fn count(&self, ip: IpAddr) -> Option<Duration> {
+        let now = self.started.elapsed();
+        let slowed = self.addresses.slowed(ip, now);
+        if slowed.is_none() {
+            self.addresses.failed(ip, now);
         }
-    }
-
-    fn now(&self) -> Duration {
-        self.started.elapsed()
+        slowed
     }
 }
 

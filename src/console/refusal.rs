@@ -51,7 +51,7 @@ impl Stranger {
 
 /// The kinds of refusals that no verb makes. Those of verbs are [`administration::Code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+pub(super) enum Code {
     /// No token, or none that is good.
     Unauthorized,
     /// The token's role or merchant does not allow it.
@@ -76,7 +76,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 10] = [
+    const ALL: [Self; 10] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NoRoute,
@@ -106,23 +106,23 @@ impl Code {
     }
 
     /// Its text, which never changes.
-    pub const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         self.entry().0
     }
 
     /// The status of the answer.
-    pub const fn status(self) -> u16 {
+    pub(super) const fn status(self) -> u16 {
         self.entry().1
     }
 
     /// What it means, in a line.
-    pub const fn title(self) -> &'static str {
+    pub(super) const fn title(self) -> &'static str {
         self.entry().2
     }
 }
 
 /// Every code that an answer can have: text, status, title.
-pub(super) fn codes() -> impl Iterator<Item = (&'static str, u16, &'static str)> {
+pub fn codes() -> impl Iterator<Item = (&'static str, u16, &'static str)> {
     use administration::Code as OfVerb;
     let verbs = OfVerb::ALL.map(|code| (code.as_str(), code.status(), code.title()));
     let own = Code::ALL.map(|code| (code.as_str(), code.status(), code.title()));

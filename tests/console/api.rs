@@ -49,10 +49,9 @@ impl Api {
 
     /// A program with a new token of a role, for all or for one merchant.
     pub(crate) fn operator(&self, role: &str, merchant: Option<&str>) -> Operator<'_> {
-        let made = self.owner().post(
-            "/admin/v1/tokens",
-            json!({ "name": role, "role": role, "merchant": merchant }),
-        );
+        let made = self
+            .owner()
+            .post("/admin/v1/tokens", json!({ "name": role, "role": role, "merchant": merchant }));
         self.holder(made.json()["secret"].as_str().expect("a token"))
     }
 

@@ -189,8 +189,7 @@ fn a_slow_client_holds_up_nobody() {
 fn curl_reads_and_makes_over_http2() {
     let api = Api::start();
     let owner = api.owner();
-    let ca = api.site.folder.path().join("admin-ca.pem");
-    std::fs::write(&ca, crate::support::certificates::authority().pem()).unwrap();
+    let ca = crate::support::certificates::authority().write(api.site.folder.path());
     let url = format!("https://{HOST}:{}/admin/v1/merchants", api.gate.operations.port());
     let resolve = format!("{HOST}:{}:127.0.0.1", api.gate.operations.port());
     let output = std::process::Command::new("curl")

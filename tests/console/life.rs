@@ -90,7 +90,10 @@ fn begin(life: &Life<'_>) -> String {
     let path = format!("/admin/v1/credentials/{key_id}");
     assert_eq!((made.status, made.value("location")), (201, Some(path.as_str())));
     assert!(made.json()["secret"].as_str().unwrap().starts_with("csh_test_"));
-    assert_eq!(life.get("/admin/v1/credentials?merchant=shop&limit=5")["items"][0]["name"], "Orders");
+    assert_eq!(
+        life.get("/admin/v1/credentials?merchant=shop&limit=5")["items"][0]["name"],
+        "Orders"
+    );
     assert_eq!(life.get(&path)["versions"][0]["state"], "active");
     assert_eq!(life.patch(&path, json!({ "rate": "5/9" }))["rate"], "5/9");
     assert_eq!(life.post(&format!("{path}:suspend"), json!({ "reason": "r" }))["suspended"], true);
@@ -111,7 +114,8 @@ fn rotate(life: &Life<'_>, path: &str) {
     assert!(made.value("location").unwrap().starts_with(&format!("{secrets}/signing/3")));
     let revealed = life.act(&format!("{secrets}/signing/3:reveal"));
     assert!(revealed["secret"].as_str().unwrap().starts_with("csh_test_"));
-    let again = life.owner.send(&life.owner.request("POST", &format!("{secrets}/signing/3:reveal")));
+    let again =
+        life.owner.send(&life.owner.request("POST", &format!("{secrets}/signing/3:reveal")));
     assert_eq!((again.status, code(&again).as_str()), (409, "already_shown"));
     assert_eq!(life.delete(&format!("{secrets}/signing/3"))["version"], 3);
     let brought = json!({ "secret": "the-partners-own-secret-of-old" });

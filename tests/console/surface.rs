@@ -7,10 +7,10 @@ use countersign::console::{Routes, openapi};
 use http::Method;
 
 use crate::api::Api;
-use crate::support::process::countersign;
-use crate::support::setup::Setup;
 use crate::support::process::Site;
+use crate::support::process::countersign;
 use crate::support::request::Request;
+use crate::support::setup::Setup;
 
 /// Whatever the document says, a verb answers; and every verb is in the document.
 #[test]
@@ -85,4 +85,33 @@ fn it_can_be_turned_off() {
     assert_eq!(gate.operation("/admin/v1/merchants").status, 404);
     assert_eq!(gate.operation("/admin/v1/openapi.json").status, 404);
     assert_eq!(gate.operation("/healthz").status, 200);
+}
+
+/// What the document tells a newcomer to type works as it stands.
+#[test]
+fn five_minutes_of_the_document_work() {
+    let site = Site::new(Setup::new());
+    let gate = site.serve();
+    gate.wait_ready();
+    let folder = site.folder.path();
+    crate::support::certificates::authority().write(folder);
+    let text = include_str!("../../docs/admin-api.md");
+    let own = format!("localhost:{}", gate.operations.port());
+    let blocks = text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    // A reader takes longer than the gate to find the store.
+    let script = blocks.collect::<Vec<_>>().join("sleep 1.5\n").replace("localhost:9443", &own);
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_countersign")).parent().unwrap();
+    let output = std::process::Command::new("bash")
+        .args(["-c", &format!("set -euo pipefail; PATH=\"{}:$PATH\"\n{script}", program.display())])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let told = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{told:?}");
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&std::fs::read_to_string(folder.join(name)).unwrap()).unwrap()
+    };
+    assert_eq!(read("rotated.json")["version"], 2);
+    assert!(read("credential.json")["secret"].as_str().unwrap().starts_with("csh_test_"));
+    assert!(told.0.trim_end().ends_with('}') && told.0.contains("\"revoked\""), "{told:?}");
 }
