@@ -39,12 +39,8 @@ pub fn gate() -> Actor {
     Actor { kind: ActorKind::System, name, address: None, request_id: None }
 }
 
-/// Writes down which versions were used. The first use of a pending version makes it the active
-/// one.
-///
-/// # Errors
-/// The store. Nothing was written then.
-pub fn note_uses(store: &Store, uses: &HashMap<UsedVersion, Use>) -> Result<Vec<Done>, Problem> {
+/// Writes down which versions were used, and makes a pending one that was the active one.
+fn write_uses(store: &Store, uses: &HashMap<UsedVersion, Use>) -> Result<Vec<Done>, Problem> {
     store.change(&gate(), |change| {
         let mut done = Vec::new();
         for (version, used) in uses {
@@ -103,6 +99,17 @@ pub struct Upkeep {
     next_end: Option<Timestamp>,
     /// Reminders that were given: key id, version, days.
     reminded: HashSet<(String, u32, u16)>,
+    /// What credentials have signed whose policy counts messages, by key id.
+    meters: HashMap<String, Meter>,
+}
+
+/// How much the active version of a credential has signed.
+#[derive(Debug)]
+struct Meter {
+    number: u32,
+    requests: u64,
+    most: u64,
+    automatic: bool,
 }
 
 /// What a pass found.
@@ -112,6 +119,9 @@ struct Found {
     next_end: Option<Timestamp>,
     /// Credentials that something is to be done to.
     ripe: Vec<String>,
+    /// Those whose active secret has signed all that it may.
+    spent: Vec<String>,
+    meters: HashMap<String, Meter>,
     reminders: Vec<(Ending, u16)>,
 }
 
@@ -126,6 +136,34 @@ impl Upkeep {
     /// When the first active secret ends, by its expiry or its policy.
     pub fn next_end(&self) -> Option<Timestamp> {
         self.next_end
+    }
+
+    /// Writes down which versions were used. The first use of a pending version makes it the active
+    /// one, and the last message that a policy allows brings the next one.
+    ///
+    /// # Errors
+    /// The store. Nothing was written then.
+    pub fn note_uses(
+        &mut self,
+        office: &Office,
+        uses: &HashMap<UsedVersion, Use>,
+    ) -> Result<Vec<Done>, Problem> {
+        let mut done = write_uses(&office.store, uses)?;
+        for (version, used) in uses {
+            let meter = self.meters.get_mut(&*version.key_id);
+            let Some(meter) = meter.filter(|meter| meter.number == version.number) else {
+                continue;
+            };
+            let before = meter.requests;
+            meter.requests = before.saturating_add(used.requests);
+            let reaches = |mark: u64| before < mark && mark <= meter.requests;
+            if reaches(meter.most) && meter.automatic {
+                done.extend(replace_spent(office, &version.key_id)?);
+            } else if reaches(meter.most) || reaches(meter.most / 10 * 8) {
+                done.push(nearly_spent(version, meter));
+            }
+        }
+        Ok(done)
     }
 
     /// Does what is due.
@@ -143,10 +181,13 @@ impl Upkeep {
             Ok(Some(look(view)?))
         })?;
         let Some(found) = found else { return Ok(Vec::new()) };
-        (self.due, self.next_end) = (found.due, found.next_end);
+        (self.due, self.next_end, self.meters) = (found.due, found.next_end, found.meters);
         let mut done = Vec::new();
         for key_id in &found.ripe {
             done.extend(office.store.change(&gate(), |change| ripen(office, change, key_id))?);
+        }
+        for key_id in &found.spent {
+            done.extend(replace_spent(office, key_id)?);
         }
         for (ending, days) in found.reminders {
             if self.reminded.insert((ending.key_id.clone(), ending.number, days)) {
@@ -155,6 +196,17 @@ impl Upkeep {
         }
         Ok(done)
     }
+}
+
+/// Warns of a version that has signed most of what it may.
+fn nearly_spent(version: &UsedVersion, meter: &Meter) -> Done {
+    let fields = json!({
+        "credential": &*version.key_id,
+        "secret_version": version.number,
+        "messages": meter.requests,
+        "messages_max": meter.most,
+    });
+    Done { event: "secret_ends_soon", level: Level::Warn, fields }
 }
 
 fn reminder(ending: &Ending, days: u16) -> Done {
@@ -180,6 +232,9 @@ fn look(view: &View<'_>) -> Result<Found, StoreFault> {
             let policy = credential.policy.as_ref().and_then(|name| policies.get(name));
             let versions = view.versions(&credential.key_id)?;
             found.add(credential, &versions, policy, now);
+            if let Some(policy) = policy {
+                found.meter(view, &versions, policy)?;
+            }
         }
     }
 }
@@ -198,20 +253,37 @@ impl Found {
             ripe |= at <= now;
             self.is_due(at, now);
         }
-        let active = |row: &&VersionRow| row.kind == Kind::Signing && row.state == State::Active;
-        if let Some(active) = versions.iter().find(active)
+        if let Some(active) = versions.iter().find(is_signing)
             && let Some(at) = end_of(active, policy)
         {
             self.next_end = self.next_end.into_iter().chain([at]).min();
             self.is_due(at, now);
-            let waits = versions.iter().any(|row| row.state == State::Pending);
-            ripe |= at <= now && policy.is_some_and(|policy| policy.automatic) && !waits;
+            let automatic = policy.is_some_and(|policy| policy.automatic);
+            ripe |= at <= now && automatic && !waits(versions);
             let ending = Ending { key_id: credential.key_id.clone(), number: active.number, at };
             self.remind(ending, policy, now);
         }
         if ripe {
             self.ripe.push(credential.key_id.clone());
         }
+    }
+
+    /// Reads how much the active version has signed, where its policy counts that.
+    fn meter(
+        &mut self,
+        view: &View<'_>,
+        versions: &[VersionRow],
+        policy: &PolicyRow,
+    ) -> Result<(), StoreFault> {
+        let active = versions.iter().find(is_signing);
+        let Some((active, most)) = active.zip(policy.max_messages) else { return Ok(()) };
+        let (requests, automatic) = (signed_by(view, active)?, policy.automatic);
+        if requests >= most && automatic && !waits(versions) {
+            self.spent.push(active.key_id.clone());
+        }
+        let meter = Meter { number: active.number, requests, most, automatic };
+        self.meters.insert(active.key_id.clone(), meter);
+        Ok(())
     }
 
     fn is_due(&mut self, at: Timestamp, now: Timestamp) {
@@ -230,6 +302,25 @@ impl Found {
             self.reminders.push((ending, days));
         }
     }
+}
+
+/// The active version that requests are signed with.
+fn is_signing(row: &&VersionRow) -> bool {
+    row.kind == Kind::Signing && row.state == State::Active
+}
+
+/// Whether the next version is there already.
+fn waits(versions: &[VersionRow]) -> bool {
+    versions.iter().any(|row| row.kind == Kind::Signing && row.state == State::Pending)
+}
+
+/// How many requests a version has signed since it is the active one.
+fn signed_by(view: &View<'_>, active: &VersionRow) -> Result<u64, StoreFault> {
+    let since = active.activated_at.unwrap_or(active.created_at);
+    let hour = Timestamp::from_secs(since.secs() / HOUR * HOUR);
+    let rows = view.usage(&active.key_id, hour)?;
+    let own = rows.iter().filter(|row| row.kind == Kind::Signing && row.number == active.number);
+    Ok(own.map(|row| row.requests).sum())
 }
 
 /// When time alone changes a version.
@@ -269,11 +360,25 @@ fn ripen(office: &Office, change: &mut Change<'_>, key_id: &str) -> Result<Vec<D
         let versions = of_kind(change.versions(key_id)?, &Kind::Signing);
         let active = versions.iter().find(|row| row.state == State::Active);
         let ended = active.and_then(|row| end_of(row, Some(policy))).is_some_and(|at| at <= now);
-        if ended && !versions.iter().any(|row| row.state == State::Pending) {
+        if ended && !waits(&versions) {
             done.push(rotate(office, change, &credential, policy));
         }
     }
     Ok(done)
+}
+
+/// Rotates a secret that has signed all that its policy allows.
+fn replace_spent(office: &Office, key_id: &str) -> Result<Option<Done>, Problem> {
+    office.store.change(&gate(), |change| {
+        let Some(credential) = change.credential(key_id)? else { return Ok(None) };
+        let policies = change.policies()?;
+        let policy = policies.iter().find(|one| Some(&one.name) == credential.policy.as_ref());
+        let Some(policy) = policy.filter(|policy| policy.automatic) else { return Ok(None) };
+        if waits(&change.versions(key_id)?) {
+            return Ok(None);
+        }
+        Ok(Some(rotate(office, change, &credential, policy)))
+    })
 }
 
 fn changed(credential: &CredentialRow, row: &VersionRow) -> Done {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde_json::json;
 
-use crate::administration::Office;
+
 use crate::console::Console;
 use crate::limit::{ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits, MinimumPace};
 use crate::operations::Operations;
@@ -81,9 +81,7 @@ fn console(parts: &Arc<Parts>) -> std::io::Result<Console> {
     let own = Arc::clone(parts);
     let office = move || {
         let managed = lock(&own.managed).clone()?;
-        let (store, master) = (Arc::clone(&managed.store), own.keys.master.clone());
-        let catalogue = Arc::clone(&lock(&own.catalogue));
-        Some(Office { store, catalogue, master, progress: |_, _| {} })
+        Some(own.office(&managed))
     };
     let calls = parts.metrics.admin_requests.clone();
     Console::new(Box::new(office), parts.clock.clone(), parts.log.clone(), calls)

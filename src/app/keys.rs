@@ -336,7 +336,9 @@ impl Parts {
         if uses.is_empty() {
             return;
         }
-        match chores::note_uses(&managed.store, &uses) {
+        let office = self.office(managed);
+        let noted = lock(&managed.upkeep).note_uses(&office, &uses);
+        match noted {
             Ok(done) => self.tell_done(&done),
             Err(problem) => {
                 self.uses.give_back(uses);
@@ -345,11 +347,16 @@ impl Parts {
         }
     }
 
+    /// Where verbs find what they work on.
+    pub(super) fn office(&self, managed: &Managed) -> Office {
+        let (store, catalogue) = (Arc::clone(&managed.store), Arc::clone(&lock(&self.catalogue)));
+        Office { store, catalogue, master: self.keys.master.clone(), progress: |_, _| {} }
+    }
+
     fn keep_up(&self, managed: &Managed) {
-        let (store, catalogue) = (Arc::clone(&managed.store), lock(&self.catalogue).clone());
+        let office = self.office(managed);
         let mut upkeep = lock(&managed.upkeep);
-        let (master, progress) = (self.keys.master.clone(), |_, _| {});
-        match upkeep.run(&Office { store, catalogue, master, progress }) {
+        match upkeep.run(&office) {
             Ok(done) => self.tell_done(&done),
             Err(problem) => self.tell_problem(managed, &problem),
         }
