@@ -8,6 +8,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
@@ -16,6 +18,10 @@ use super::key_list::{self, HeldKey};
 
 /// Bits that let others than the owner do anything with a file.
 const OTHERS_BITS: u32 = 0o077;
+/// How long another process may take.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// How often it is looked whether it is done.
+const LOCK_LOOK: Duration = Duration::from_millis(5);
 
 /// The keys in a file, the newest last.
 pub(super) fn read(path: &Path) -> Result<Vec<HeldKey>, CustodyFault> {
@@ -59,16 +65,23 @@ pub(super) fn private(
     Ok(Some(bytes))
 }
 
-/// Keeps other processes of this program from changing master keys that are beside a file or
-/// folder, as long as the value lives.
+/// Keeps other processes of this program from master keys, as long as the value lives. Waits for
+/// them, for they are soon done.
 pub(super) fn lock(path: &Path) -> Result<File, CustodyFault> {
     let file = File::open(path).map_err(|e| fault(path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(fault(path, "another process changes the master keys at this moment; try again"))
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => {
+                thread::sleep(LOCK_LOOK);
+            }
+            Err(TryLockError::WouldBlock) => {
+                let what = "another process is at the master keys and does not end; try again";
+                return Err(fault(path, what));
+            }
+            Err(TryLockError::Error(e)) => return Err(fault(path, e)),
         }
-        Err(TryLockError::Error(e)) => Err(fault(path, e)),
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod module;
 
+use std::fs::File;
+
 use cryptoki::error::Error;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
@@ -27,9 +29,25 @@ pub(super) struct Token {
     ids: Vec<MasterId>,
 }
 
+/// One process at a time. A token that keeps its keys in files, as SoftHSM does, fails for a moment
+/// whenever another process changes it, be it by logging in.
+fn lock(spec: &TokenSpec) -> Result<File, CustodyFault> {
+    if !spec.pin_file.exists() {
+        let file = spec.pin_file.display();
+        return Err(module::fault(spec, format_args!("there is no PIN file {file}")));
+    }
+    key_file::lock(&spec.pin_file)
+}
+
 impl Token {
     /// Logs in and finds the keys.
     pub(super) fn open(spec: &TokenSpec) -> Result<Self, CustodyFault> {
+        let _lock = lock(spec)?;
+        Self::find(spec)
+    }
+
+    /// Finds the keys, under a lock of the caller.
+    fn find(spec: &TokenSpec) -> Result<Self, CustodyFault> {
         let first = first(spec)?;
         let found = module::ask(spec, |_, session| labels(session))?;
         let found = found.map_err(|e| module::refused(spec, &e))?;
@@ -49,13 +67,13 @@ impl Token {
 
     /// Makes a key of the first label.
     pub(super) fn create(spec: &TokenSpec) -> Result<Self, CustodyFault> {
-        let _lock = key_file::lock(&spec.pin_file)?;
-        match Self::open(spec) {
+        let _lock = lock(spec)?;
+        match Self::find(spec) {
             Err(CustodyFault::Absent(_)) => generate(spec, first(spec)?)?,
             Err(fault) => return Err(fault),
             Ok(_) => return Err(module::fault(spec, "the key exists; it is never made anew")),
         }
-        Self::open(spec)
+        Self::find(spec)
     }
 
     /// Every key at hand, the current one first.
@@ -70,6 +88,7 @@ impl Token {
         place: &[u8],
     ) -> Result<Vec<u8>, CustodyFault> {
         let bound = blob::bound_to(id.mark(), place)?;
+        let _lock = lock(&self.spec)?;
         let random: [u8; NONCE_BYTES] = crypto::random()?;
         let (nonce, sealed) = self
             .ask(id, |session, handle| {
@@ -94,6 +113,7 @@ impl Token {
     ) -> Result<KeyBytes, CustodyFault> {
         let parts = blob::parts(blob).ok_or(CustodyFault::DoesNotOpen)?;
         let bound = blob::bound_to(id.mark(), place)?;
+        let _lock = lock(&self.spec)?;
         let clear = self.ask(id, |session, handle| {
             let mut nonce = parts.nonce;
             let parameters = GcmParams::new(&mut nonce, &bound, TAG_BITS.into())?;
@@ -108,19 +128,19 @@ impl Token {
 
     /// Makes the next key of the first label: `LABEL-2`, `LABEL-3` and so on.
     pub(super) fn rotate(&self) -> Result<Self, CustodyFault> {
-        let _lock = key_file::lock(&self.spec.pin_file)?;
+        let _lock = lock(&self.spec)?;
         let first = first(&self.spec)?;
-        let found = Self::open(&self.spec)?;
+        let found = Self::find(&self.spec)?;
         let newest = found.labels().next().and_then(|label| generation(first, label));
         let next = newest.unwrap_or_default().saturating_add(1);
         generate(&self.spec, &format!("{first}-{next}"))?;
-        Self::open(&self.spec)
+        Self::find(&self.spec)
     }
 
     /// Destroys an earlier key in the token.
     pub(super) fn remove(&self, id: &str) -> Result<Self, CustodyFault> {
-        let _lock = key_file::lock(&self.spec.pin_file)?;
-        let found = Self::open(&self.spec)?;
+        let _lock = lock(&self.spec)?;
+        let found = Self::find(&self.spec)?;
         let at = found.ids.iter().position(|own| own.0 == id);
         if at == Some(0) {
             return Err(in_use(id));
@@ -133,7 +153,7 @@ impl Token {
             keys(&writing, Some(label))?.into_iter().try_for_each(|key| writing.destroy_object(key))
         })?;
         destroyed.map_err(|e| module::refused(&self.spec, &e))?;
-        Self::open(&self.spec)
+        Self::find(&self.spec)
     }
 
     fn labels(&self) -> impl Iterator<Item = &str> {
@@ -144,12 +164,12 @@ impl Token {
     fn ask<T>(
         &self,
         id: &MasterId,
-        ask: impl Fn(&Session, ObjectHandle) -> Result<T, Error>,
+        question: impl Fn(&Session, ObjectHandle) -> Result<T, Error>,
     ) -> Result<Result<T, Error>, CustodyFault> {
         let once = || {
             module::ask(&self.spec, |_, session| {
                 match keys(session, Some(label_of(id)))?.as_slice() {
-                    [handle] => ask(session, *handle).map(Some),
+                    [handle] => question(session, *handle).map(Some),
                     _ => Ok(None),
                 }
             })

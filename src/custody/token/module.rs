@@ -34,7 +34,7 @@ struct Module {
 /// When there is no way to the token.
 pub(super) fn ask<T>(
     spec: &TokenSpec,
-    ask: impl Fn(&Pkcs11, &Session) -> Result<T, Error>,
+    question: impl Fn(&Pkcs11, &Session) -> Result<T, Error>,
 ) -> Result<Result<T, Error>, CustodyFault> {
     let mut loaded = MODULE.lock().unwrap_or_else(PoisonError::into_inner);
     let module = match &mut *loaded {
@@ -48,7 +48,7 @@ pub(super) fn ask<T>(
     let mut again = false;
     loop {
         let (context, session) = module.session(spec)?;
-        match ask(context, session) {
+        match question(context, session) {
             Err(e) if !again && is_lost(session, &e) => again = true,
             answer => return Ok(answer),
         }
@@ -77,25 +77,27 @@ impl Module {
 
     fn session(&mut self, spec: &TokenSpec) -> Result<(&Pkcs11, &Session), CustodyFault> {
         // One that is logged out finds no keys, as if there were none.
-        if !self.sessions.get(&spec.token).is_some_and(is_logged_in) {
-            self.sessions.remove(&spec.token);
-            let session = match self.connect(spec) {
-                Err(Gone(_)) => {
-                    // A module may see a token that went and came back only when it begins anew.
-                    self.sessions.clear();
-                    let _ = self.context.clone().finalize();
-                    *self = Self::load(spec)?;
-                    self.connect(spec).map_err(|Gone(fault)| fault)?
-                }
-                Ok(session) => session,
-            };
-            let (session, token) = session;
-            log_in(spec, &session, &token)?;
-            self.sessions.insert(spec.token.clone(), session);
-        }
-        let session = self.sessions.get(&spec.token);
-        let session = session.ok_or_else(|| fault(spec, "there is no session"))?;
-        Ok((&self.context, session))
+        let session = match self.sessions.remove(&spec.token).filter(is_logged_in) {
+            Some(session) => session,
+            None => self.log_in(spec)?,
+        };
+        let kept = self.sessions.entry(spec.token.clone()).insert_entry(session);
+        Ok((&self.context, kept.into_mut()))
+    }
+
+    fn log_in(&mut self, spec: &TokenSpec) -> Result<Session, CustodyFault> {
+        let (session, token) = match self.connect(spec) {
+            Ok(connected) => connected,
+            Err(Gone(_)) => {
+                // A module may see a token that went and came back only when it begins anew.
+                self.sessions.clear();
+                let _ = self.context.clone().finalize();
+                *self = Self::load(spec)?;
+                self.connect(spec).map_err(|Gone(fault)| fault)?
+            }
+        };
+        show_pin(spec, &session, &token)?;
+        Ok(session)
     }
 
     /// A session with a token that can do what is needed.
@@ -132,7 +134,7 @@ impl Module {
 struct Gone(CustodyFault);
 
 /// Logs the process in, unless it is: sessions of one token share that.
-fn log_in(spec: &TokenSpec, session: &Session, token: &TokenInfo) -> Result<(), CustodyFault> {
+fn show_pin(spec: &TokenSpec, session: &Session, token: &TokenInfo) -> Result<(), CustodyFault> {
     let file = spec.pin_file.display();
     if token.user_pin_locked() {
         return Err(fault(spec, "its PIN is locked; its security officer can set a new one"));
