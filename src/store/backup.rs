@@ -139,7 +139,7 @@ impl Store {
             more.into_iter().for_each(|line| dead.add(line));
             let tombstones = &self.tombstones;
             tombstones.set_aside()?;
-            tombstones.make(&dead.all(), &mut change.view.head)?;
+            tombstones.make(&dead.all(change.now()), &mut change.view.head)?;
             change.audit("restore.confirmed", "store", json!({ "doubt": doubt }), None)
         })
     }
@@ -214,7 +214,10 @@ fn tried_copy(
     if fs::metadata(copy).is_ok_and(|about| about.len() == 0) {
         return Err(open_fault(backup, "it is empty"));
     }
-    let store = Store::open(copy, masters, clock)?;
+    let store = Store::open(copy, masters, clock).map_err(|fault| match fault {
+        StoreFault::Custody(fault) => StoreFault::Custody(fault),
+        fault => open_fault(backup, fault),
+    })?;
     let name = "countersign".to_owned();
     let actor = Actor { kind: ActorKind::System, name, address: None, request_id: None };
     store.verify_all(&actor, |_| {})

@@ -120,7 +120,8 @@ impl<'store> Change<'store> {
             self.view.head.merchants = keys.seal_sum(&sum)?;
         }
         self.view.head.revision += 1;
-        self.view.store.tombstones.append(&self.tombstones, &mut self.view.head)?;
+        let (store, now) = (self.view.store, self.view.now());
+        store.tombstones.append(&self.tombstones, &mut self.view.head, now)?;
         record::put(self.view.connection(), &keys.rows, &self.view.head)?;
         self.view.connection().execute_batch("COMMIT")?;
         self.view.store.wipe_log(self.view.connection(), self.wiped);

@@ -25,8 +25,9 @@ use super::table::{Head, VersionName};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Tombstone {
-    /// The first line of a file: its name, so that no two files are alike.
-    File { name: String },
+    /// The first line of a file: its name, so that no two files are alike, and where it goes on
+    /// from, if it takes the place of one that had grown long.
+    File { name: String, after: Option<Place> },
     /// A version that never verifies again.
     Version { key_id: String, kind: String, number: u32, at: u64, destroyed: bool },
     /// A chain of rolling keys.
@@ -37,11 +38,24 @@ pub(super) enum Tombstone {
     Token { id: String, at: u64 },
 }
 
+/// A place in the order of all lines: how many there were, and the MAC of the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    lines: u64,
+    mac: [u8; 32],
+}
+
+/// Lines about chains that nobody can present any more are dropped when a file has so many lines,
+/// and most of them are such.
+const LINES_MAX: usize = 10_000;
+
 /// Everything that a file says.
 #[derive(Clone, Default)]
 pub(super) struct Dead {
     inode: u64,
     offset: u64,
+    /// Where the file goes on from.
+    after: Option<Place>,
     /// The MAC of every line; the first belongs to the file's name.
     macs: Vec<[u8; 32]>,
     versions: HashMap<VersionName, (Timestamp, VersionState)>,
@@ -85,14 +99,29 @@ impl Dead {
         self.chains.values()
     }
 
-    /// Everything that is dead, as lines.
-    pub(super) fn all(&self) -> Vec<Tombstone> {
+    /// Where the next line comes.
+    fn end(&self) -> Place {
+        let lines = u64::try_from(self.macs.len().saturating_sub(1)).unwrap_or(u64::MAX);
+        let begin = self.after.map_or(0, |after| after.lines);
+        let mac = self.macs.last().copied().unwrap_or_default();
+        Place { lines: begin.saturating_add(lines), mac }
+    }
+
+    /// Whether most lines say nothing any more.
+    fn has_grown_long(&self, now: Timestamp) -> bool {
+        let ended = || self.chains.values().filter(|row| row.until < now).count();
+        self.macs.len() > LINES_MAX && ended() > self.macs.len() / 2
+    }
+
+    /// Everything that is dead and could still be used, as lines.
+    pub(super) fn all(&self, now: Timestamp) -> Vec<Tombstone> {
         let versions = self.versions.iter().map(|((key_id, kind, number), (at, state))| {
             let (key_id, kind) = (key_id.clone(), kind.to_string());
             let destroyed = *state == VersionState::Destroyed;
             Tombstone::Version { key_id, kind, number: *number, at: at.secs(), destroyed }
         });
-        let chains = self.chains.values().map(|row| Tombstone::Chain {
+        let chains = self.chains.values().filter(|row| row.until >= now);
+        let chains = chains.map(|row| Tombstone::Chain {
             key_id: row.key_id.clone(),
             chain: row.chain,
             at: row.at.secs(),
@@ -111,8 +140,13 @@ impl Dead {
         if self.broken.is_some() {
             return self.broken.clone();
         }
-        let known = usize::try_from(head.tombstones).ok().and_then(|at| self.macs.get(at));
+        let begin = self.after.map_or(0, |after| after.lines);
+        // An older copy of the database, from before the file was begun anew.
+        let at = head.tombstones.checked_sub(begin)?;
+        let goes_on = self.after.is_some_and(|after| equal(&after.mac, &head.tombstone_mac));
+        let known = usize::try_from(at).ok().and_then(|at| self.macs.get(at));
         match known {
+            Some(_) if at == 0 && goes_on => None,
             Some(mac) if equal(mac, &head.tombstone_mac) => None,
             Some(_) => Some("it is the file of another time or store".to_owned()),
             None => Some(format!("it is cut: {} lines are known", head.tombstones)),
@@ -122,7 +156,7 @@ impl Dead {
     /// What a line says.
     pub(super) fn add(&mut self, line: Tombstone) {
         match line {
-            Tombstone::File { .. } => {}
+            Tombstone::File { after, .. } => self.after = after,
             Tombstone::Version { key_id, kind, number, at, destroyed } => {
                 let Ok(kind) = kind.parse() else { return };
                 let state = if destroyed { VersionState::Destroyed } else { VersionState::Revoked };
@@ -177,6 +211,10 @@ fn mac_of(text: &str, before: Option<&[u8; 32]>, key: &MacKey) -> [u8; 32] {
     let mut message = Message::of("tombstone").text(text);
     message.add(before.map_or(ValueRef::Null, |before| ValueRef::Blob(before)));
     message.mac(key)
+}
+
+fn count(all: &[Tombstone]) -> u64 {
+    u64::try_from(all.len()).unwrap_or(u64::MAX)
 }
 
 /// Lines that follow each other, and the MAC of the last.
@@ -254,9 +292,18 @@ impl Tombstones {
     /// # Errors
     /// The operating system.
     pub(super) fn make(&self, all: &[Tombstone], head: &mut Head) -> Result<(), StoreFault> {
+        self.make_after(None, all, head)
+    }
+
+    fn make_after(
+        &self,
+        after: Option<Place>,
+        all: &[Tombstone],
+        head: &mut Head,
+    ) -> Result<(), StoreFault> {
         let name: [u8; 32] = crypto::random().map_err(CustodyFault::NoRandom)?;
         let name = String::from_utf8_lossy(&crypto::hex(&name)).into_owned();
-        let mut whole = vec![Tombstone::File { name }];
+        let mut whole = vec![Tombstone::File { name, after }];
         whole.extend_from_slice(all);
         let (text, mac) = lines(&whole, None, &self.key)?;
         let new = self.path.with_extension("tombstones.new");
@@ -270,7 +317,7 @@ impl Tombstones {
             sync_folder(&self.path)
         };
         write().map_err(|fault| self.fault(fault))?;
-        head.tombstones = u64::try_from(all.len()).unwrap_or(u64::MAX);
+        head.tombstones = after.map_or(0, |after| after.lines).saturating_add(count(all));
         head.tombstone_mac = mac.unwrap_or_default();
         Ok(())
     }
@@ -281,10 +328,22 @@ impl Tombstones {
     ///
     /// # Errors
     /// The operating system.
-    pub(super) fn append(&self, all: &[Tombstone], head: &mut Head) -> Result<(), StoreFault> {
-        let dead = self.look()?;
-        if all.is_empty() || dead.doubt(head).is_some() {
+    pub(super) fn append(
+        &self,
+        all: &[Tombstone],
+        head: &mut Head,
+        now: Timestamp,
+    ) -> Result<(), StoreFault> {
+        if all.is_empty() {
             return Ok(());
+        }
+        let dead = self.look()?;
+        if dead.doubt(head).is_some() {
+            return Ok(());
+        }
+        if dead.has_grown_long(now) {
+            let whole = [dead.all(now), all.to_vec()].concat();
+            return self.make_after(Some(dead.end()), &whole, head);
         }
         let (text, mac) = lines(all, dead.macs.last().copied(), &self.key)?;
         let write = || {
@@ -296,8 +355,7 @@ impl Tombstones {
             file.sync_all()
         };
         write().map_err(|fault| self.fault(fault))?;
-        let count = dead.macs.len().saturating_sub(1).saturating_add(all.len());
-        head.tombstones = u64::try_from(count).unwrap_or(u64::MAX);
+        head.tombstones = dead.end().lines.saturating_add(count(all));
         head.tombstone_mac = mac.unwrap_or_default();
         Ok(())
     }

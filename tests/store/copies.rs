@@ -178,3 +178,21 @@ fn a_restore_by_other_master_keys_touches_nothing() {
     assert!(matches!(restored, Err(StoreFault::Custody(_))));
     assert_eq!(fs::read(house.path()).unwrap(), before);
 }
+
+#[test]
+fn places_that_cannot_be_are_told_by_name() {
+    let house = House::new();
+    let store = filled(&house);
+    let nowhere = house.folder.path().join("nowhere/backup.db");
+    let fault = store.backup(&actor(), &nowhere).unwrap_err().to_string();
+    assert!(fault.contains("nowhere/backup.db"), "{fault}");
+    let garbage = house.folder.path().join("garbage");
+    fs::write(&garbage, [7; 9000]).unwrap();
+    drop(store);
+    for from in [&nowhere, &garbage] {
+        let restored = Store::restore(from, &house.path(), house.masters(), house.clock.clone());
+        let fault = restored.unwrap_err().to_string();
+        assert!(fault.contains(&*from.to_string_lossy()), "{fault}");
+    }
+    assert_eq!(everyone(&house.open()).0.len(), 2);
+}

@@ -133,3 +133,44 @@ fn a_killed_chain_stays_dead_when_its_row_is_taken_out() {
     let kills = read(&store, |view| view.kills());
     assert_eq!((kills.len(), kills[0].chain), (1, *b"chain001"));
 }
+
+#[test]
+fn a_file_that_has_grown_long_drops_chains_that_nobody_can_present() {
+    let house = with_dead();
+    let store = house.open();
+    let backup = house.folder.path().join("backup.db");
+    store.backup(&actor(), &backup).unwrap();
+    let kill = |n: u64, until| KillRow {
+        key_id: "pk_mer_a".to_owned(),
+        chain: n.to_be_bytes(),
+        at: at(1),
+        until,
+    };
+    let many =
+        change(&store, |change| (0..10_000).try_for_each(|n| change.add_kill(&kill(n, at(950)))));
+    many.unwrap();
+    let lines = || fs::read_to_string(house.tombstones()).unwrap().lines().count();
+    assert_eq!(lines(), 10_004);
+    let older = house.copied();
+    house.hand.advance(std::time::Duration::from_secs(951));
+    change(&store, |change| change.add_kill(&kill(10_000, at(2000)))).unwrap();
+    assert_eq!(lines(), 4, "a name, the version, the token, the new one");
+    change(&store, |change| change.add_kill(&kill(10_001, at(2000)))).unwrap();
+    assert_eq!(read(&store, |view| view.kills()).len(), 2);
+    drop(store);
+    assert_eq!(doubt(&house), None);
+    // The database as it was when the file began anew and its transaction was cut off, and one
+    // from long before.
+    let text = fs::read(house.tombstones()).unwrap();
+    let cut = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(3).unwrap().0;
+    fs::write(older.tombstones(), &text[..=cut]).unwrap();
+    assert_eq!(doubt(&older), None);
+    let restored = countersign::store::Store::restore(
+        &backup,
+        &house.path(),
+        house.masters(),
+        house.clock.clone(),
+    );
+    assert_eq!(restored.unwrap().unconfirmed, None);
+    assert_eq!(doubt(&house), None);
+}
