@@ -12,6 +12,7 @@ mod failure;
 mod http_file;
 mod init;
 mod keys;
+mod scan;
 mod scheme;
 mod scheme_source;
 mod sealing;
@@ -73,6 +74,8 @@ enum Command {
     Sign(sign::Arguments),
     /// Sign a request, send it over HTTPS and show the answer.
     Send(send::Arguments),
+    /// Find secrets and master keys that lie in files where they should not.
+    Scan(scan::Arguments),
 }
 
 /// Runs the command that the command line names. `secret` reads the environment, for those that
@@ -94,6 +97,7 @@ pub(crate) fn run(secret: impl FnOnce() -> Option<OsString>) -> Result<(), Failu
         Command::Explain(arguments) => explain::run(&arguments, secret),
         Command::Sign(arguments) => sign::run(&arguments, secret),
         Command::Send(arguments) => send::run(&arguments, secret),
+        Command::Scan(arguments) => scan::run(&arguments),
     }
 }
 

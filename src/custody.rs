@@ -6,6 +6,7 @@
 pub mod blob;
 mod key_file;
 mod key_list;
+mod token;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ use zeroize::Zeroizing;
 
 use blob::WrapId;
 use key_list::HeldKey;
+pub use key_list::{KEY_LINE_BYTES, KEY_LINE_PREFIX, is_key_line};
+use token::Token;
 
 /// 32 bytes that wrap others (AES-256-GCM).
 pub type KeyBytes = Zeroizing<[u8; 32]>;
@@ -41,10 +44,18 @@ pub struct TokenSpec {
     pub module: PathBuf,
     /// The label of the token.
     pub token: String,
-    /// The labels of the keys: the current one first, then earlier ones that still open blobs.
+    /// The labels of the keys: the current one first, then earlier ones that still open blobs. A
+    /// label stands for the keys as well that rotation makes of it: `LABEL-2`, `LABEL-3` and so
+    /// on, of which the last is the current one.
     pub keys: Vec<String>,
     /// Whose first line is the PIN; mode 0600.
     pub pin_file: PathBuf,
+}
+
+impl TokenSpec {
+    fn described(&self) -> String {
+        format!("token {} by {}", self.token, self.module.display())
+    }
 }
 
 /// Why a master key cannot be had or does not open something.
@@ -75,7 +86,13 @@ pub struct Masters {
     source: MasterSource,
     current: MasterId,
     earlier: Vec<MasterId>,
-    keys: Vec<HeldKey>,
+    keys: Keys,
+}
+
+enum Keys {
+    /// In memory, the newest last.
+    Held(Vec<HeldKey>),
+    InToken(Token),
 }
 
 impl MasterId {
@@ -111,11 +128,13 @@ impl Masters {
     /// what its name says, a token that does not answer.
     pub fn open(source: &MasterSource) -> Result<Self, CustodyFault> {
         let keys = match source {
-            MasterSource::File(path) => key_file::read(path)?,
-            MasterSource::Environment(text) => key_list::parse(text.expose(), ENVIRONMENT)?,
-            MasterSource::Token(_) => return Err(CustodyFault::Master("no tokens".into())),
+            MasterSource::File(path) => Keys::Held(key_file::read(path)?),
+            MasterSource::Environment(text) => {
+                Keys::Held(key_list::parse(text.expose(), ENVIRONMENT)?)
+            }
+            MasterSource::Token(spec) => Keys::InToken(Token::open(spec)?),
         };
-        Self::of(source.clone(), keys)
+        Self::of(source, keys)
     }
 
     /// Makes the first key where there is none: a file of mode 0600, or a key in the token.
@@ -124,20 +143,21 @@ impl Masters {
     /// When one exists, or it cannot be made (the environment cannot be written).
     pub fn create(source: &MasterSource) -> Result<Self, CustodyFault> {
         let keys = match source {
-            MasterSource::File(path) => key_file::create(path)?,
+            MasterSource::File(path) => Keys::Held(key_file::create(path)?),
             MasterSource::Environment(_) => return Err(not_writable()),
-            MasterSource::Token(_) => return Err(CustodyFault::Master("no tokens".into())),
+            MasterSource::Token(spec) => Keys::InToken(Token::create(spec)?),
         };
-        Self::of(source.clone(), keys)
+        Self::of(source, keys)
     }
 
-    /// Of keys in their order, the newest last.
-    fn of(source: MasterSource, keys: Vec<HeldKey>) -> Result<Self, CustodyFault> {
-        let mut ids = keys.iter().rev().map(|key| key.id.clone());
-        let absent = || CustodyFault::Absent(described(&source));
-        let current = ids.next().ok_or_else(absent)?;
-        let earlier = ids.collect();
-        Ok(Self { source, current, earlier, keys })
+    fn of(source: &MasterSource, keys: Keys) -> Result<Self, CustodyFault> {
+        let mut ids = match &keys {
+            Keys::Held(keys) => keys.iter().rev().map(|key| key.id.clone()).collect(),
+            Keys::InToken(token) => token.ids().to_vec(),
+        }
+        .into_iter();
+        let current = ids.next().ok_or_else(|| CustodyFault::Absent(described(source)))?;
+        Ok(Self { source: source.clone(), current, earlier: ids.collect(), keys })
     }
 
     /// The key that wraps.
@@ -169,8 +189,13 @@ impl Masters {
     /// # Errors
     /// When the token does not answer, or there are no random bytes.
     pub fn wrap(&self, key: &KeyBytes, place: &[u8]) -> Result<Vec<u8>, CustodyFault> {
-        let master = self.held(&self.current)?;
-        blob::seal(&master.bytes, self.current.mark(), place, &**key)
+        match &self.keys {
+            Keys::Held(keys) => {
+                let master = held(keys, &self.current)?;
+                blob::seal(master, self.current.mark(), place, &**key)
+            }
+            Keys::InToken(token) => token.wrap(&self.current, key, place),
+        }
     }
 
     /// Opens what `master` wrapped at `place`.
@@ -189,9 +214,14 @@ impl Masters {
         if blob::wrapped_by(blob) != Some(id.mark()) {
             return Err(CustodyFault::DoesNotOpen);
         }
-        let clear = blob::open(&self.held(id)?.bytes, place, blob)?;
-        let key = clear.as_array().ok_or(CustodyFault::DoesNotOpen)?;
-        Ok(Zeroizing::new(*key))
+        match &self.keys {
+            Keys::Held(keys) => {
+                let clear = blob::open(held(keys, id)?, place, blob)?;
+                let key = clear.as_array().ok_or(CustodyFault::DoesNotOpen)?;
+                Ok(Zeroizing::new(*key))
+            }
+            Keys::InToken(token) => token.unwrap(id, blob, place),
+        }
     }
 
     /// Adds a new key, which wraps from now on; the earlier ones stay until [`Masters::remove`].
@@ -199,19 +229,20 @@ impl Masters {
     /// # Errors
     /// Where that is not for the program to do, with what the operator does instead.
     pub fn rotate(&mut self) -> Result<MasterId, CustodyFault> {
-        let new = HeldKey::random()?;
-        let keys = match &self.source {
-            MasterSource::File(path) => key_file::change(path, |keys| {
-                if keys.iter().all(|key| key.id != self.current) {
-                    return Err(CustodyFault::Missing(self.current.0.clone()));
-                }
-                keys.push(new);
-                Ok(())
-            })?,
-            MasterSource::Environment(_) => return Err(not_writable()),
-            MasterSource::Token(_) => return Err(CustodyFault::Master("no tokens".into())),
+        let keys = match (&self.source, &self.keys) {
+            (MasterSource::File(path), _) => {
+                let new = HeldKey::random()?;
+                Keys::Held(key_file::change(path, |keys| {
+                    // Else it is another file than the one that was opened.
+                    held(keys, &self.current)?;
+                    keys.push(new);
+                    Ok(())
+                })?)
+            }
+            (_, Keys::InToken(token)) => Keys::InToken(token.rotate()?),
+            (_, Keys::Held(_)) => return Err(not_writable()),
         };
-        *self = Self::of(self.source.clone(), keys)?;
+        *self = Self::of(&self.source, keys)?;
         Ok(self.current.clone())
     }
 
@@ -220,8 +251,8 @@ impl Masters {
     /// # Errors
     /// For the current key, an unknown one, or where that is not for the program to do.
     pub fn remove(&mut self, id: &str) -> Result<(), CustodyFault> {
-        let keys = match &self.source {
-            MasterSource::File(path) => key_file::change(path, |keys| {
+        let keys = match (&self.source, &self.keys) {
+            (MasterSource::File(path), _) => Keys::Held(key_file::change(path, |keys| {
                 let at = keys.iter().position(|key| key.id.0 == id);
                 let at = at.ok_or_else(|| CustodyFault::Missing(id.to_owned()))?;
                 if at + 1 == keys.len() {
@@ -229,18 +260,18 @@ impl Masters {
                 }
                 keys.remove(at);
                 Ok(())
-            })?,
-            MasterSource::Environment(_) => return Err(not_writable()),
-            MasterSource::Token(_) => return Err(CustodyFault::Master("no tokens".into())),
+            })?),
+            (_, Keys::InToken(token)) => Keys::InToken(token.remove(id)?),
+            (_, Keys::Held(_)) => return Err(not_writable()),
         };
-        *self = Self::of(self.source.clone(), keys)?;
+        *self = Self::of(&self.source, keys)?;
         Ok(())
     }
+}
 
-    fn held(&self, id: &MasterId) -> Result<&HeldKey, CustodyFault> {
-        let found = self.keys.iter().find(|key| key.id == *id);
-        found.ok_or_else(|| CustodyFault::Missing(id.0.clone()))
-    }
+fn held<'k>(keys: &'k [HeldKey], id: &MasterId) -> Result<&'k KeyBytes, CustodyFault> {
+    let found = keys.iter().find(|key| key.id == *id).map(|key| &key.bytes);
+    found.ok_or_else(|| CustodyFault::Missing(id.0.clone()))
 }
 
 /// Where keys of the environment come from, in messages.
@@ -250,9 +281,7 @@ fn described(source: &MasterSource) -> String {
     match source {
         MasterSource::File(path) => format!("file {}", path.display()),
         MasterSource::Environment(_) => ENVIRONMENT.to_owned(),
-        MasterSource::Token(token) => {
-            format!("token {} by {}", token.token, token.module.display())
-        }
+        MasterSource::Token(spec) => spec.described(),
     }
 }
 

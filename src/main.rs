@@ -4,6 +4,8 @@ mod cli;
 
 use std::process::ExitCode;
 
+use rustix::io::Errno;
+use rustix::process::{self, DumpableBehavior, Resource, Rlimit};
 use tikv_jemalloc_ctl::{Access, AsName};
 
 #[global_allocator]
@@ -11,9 +13,24 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     settle_allocator();
+    if let Err(e) = keep_memory_private() {
+        eprintln!("countersign: cannot keep others from reading this process's memory: {e}");
+        return ExitCode::FAILURE;
+    }
     match cli::run(environment_secret) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    }
+}
+
+/// Most commands hold keys in memory: no core file is written of it, and no other process of the
+/// same user reads it. Root still can.
+fn keep_memory_private() -> rustix::io::Result<()> {
+    process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    // The first line prevents core files as well. A sandbox may forbid to set limits, even to none.
+    match process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        Err(Errno::PERM) => Ok(()),
+        set => set,
     }
 }
 

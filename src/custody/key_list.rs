@@ -6,10 +6,14 @@ use zeroize::Zeroizing;
 use super::{CustodyFault, KeyBytes, MasterId};
 use crate::crypto::{self, DigestInProgress, HexCase};
 
+/// What the name of a key begins with.
+pub const KEY_LINE_PREFIX: &str = "mk_";
+/// `mk_` and 16 digits, a space, 64 digits.
+pub const KEY_LINE_BYTES: usize = 19 + 1 + 64;
 /// So many rotations without a removal are not meant.
 const KEYS_MAX: usize = 64;
-/// `mk_` and 16 digits, a space, 64 digits, a line break.
-const LINE_BYTES: usize = 19 + 1 + 64 + 1;
+/// With the line break.
+const LINE_BYTES: usize = KEY_LINE_BYTES + 1;
 /// The longest text that is a list, with room for other line breaks.
 pub(super) const TEXT_BYTES_MAX: usize = KEYS_MAX * (LINE_BYTES + 1);
 
@@ -32,7 +36,7 @@ impl HeldKey {
         digest.update(LABEL);
         digest.update(&*bytes);
         let digits = crypto::hex(&digest.finish());
-        let name = "mk_".chars().chain(digits.iter().take(16).copied().map(char::from));
+        let name = KEY_LINE_PREFIX.chars().chain(digits.iter().take(16).copied().map(char::from));
         Self { id: MasterId(name.collect()), bytes }
     }
 }
@@ -68,6 +72,11 @@ pub(super) fn parse(text: &[u8], origin: &str) -> Result<Vec<HeldKey>, CustodyFa
             Err(fault(format!("more than {KEYS_MAX} master keys; remove those that are not used")))
         }
     }
+}
+
+/// Whether bytes are a master key with its name, as a line of a file has it.
+pub fn is_key_line(line: &[u8]) -> bool {
+    parse(line, "").is_ok_and(|keys| keys.len() == 1)
 }
 
 /// Writes keys, in room for all of them, so that no copy is left behind.

@@ -384,7 +384,12 @@ mod tests {
         }
 
         #[test]
-        fn ids_sort_by_time(earlier in 0_u64..50_000_000_000, after in 1_u64..1_000_000, a: [u8; 7], b: [u8; 7]) {
+        fn ids_sort_by_time(
+            earlier in 0_u64..50_000_000_000,
+            after in 1_u64..1_000_000,
+            a: [u8; 7],
+            b: [u8; 7],
+        ) {
             prop_assert!(merchant_id(earlier, &a) < merchant_id(earlier + after, &b));
         }
 

@@ -23,7 +23,7 @@ use super::table::{
     ChangeRow, DataKey, Head, Purpose, StoredEpoch, StoredKek, StoredMerchant, StoredVersion,
 };
 use super::tombstone::{Tombstone, Tombstones};
-use super::view::{View, equality_of, integer, laid_to_rest, member, secret_place, version_name};
+use super::view::{View, equality_of, integer, lay_to_rest, member, secret_place, version_name};
 use super::{Actor, Store, StoreFault};
 
 /// The change log keeps so many; who is further behind reads everything anew.
@@ -123,7 +123,8 @@ impl<'store> Change<'store> {
         self.view.store.tombstones.append(&self.tombstones, &mut self.view.head)?;
         record::put(self.view.connection(), &keys.rows, &self.view.head)?;
         self.view.connection().execute_batch("COMMIT")?;
-        self.view.store.wipe_log(self.view.connection(), self.wiped)
+        self.view.store.wipe_log(self.view.connection(), self.wiped);
+        Ok(())
     }
 
     fn log_changes(&mut self) -> Result<(), StoreFault> {
@@ -391,7 +392,9 @@ impl Change<'_> {
         if kept.row.revision != row.revision {
             return Err(conflict(version_name(row)));
         }
-        let state = laid_to_rest(kept.row.clone(), &*self.view.dead()?).state;
+        let mut at_rest = kept.row.clone();
+        lay_to_rest(&mut at_rest, &*self.view.dead()?);
+        let state = at_rest.state;
         if state >= VersionState::Revoked && row.state < state {
             let cause = format!("{} is out of use for good", version_name(row));
             return Err(StoreFault::Refused(cause));

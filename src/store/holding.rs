@@ -15,7 +15,7 @@ use super::record::{self, Found, Table};
 use super::row::{CredentialRow, MerchantRow, MerchantStatus, VersionRow, VersionState};
 use super::table::{DataKey, StoredMerchant, StoredVersion};
 use super::tombstone::Dead;
-use super::view::{View, gone, laid_to_rest, member, open_secret};
+use super::view::{View, gone, lay_to_rest, open_secret};
 
 /// A merchant and everything that is its own.
 #[derive(Debug)]
@@ -96,6 +96,9 @@ struct Lot {
     versions: Vec<Found<StoredVersion>>,
 }
 
+/// What stands for a merchant's row in the sum of all.
+type Member = [u8; 32];
+
 /// Which secrets a pass opens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opened {
@@ -118,7 +121,7 @@ impl View<'_> {
         let (mut sum, mut whole) = ([0; 32], true);
         self.pass(None, Opened::InUse, |found| {
             match &found {
-                Ok((_, stored)) => add_member(&mut sum, &member(self.store, stored)),
+                Ok((_, member)) => add_member(&mut sum, member),
                 Err(_) => whole = false,
             }
             each(found.map(|(holding, _)| holding));
@@ -150,7 +153,7 @@ impl View<'_> {
         &self,
         of: Option<&str>,
         secrets: Opened,
-        mut each: impl FnMut(Result<(Holding, StoredMerchant), StoreFault>),
+        mut each: impl FnMut(Result<(Holding, Member), StoreFault>),
     ) -> Result<(), StoreFault> {
         let (only, own) = match of {
             Some(_) => ("WHERE id = ?1 ", "WHERE merchant = ?1 "),
@@ -181,11 +184,11 @@ impl View<'_> {
                 versions: all_of(&mut versions, &id, &mut lost)?,
                 merchant,
             };
-            let held = self.held(lot, secrets, &dead).map(|(mut holding, stored)| {
+            let held = self.held(lot, secrets, &dead).map(|(mut holding, member)| {
                 if unconfirmed && holding.merchant.status == MerchantStatus::Active {
                     holding.merchant.status = MerchantStatus::Suspended;
                 }
-                (holding, stored)
+                (holding, member)
             });
             each(held);
         }
@@ -201,7 +204,7 @@ impl View<'_> {
         lot: Lot,
         secrets: Opened,
         dead: &Arc<Dead>,
-    ) -> Result<(Holding, StoredMerchant), StoreFault> {
+    ) -> Result<(Holding, Member), StoreFault> {
         let id = lot.merchant.owner().to_owned();
         let data_key = lot.data_key.ok_or_else(|| gone("data_key", &id, "the row is gone"))?;
         let mut cover = MerchantCover::of(&id);
@@ -212,9 +215,10 @@ impl View<'_> {
             let row = &found.claimed()?.row;
             cover = cover.version((&row.key_id, &row.kind.to_string(), row.number), found.mac());
         }
+        let member = lot.merchant.stands_for(&self.store.keys.members);
         let (stored, keys) =
             self.opened(lot.merchant, data_key, |keys| Ok(cover.mac(&keys.rows)))?;
-        let mut merchant = stored.row.clone();
+        let mut merchant = stored.row;
         let mut raised = 0;
         if dead.merchant(&id).is_some() && merchant.status != MerchantStatus::Closed {
             merchant.status = MerchantStatus::Closed;
@@ -230,21 +234,22 @@ impl View<'_> {
                 next.claimed().is_ok_and(|stored| stored.row.key_id == credential.key_id)
             };
             while let Some(found) = versions.next_if(is_own) {
-                let stored = found.proved(&keys.rows)?;
-                let row = laid_to_rest(stored.row.clone(), dead);
-                raised += usize::from(row.state != stored.row.state);
-                let in_use = !closed && row.state < VersionState::Revoked;
+                let mut stored = found.proved(&keys.rows)?;
+                let kept = stored.row.state;
+                lay_to_rest(&mut stored.row, dead);
+                raised += usize::from(stored.row.state != kept);
+                let in_use = !closed && stored.row.state < VersionState::Revoked;
                 let secret = match secrets {
                     Opened::InUse if !in_use => None,
                     _ => open_secret(&stored, credential.live, &keys)?,
                 };
-                own.push((row, secret));
+                own.push((stored.row, secret));
             }
             credentials.push(HeldCredential { row: credential, versions: own });
         }
         match versions.next() {
             Some(found) => Err(found.tampered("it belongs to no credential")),
-            None => Ok((Holding { merchant, credentials, raised }, stored)),
+            None => Ok((Holding { merchant, credentials, raised }, member)),
         }
     }
 }

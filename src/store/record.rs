@@ -101,13 +101,18 @@ impl<T: Table> Found<T> {
 
     /// The row, where its MAC is right.
     pub(super) fn proved(self, key: &MacKey) -> Result<T, StoreFault> {
-        let mut mac = key.begin();
-        mac.update(&self.message);
-        if !equal_bytes(&mac.finish(), &self.mac) {
+        if !equal_bytes(&self.stands_for(key), &self.mac) {
             return Err(self.tampered("its MAC is not right: the row was changed from outside"));
         }
         let fault = self.tampered("a column is not of its form");
         self.row.map_err(|_| fault)
+    }
+
+    /// A MAC by another key, as [`message_of`] has it.
+    pub(super) fn stands_for(&self, key: &MacKey) -> [u8; 32] {
+        let mut mac = key.begin();
+        mac.update(&self.message);
+        mac.finish()
     }
 
     /// Its MAC, as it was found.

@@ -188,7 +188,7 @@ fn lines(
     let mut lines = String::new();
     for line in all {
         let text = serde_json::to_string(line).map_err(|fault| StoreFault::Tombstones {
-            path: String::new(),
+            path: "keys.tombstones".to_owned(),
             cause: fault.to_string(),
         })?;
         let mac = mac_of(&text, before.as_ref(), key);
@@ -210,6 +210,11 @@ impl Tombstones {
     fn fault(&self, cause: impl ToString) -> StoreFault {
         let path = self.path.display().to_string();
         StoreFault::Tombstones { path, cause: cause.to_string() }
+    }
+
+    /// The file's name.
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// What the file says now.

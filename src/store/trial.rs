@@ -9,7 +9,7 @@ use super::key::open_epoch;
 use super::record::{self, Table};
 use super::row::{KillRow, UsageRow};
 use super::table::ChangeRow;
-use super::view::{View, gone, member};
+use super::view::{View, gone};
 use super::{Actor, Store, StoreFault};
 
 /// What was looked at, and what is wrong.
@@ -125,8 +125,8 @@ impl View<'_> {
         let (mut sum, mut refused) = ([0; 32], Vec::new());
         self.pass(None, Opened::All, |found| {
             let holding = match found {
-                Ok((holding, stored)) => {
-                    add_member(&mut sum, &member(self.store, &stored));
+                Ok((holding, member)) => {
+                    add_member(&mut sum, &member);
                     holding
                 }
                 Err(fault) => return refused.push(fault),

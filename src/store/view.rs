@@ -135,7 +135,8 @@ impl<'store> View<'store> {
     /// # Errors
     /// The operating system.
     pub fn unconfirmed(&self) -> Result<Option<String>, StoreFault> {
-        Ok(self.dead()?.doubt(&self.head))
+        let named = |doubt| format!("{}: {doubt}", self.store.tombstones.name());
+        Ok(self.dead()?.doubt(&self.head).map(named))
     }
 
     /// The clock's time at which this moment is read.
@@ -279,7 +280,11 @@ impl<'store> View<'store> {
         let stored =
             record::select::<StoredVersion>(&self.connection, &keys.rows, condition, &values)?;
         let dead = self.dead()?;
-        Ok(stored.into_iter().map(|stored| laid_to_rest(stored.row, &dead)).collect())
+        let at_rest = |mut stored: StoredVersion| {
+            lay_to_rest(&mut stored.row, &dead);
+            stored.row
+        };
+        Ok(stored.into_iter().map(at_rest).collect())
     }
 
     pub(super) fn keys_of(
@@ -309,8 +314,9 @@ impl<'store> View<'store> {
         let missing = || StoreFault::Missing(format!("secret of {}", version_name(version)));
         let credential = self.credential(&version.key_id)?.ok_or_else(missing)?;
         let stored = self.stored_version(&credential, (&version.kind, version.number))?;
-        let stored = stored.ok_or_else(missing)?;
-        if laid_to_rest(stored.row.clone(), &*self.dead()?).state == VersionState::Destroyed {
+        let mut stored = stored.ok_or_else(missing)?;
+        lay_to_rest(&mut stored.row, &*self.dead()?);
+        if stored.row.state == VersionState::Destroyed {
             return Err(missing());
         }
         let keys = self.keys_of(&credential)?;
@@ -362,13 +368,13 @@ pub(super) fn version_name(row: &VersionRow) -> String {
     format!("{} version {} of {}", row.kind, row.number, row.key_id)
 }
 
-/// A version as the tombstones have it.
-pub(super) fn laid_to_rest(mut row: VersionRow, dead: &Dead) -> VersionRow {
+/// Makes a version what the tombstones have it.
+pub(super) fn lay_to_rest(row: &mut VersionRow, dead: &Dead) {
     if !dead.has_versions() {
-        return row;
+        return;
     }
     let name = (row.key_id.clone(), row.kind.clone(), row.number);
-    let Some((at, state)) = dead.version(&name) else { return row };
+    let Some((at, state)) = dead.version(&name) else { return };
     if state > row.state {
         row.state = state;
         row.revoked_at = row.revoked_at.or(Some(at));
@@ -376,7 +382,6 @@ pub(super) fn laid_to_rest(mut row: VersionRow, dead: &Dead) -> VersionRow {
             row.destroyed_at = row.destroyed_at.or(Some(at));
         }
     }
-    row
 }
 
 /// Where the secret of a version is kept.

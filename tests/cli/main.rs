@@ -5,6 +5,8 @@ mod certs;
 mod demo;
 mod explain;
 mod gate;
+mod privacy;
+mod scan;
 mod scheme;
 mod send;
 mod sign;

@@ -207,7 +207,7 @@ fn texts_of_our_own_are_checked_without_showing_them() {
     }
     folder.write("own", &good);
     assert!(folder.load().is_ok());
-    let other = good.replace("csh_", "other_");
-    folder.write("own", &other);
+    // What a partner brings is not ours to judge.
+    folder.write("own", "csh-live-0123456789abcdefghijklmnopqrstuvwxyz");
     assert!(folder.load().is_ok());
 }
