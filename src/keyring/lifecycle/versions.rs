@@ -78,7 +78,7 @@ impl<'v> Versions<'v> {
     }
 
     /// The version of a number, in a state that a verb takes.
-    fn expect(
+    fn in_state(
         &mut self,
         number: u32,
         state: State,
@@ -138,7 +138,7 @@ impl<'v> Versions<'v> {
 
     /// A pending version becomes the active one.
     pub(super) fn take_over(&mut self, number: u32) -> Result<(), Refusal> {
-        let overlap_secs = self.expect(number, State::Pending, "activated")?.overlap_secs;
+        let overlap_secs = self.in_state(number, State::Pending, "activated")?.overlap_secs;
         self.check_slot(overlap_secs, self.now)?;
         self.replace_active(overlap_secs);
         let now = self.now;
@@ -162,7 +162,7 @@ impl<'v> Versions<'v> {
         number: u32,
         overlap_secs: Option<u64>,
     ) -> Result<(), Refusal> {
-        self.expect(number, State::Retiring, "promoted")?;
+        self.in_state(number, State::Retiring, "promoted")?;
         let own = self.active().map_or(0, |row| row.overlap_secs);
         // The slot that the promoted one leaves is the one that the active one takes.
         self.replace_active(overlap_secs.unwrap_or(own));
@@ -188,7 +188,7 @@ impl<'v> Versions<'v> {
     }
 
     pub(super) fn resume(&mut self, number: u32) -> Result<(), Refusal> {
-        let row = self.expect(number, State::Suspended, "resumed")?;
+        let row = self.in_state(number, State::Suspended, "resumed")?;
         let from = row.suspended_from.unwrap_or(State::Pending);
         let scheduled = row.on_first_use || row.activate_at.is_some();
         let now = self.now;
@@ -227,7 +227,7 @@ impl<'v> Versions<'v> {
 
     pub(super) fn retire(&mut self, number: u32) -> Result<(), Refusal> {
         let now = self.now;
-        end(self.expect(number, State::Retiring, "retired")?, RETIRED, now);
+        end(self.in_state(number, State::Retiring, "retired")?, RETIRED, now);
         Ok(())
     }
 
@@ -250,7 +250,7 @@ impl<'v> Versions<'v> {
 
     pub(super) fn destroy(&mut self, number: u32, at_once: bool) -> Result<(), Refusal> {
         let now = self.now;
-        let row = self.expect(number, State::Revoked, "destroyed")?;
+        let row = self.in_state(number, State::Revoked, "destroyed")?;
         let at = row.revoked_at.unwrap_or(now).saturating_add(DESTROY_AFTER);
         if !at_once && now < at {
             return Err(Refusal::TooEarly { at });
@@ -261,7 +261,7 @@ impl<'v> Versions<'v> {
     }
 
     pub(super) fn discard(&mut self, number: u32) -> Result<(), Refusal> {
-        self.expect(number, State::Pending, "discarded")?;
+        self.in_state(number, State::Pending, "discarded")?;
         self.rows.retain(|row| row.number != number);
         Ok(())
     }
