@@ -35,8 +35,8 @@ use crate::crypto::{Bytes32, random};
 use crate::telemetry::Log;
 
 use desk::Desk;
-use refusal::{Code, Refusal};
 pub use refusal::codes;
+use refusal::{Code, Refusal};
 pub use route::{Found, Routes};
 
 /// Where everything of the admin API begins.

@@ -96,7 +96,7 @@ fn operation(verb: &Verb) -> Value {
             "name": "Idempotency-Key",
             "in": "header",
             "description": "The same key with the same input makes nothing twice.",
-            "schema": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" },
+            "schema": { "type": "string", "pattern": "^[!-~]{1,128}$" },
         }));
     }
     let mut operation = json!({
