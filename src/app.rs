@@ -3,6 +3,7 @@
 mod assembly;
 mod control;
 mod keys;
+mod ledger;
 mod reload;
 mod worker;
 
@@ -26,6 +27,7 @@ use crate::replay::{FolderFault, OpenFault};
 use crate::roll::{Epochs, Event, Kill, Roll};
 use crate::serve::{Drain, TlsFaults, bind};
 use crate::store::StoreFault;
+use crate::store::ledger::LedgerFault;
 use crate::telemetry::{Level, LogSink};
 
 use assembly::Parts;
@@ -100,6 +102,9 @@ pub enum StartFault {
     /// An upstream cannot be used.
     #[error(transparent)]
     Upstream(#[from] UnusableUpstream),
+    /// The ledger that a route asks for cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] LedgerFault),
     /// No random bytes.
     #[error(transparent)]
     NoRandom(#[from] NoRandom),

@@ -12,6 +12,7 @@ mod failure;
 mod http_file;
 mod init;
 mod keys;
+mod rolling;
 mod scan;
 mod scheme;
 mod scheme_source;

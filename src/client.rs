@@ -4,6 +4,7 @@
 //! that its trust does not cover. The gate itself uses none of it.
 
 mod dial;
+pub mod roll;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

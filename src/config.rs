@@ -31,6 +31,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::administration::catalogue::Catalogue;
+use crate::store::ledger::LedgerLimits;
 use crate::telemetry::LogFormat;
 use capacity::Capacity;
 use document::Document;
@@ -65,6 +66,8 @@ pub struct Config {
     pub operations: Operations,
     /// The memory of accepted requests.
     pub replay: Replay,
+    /// How much the ledger of orders and remembered requests may hold.
+    pub ledger: LedgerLimits,
     /// What is logged and how.
     pub log: Log,
     /// The services behind the gate.
@@ -193,6 +196,7 @@ struct Draft {
     listener: Option<Listener>,
     operations: Operations,
     replay: Replay,
+    ledger: LedgerLimits,
     log: Log,
     merchants: Option<PathBuf>,
     upstreams: Vec<UpstreamSpec>,
@@ -214,6 +218,7 @@ fn draft(
     let (listener, body_bytes_max) = listener.unzip();
     let operations = table.table("operations", listener::operations).unwrap_or_default();
     let replay = table.table("replay", replay).unwrap_or_default();
+    let ledger = table.table("ledger", ledger).unwrap_or_default();
     let log = table.table("log", log).unwrap_or_default();
     let merchants = table.optional("merchants", value::path);
     let upstreams = upstream::upstreams(table, watched);
@@ -244,6 +249,7 @@ fn draft(
         listener,
         operations,
         replay,
+        ledger,
         log,
         merchants,
         upstreams,
@@ -260,6 +266,16 @@ fn cores() -> NonZeroUsize {
 fn replay(table: &mut Table<'_>) -> Replay {
     let memory = table.optional("memory", value::size(MIB..=1024 * 1024 * MIB));
     memory.map_or_else(Replay::default, |memory_bytes| Replay { memory_bytes })
+}
+
+fn ledger(table: &mut Table<'_>) -> LedgerLimits {
+    let default = LedgerLimits::default();
+    let orders = table.optional("orders", |node| value::number(node, 1..=10_000_000_000));
+    let messages = table.optional("remembered", |node| value::number(node, 1..=1_000_000_000));
+    LedgerLimits {
+        orders: orders.unwrap_or(default.orders),
+        messages: messages.unwrap_or(default.messages),
+    }
 }
 
 fn log(table: &mut Table<'_>) -> Log {
@@ -307,6 +323,7 @@ impl Draft {
             listener,
             operations,
             replay: self.replay,
+            ledger: self.ledger,
             log: self.log,
             upstreams: self.upstreams,
             routes: self.routes,

@@ -245,6 +245,14 @@ impl Keyring {
         VerifyingKeys { credential, owner, keys, shared }
     }
 
+    /// Every secret that verifies or may do so again, with the key id of its credential.
+    pub fn secrets(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.credentials.iter().flat_map(|one| {
+            let versions = one.0.versions.iter();
+            versions.map(|version| (one.0.key_id(), version.key.secret().expose()))
+        })
+    }
+
     /// How many credentials there are.
     pub fn len(&self) -> usize {
         self.credentials.len()

@@ -21,6 +21,10 @@ pub const ANSWER_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(MIB 
 pub const UNVERIFIED_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(256 * MIB - 1);
 /// Replay memory, in bytes.
 pub const REPLAY_MEMORY_BYTES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(512 * MIB - 1);
+/// Orders that are kept at the same time.
+pub const LEDGER_ORDERS_MAX: u64 = 100_000_000;
+/// Requests that are remembered for one credential.
+pub const LEDGER_MESSAGES_MAX: u64 = 10_000_000;
 /// Connections to one upstream, over all cores.
 pub const UPSTREAM_CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 

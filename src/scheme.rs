@@ -108,9 +108,15 @@ impl Scheme {
         &self.open
     }
 
-    /// Why it cannot guard a route of the gateway; nothing where it can.
+    /// Why it cannot guard a route of the gateway; nothing where it can. Some of it does not count
+    /// on a route that remembers its requests.
     pub fn unfit_for_routes(&self) -> &[Unfit] {
         &self.unfit
+    }
+
+    /// Whether it can guard a route that remembers its requests, and no other.
+    pub fn needs_remembering(&self) -> bool {
+        !self.unfit.is_empty() && self.unfit.iter().all(|unfit| unfit.mended_by_remembering)
     }
 
     /// The headers that carry its claims: they end at the gate.
@@ -175,7 +181,7 @@ impl fmt::Debug for Scheme {
 
 /// What refusals call the place of a claim, for as long as the process lives. Each name is kept
 /// once, and only configuration names places.
-fn place_name(text: &str) -> &'static str {
+pub fn place_name(text: &str) -> &'static str {
     static NAMES: LazyLock<Mutex<BTreeSet<&'static str>>> = LazyLock::new(Mutex::default);
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(name) = names.get(text) {

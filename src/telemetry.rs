@@ -10,6 +10,8 @@ mod usage;
 
 pub use code::Code;
 pub use log::{Level, Log, LogFormat, LogSink, Queue};
-pub use metrics::{GateMetrics, Mistakes, RouteMetrics, StageTimes, UpstreamMetrics, encode};
+pub use metrics::{
+    GateMetrics, LedgerMetrics, Mistakes, RouteMetrics, StageTimes, UpstreamMetrics, encode,
+};
 pub use record::{Lane, Owner, Record, RequestId, Stage};
 pub use usage::{Use, UsedVersion, Uses, VerifiedBy};

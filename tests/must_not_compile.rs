@@ -33,7 +33,8 @@ const PRESENTED: &str = "let presented = message::read(permitted)?;";
 const UNSEEN: &str = "let unseen = replay::claim(&self.memory, presented).await?;";
 const GRANTED: &str = "let granted = quota::spend(unseen)?;";
 const UNROLLED: &str = "let unrolled = rolling::open(granted, &self.roll, slot)?;";
-const OPENED: &str = "opening::open(unrolled).await";
+const OPENED: &str = "let opened = opening::open(unrolled).await?;";
+const RESERVED: &str = "orders::reserve(opened).await";
 
 const CASES: &[Case] = &[
     Case {
@@ -101,6 +102,22 @@ const CASES: &[Case] = &[
         says: "expected `Granted`, found `Unseen",
     },
     Case {
+        name: "skip the opening",
+        file: ADMISSION,
+        from: OPENED,
+        to: "let opened = unrolled;",
+        error: "E0308",
+        says: "expected `Readable`, found `Unrolled`",
+    },
+    Case {
+        name: "skip the orders",
+        file: ADMISSION,
+        from: RESERVED,
+        to: "Ok(opened)",
+        error: "E0308",
+        says: "expected `Admitted`, found `Readable`",
+    },
+    Case {
         name: "swap quota and replay",
         file: ADMISSION,
         from: "replay::claim(&self.memory, presented)",
@@ -119,10 +136,10 @@ const CASES: &[Case] = &[
     Case {
         name: "forge what is admitted",
         file: ADMISSION,
-        from: OPENED,
-        to: "Ok(Admitted { unrolled, protection: None, opened: None })",
+        from: RESERVED,
+        to: "Ok(Admitted { readable: opened, noted: None })",
         error: "E0451",
-        says: "fields `unrolled`, `protection` and `opened` of struct `Admitted` are private",
+        says: "fields `readable` and `noted` of struct `Admitted` are private",
     },
     Case {
         name: "forge a stage in the middle",

@@ -233,6 +233,9 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         opener: None,
         answers: Answers::default(),
         rolling: None,
+        unique_order: None,
+        remember: false,
     };
-    Arc::new(Route { spec, upstream: Some(Arc::new(upstream)), metrics: metrics.route(&name) })
+    let upstream = Some(Arc::new(upstream));
+    Arc::new(Route { spec, upstream, metrics: metrics.route(&name), ledger: None })
 }

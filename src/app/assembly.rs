@@ -24,11 +24,13 @@ use crate::quota::{Addresses, Quotas};
 use crate::replay::{Marker, Memory, Opening, StateFolder};
 use crate::roll::{Chains, Event, Kill, Roll};
 use crate::serve::{Connections, Drain, Settings, Tls};
+use crate::store::ledger::Ledger;
 use crate::telemetry::connections::ConnectionMetrics;
 use crate::telemetry::{GateMetrics, Level, Log, Uses};
 
 use super::keys::Managed;
 use super::keys::rolling::Events;
+use super::ledger::LedgerOnDemand;
 use super::reload::{Fixed, Source};
 use super::{Options, Past, Rolling, StartFault};
 
@@ -73,6 +75,7 @@ pub(super) struct Kept {
     pub(super) budget: Arc<Budget>,
     pub(super) practice: Arc<Practice>,
     pub(super) roll: Arc<Roll>,
+    pub(super) ledger: LedgerOnDemand,
     upstreams: Mutex<Vec<Arc<Upstream>>>,
     started: Instant,
     longest_window_seconds: AtomicU64,
@@ -106,6 +109,7 @@ impl Parts {
             budget: Budget::new(config.listener.unverified_bytes_max.get()),
             practice: Arc::new(Practice::new(&metrics.mistakes)),
             roll: Arc::new(roll(options.rolling, events.clone(), &clock, &log, &metrics)),
+            ledger: LedgerOnDemand::new(state.as_ref().map(|folder| folder.path().to_owned())),
             upstreams: Mutex::new(Vec::new()),
             started: Instant::now(),
             longest_window_seconds: AtomicU64::new(0),
@@ -130,7 +134,8 @@ impl Parts {
         let admin = config.operations.admin;
         let (upstreams, keyring) = (kept.upstreams(&config, &metrics)?, kept.keyring(&mut config)?);
         let keyring = Arc::new(ArcSwap::from_pointee(keyring));
-        let admission = kept.admission(config, upstreams, &keyring, &clock, &metrics);
+        let ledger = kept.ledger.serve(&config, &clock, &metrics)?;
+        let admission = kept.admission(config, upstreams, &keyring, &clock, &metrics, ledger);
         let parts = Self {
             admission: Arc::new(ArcSwap::from_pointee(admission)),
             keyring,
@@ -170,6 +175,7 @@ impl Parts {
         self.kept.memory.sweep(self.clock.now(), longest);
         self.kept.roll.chains.sweep(self.clock.now());
         self.tell_obstacles();
+        self.kept.ledger.tell(&self.log);
     }
 
     /// Logs what is in the way of readiness, once when it begins and once when it ends. A drain has
@@ -205,6 +211,7 @@ impl Parts {
         let forgotten = self.kept.memory.forgotten().map_or(0, |stamp| stamp.secs());
         metrics.replay_forgotten.set(i64::try_from(forgotten).unwrap_or(i64::MAX));
         metrics.body_bytes.set(gauge(self.kept.budget.held()));
+        self.kept.ledger.refresh_gauges(metrics);
         let ahead = i128::from(self.clock.now_millis()) - i128::from(self.clock.wall_millis());
         metrics.clock_offset.set(i64::try_from(ahead).unwrap_or(i64::MAX));
         let obstacles = self.readiness.obstacles();
@@ -270,19 +277,22 @@ impl Kept {
         keyring: &Arc<ArcSwap<Keyring>>,
         clock: &Clock,
         metrics: &GateMetrics,
+        ledger: Option<Arc<Ledger>>,
     ) -> Admission {
         let longest = config.routes.iter().map(|route| route.window.past.as_secs()).max();
         let mut routes = Vec::new();
         for spec in key_sessions(&config.routes) {
             let metrics = metrics.route(&spec.name);
-            routes.push(Arc::new(Route { spec, upstream: None, metrics }));
+            routes.push(Arc::new(Route { spec, upstream: None, metrics, ledger: None }));
         }
         for spec in config.routes {
             // Configuration names only upstreams that it defines.
             let named = upstreams.iter().find(|upstream| upstream.spec.name == spec.upstream);
             if let Some(upstream) = named.map(Arc::clone) {
                 let metrics = metrics.route(&spec.name);
-                routes.push(Arc::new(Route { spec, upstream: Some(upstream), metrics }));
+                let ledger = ledger.clone().filter(|_| spec.needs_ledger());
+                let upstream = Some(upstream);
+                routes.push(Arc::new(Route { spec, upstream, metrics, ledger }));
             }
         }
         *lock(&self.upstreams) = upstreams;

@@ -18,9 +18,11 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::keys::Keys;
 use crate::crypto::NoRandom;
 use crate::custody::Masters;
+use crate::keyring::lifecycle::State;
 use crate::keyring::managed::{self, Recipes};
 use crate::keyring::{Keyring, MerchantSpec};
-use crate::store::{Changed, Holding, Store, StoreFault, View};
+use crate::secret::Secret;
+use crate::store::{Changed, HeldCredential, Holding, Store, StoreFault, View};
 use crate::telemetry::Level;
 
 use rolling::Rolled;
@@ -65,6 +67,8 @@ pub(super) struct Look {
     pub(super) gone: Vec<Arc<str>>,
     /// Whether this is the whole store, and not what changed in it.
     whole: bool,
+    /// Suspended secrets with the key ids of their credentials: they may come back.
+    suspended: Vec<(String, Secret)>,
     /// Epochs and kills, where they may have changed.
     rolled: Option<Rolled>,
     /// Why something is not in service.
@@ -141,6 +145,26 @@ impl Managed {
     }
 }
 
+impl Look {
+    /// Takes the suspended secrets out; nothing where not all of the store could be read, for then
+    /// there may be more.
+    pub(super) fn take_suspended(&mut self) -> Option<Vec<(String, Secret)>> {
+        let suspended = std::mem::take(&mut self.suspended);
+        (self.whole && self.refused.is_empty()).then_some(suspended)
+    }
+}
+
+/// The suspended signing secrets of a merchant.
+fn suspended(holding: &Holding) -> Vec<(String, Secret)> {
+    let of = |held: &HeldCredential| {
+        let key_id = held.row.key_id.clone();
+        let resting = held.versions.iter().filter(|(row, _)| row.state == State::Suspended);
+        let secrets = resting.filter_map(|(_, secret)| secret.clone());
+        secrets.map(|secret| (key_id.clone(), secret)).collect::<Vec<_>>()
+    };
+    holding.credentials.iter().flat_map(of).collect()
+}
+
 /// A look in the making.
 struct Gathering<'c> {
     look: Look,
@@ -183,6 +207,7 @@ impl Gathering<'_> {
             scheme: &|name| catalogue.schemes.find(name),
             envelope: &|name| catalogue.envelopes.find(name),
         };
+        self.look.suspended.extend(suspended(&holding));
         let id = holding.merchant.id.clone();
         let (mut spec, out) = managed::merchant(holding, recipes);
         let refused = &mut self.look.refused;
@@ -211,15 +236,29 @@ impl Parts {
     /// # Errors
     /// Master keys that are not there, a file that is none of ours, no random bytes.
     pub(super) fn open_keys(&self) -> Result<bool, StartFault> {
-        let Some(managed) = Managed::open(&self.keys, &self.clock)? else { return Ok(false) };
+        let Some(managed) = Managed::open(&self.keys, &self.clock)? else {
+            self.forget_the_dead(Some(Vec::new()));
+            return Ok(false);
+        };
         let mut look = managed.everything(&lock(&self.catalogue).clone())?;
         self.tell_refused(&look);
         look.rolled.take().into_iter().for_each(|rolled| self.apply_rolled(rolled));
+        let suspended = look.take_suspended();
         let next = self.keyring_with(&self.keyring.load(), look)?;
         self.keyring.store(Arc::new(next));
+        self.forget_the_dead(suspended);
         self.note_applied();
         *lock(&self.managed) = Some(Arc::new(managed));
         Ok(true)
+    }
+
+    /// Lets the ledger forget what was signed by secrets that are no more. Where it is not known
+    /// which those are, it forgets nothing.
+    pub(super) fn forget_the_dead(&self, suspended: Option<Vec<(String, Secret)>>) {
+        let Some(suspended) = suspended else { return };
+        let resting = suspended.iter().map(|(key_id, secret)| (key_id.as_str(), secret.expose()));
+        let keyring = self.keyring.load_full();
+        self.kept.ledger.keep_only(keyring.secrets().chain(resting));
     }
 
     /// Looks for a store that was made since the start.

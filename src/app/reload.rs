@@ -186,16 +186,21 @@ impl Parts {
         let mut keyring = self.kept.keyring(&mut config).map_err(|fault| unusable(&fault))?;
         // Held until the new keyring is in force: who follows the store must not look in between.
         let mut named = lock(&self.catalogue);
+        let mut suspended = Some(Vec::new());
         if let Some(managed) = &*lock(&self.managed) {
-            let look = managed.everything(&catalogue).map_err(|fault| unusable(&fault))?;
+            let mut look = managed.everything(&catalogue).map_err(|fault| unusable(&fault))?;
             self.tell_refused(&look);
+            suspended = look.take_suspended();
             keyring = self.keyring_with(&keyring, look).map_err(|fault| unusable(&fault))?;
         }
+        let (own, clock, metrics) = (&self.keyring, &self.clock, &self.metrics);
+        let ledger = self.kept.ledger.serve(&config, clock, metrics);
+        let ledger = ledger.map_err(|fault| unusable(&fault))?;
         // From here on nothing can fail. Keys first: what is revoked is of no use on new routes.
-        let (own, metrics) = (&self.keyring, &self.metrics);
-        let admission = self.kept.admission(config, upstreams, own, &self.clock, metrics);
+        let admission = self.kept.admission(config, upstreams, own, clock, metrics, ledger);
         self.keyring.store(Arc::new(keyring));
         *named = catalogue;
+        self.forget_the_dead(suspended);
         self.admission.store(Arc::new(admission));
         self.tls.replace_with(tls);
         self.operations_tls.replace_with(operations_tls);

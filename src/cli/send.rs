@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,13 +11,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::Args;
+use countersign::client::roll::Partner;
 use countersign::client::{Client, ClientFault, Options, Protocol, Trust};
+use countersign::clock::Clock;
 use countersign::scheme::AnswerVerdict;
 use http::Response;
 
 use super::failure::chain;
+use super::rolling::{KeptWallet, RollingArguments};
 use super::secret_source::secret_in;
-use super::signing::{Signed, SigningArguments};
+use super::signing::{Signed, SigningArguments, Unsigned};
 use super::{Failure, now};
 
 /// What to sign, and how to send it.
@@ -27,6 +31,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     sending: SendingArguments,
+
+    #[command(flatten)]
+    rolling: RollingArguments,
 
     /// File with the secret that signs answers, where the scheme has one of its own for them
     #[arg(long, value_name = "FILE", help_heading = "Who signs")]
@@ -70,6 +77,9 @@ pub(crate) fn run(
     let options = sending.options()?;
     let trust = sending.ca.clone().map_or(Trust::SystemRoots, Trust::File);
     let client = Client::new(&trust).map_err(|e| Failure::failed(chain(&e)))?;
+    if let Some(kept) = arguments.rolling.wallet()? {
+        return rolled(arguments, &client, &options, kept, secret);
+    }
     let (signed, expected) = arguments.signing.sign(now(), secret)?;
     let own = arguments.answer_secret_file.as_deref().map(secret_in).transpose()?;
     let answer_key = expected.answer_key(own)?;
@@ -99,6 +109,47 @@ pub(crate) fn run(
     }
     let good = signature != Some(AnswerVerdict::Bad) && opened.is_ok();
     if good && answer.status().is_success() { Ok(()) } else { Err(Failure::told()) }
+}
+
+/// How often a request is sent for which no answer comes.
+const ATTEMPTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
+
+/// The same by rolling keys.
+fn rolled(
+    arguments: &Arguments,
+    client: &Client,
+    options: &Options,
+    mut kept: KeptWallet,
+    secret: impl FnOnce() -> Option<OsString>,
+) -> Result<(), Failure> {
+    let Unsigned { plain, scheme, key } = arguments.signing.plain(secret)?;
+    let clock = Clock::system();
+    let partner = Partner {
+        client,
+        options,
+        scheme: &scheme,
+        key: &key,
+        key_id: arguments.signing.key_id(),
+        clock: &clock,
+        attempts: ATTEMPTS,
+    };
+    let answer = super::runtime()?.block_on(partner.send(&mut kept.wallet, &plain));
+    // What a lost answer used up counts as well.
+    kept.keep()?;
+    let answer = answer.map_err(|fault| Failure::because(&plain.url, &fault))?;
+    let mut out = std::io::stdout().lock();
+    match arguments.json {
+        true => writeln!(out, "{}", json(&answer.answer, None, answer.sealed))?,
+        false => print(&mut out, &answer.answer)?,
+    }
+    out.flush()?;
+    match (answer.sealed, answer.resynced) {
+        (true, false) => eprintln!("answer opened"),
+        (true, true) => eprintln!("answer opened, after fresh keys were asked for"),
+        (false, _) => eprintln!("answer is not sealed: it proves nothing"),
+    }
+    let good = answer.sealed && answer.answer.status().is_success();
+    if good { Ok(()) } else { Err(Failure::told()) }
 }
 
 /// Why there is no answer, and what may help.

@@ -3,11 +3,14 @@
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args;
+use countersign::client::roll::Plain;
 use countersign::clock::Timestamp;
-use countersign::scheme::{Outgoing, Scheme};
+use countersign::crypto::{hex, random};
+use countersign::scheme::{Outgoing, Scheme, VerifyingKey};
 use countersign::secret::NamedSecrets;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
@@ -17,6 +20,8 @@ use super::expected::Expected;
 use super::scheme_source::SchemeSource;
 use super::sealing::SealingArguments;
 use super::secret_source::{SecretSource, secret_in};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request to be signed, and by whom.
 #[derive(Debug, Args)]
@@ -129,7 +134,50 @@ impl Signed {
     }
 }
 
+/// A request that is sealed before it is signed, and by whom.
+pub(crate) struct Unsigned {
+    pub(crate) plain: Plain,
+    pub(crate) scheme: Arc<Scheme>,
+    pub(crate) key: VerifyingKey,
+}
+
 impl SigningArguments {
+    /// The key id.
+    pub(crate) fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// The request as it is, for whoever seals it first. A body has an `Idempotency-Key`, which
+    /// stays the same when it is sealed anew.
+    pub(crate) fn plain(
+        &self,
+        secret: impl FnOnce() -> Option<OsString>,
+    ) -> Result<Unsigned, Failure> {
+        let message = &self.message;
+        let url = url(&message.url).map_err(Failure::usage)?;
+        let secret = self.secret.read(&self.key_id, secret)?;
+        let mut values = NamedSecrets::default();
+        for (name, path) in &self.values {
+            values.insert(name, secret_in(path)?);
+        }
+        let scheme = self.scheme.find()?;
+        let key = scheme.signing_key(&secret, values).map_err(Failure::failed)?;
+        message.extra_headers(&scheme).map_err(Failure::usage)?;
+        let mut headers: HeaderMap = message.headers.iter().cloned().collect();
+        let body = match message.body()? {
+            Body::None => None,
+            body => Some(Bytes::copy_from_slice(body.bytes())),
+        };
+        if body.is_some() && !headers.contains_key(IDEMPOTENCY_KEY) {
+            let random = random::<32>().map_err(Failure::failed)?;
+            let value = HeaderValue::from_bytes(&hex(&random)).map_err(Failure::failed)?;
+            headers.insert(IDEMPOTENCY_KEY, value);
+        }
+        let usual = if body.is_some() { Method::POST } else { Method::GET };
+        let method = message.method.clone().unwrap_or(usual);
+        Ok(Unsigned { plain: Plain { method, url, headers, body }, scheme, key })
+    }
+
     /// Signs the request, and says what is known of its answer.
     pub(crate) fn sign(
         &self,

@@ -30,7 +30,9 @@ fn credentials(merchants: &[MerchantSpec]) -> impl Iterator<Item = &CredentialSp
 }
 
 fn repeatable_reads(routes: &[RouteSpec], merchants: &[MerchantSpec]) -> Vec<Note> {
-    let open = routes.iter().filter(|route| route.scheme.coverage().leaves_target_open());
+    // Where requests are remembered, a signature passes once, whatever it reads.
+    let open = routes.iter().filter(|route| !route.remember);
+    let open = open.filter(|route| route.scheme.coverage().leaves_target_open());
     let note = |route: &RouteSpec| {
         let same = credentials(merchants).filter(|c| c.scheme == route.scheme && fills_two(c));
         let names: Vec<&str> = same.map(|credential| credential.key_id.as_str()).collect();

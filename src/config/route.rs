@@ -2,6 +2,7 @@
 
 mod answers;
 mod rolling;
+mod orders;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -80,9 +81,11 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
     let credential = table.optional("credential", credential);
     let public_url = table.optional("public_url", public_url);
     require(table, scheme.as_deref());
+    let remember = table.optional("remember", value::boolean).unwrap_or(false);
     if let Some(scheme) = &scheme {
-        fits(table, scheme);
+        fits(table, scheme, remember);
     }
+    let unique_order = orders::unique_order(table, name);
     let opener = envelope::opener(table, surroundings.envelopes, scheme.as_deref());
     let rolling = rolling::rolling(table);
     let answers = answers::answers(table, scheme.as_deref(), opener.as_deref(), rolling.is_some());
@@ -101,12 +104,15 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         opener,
         answers,
         rolling,
+        unique_order,
+        remember,
     })
 }
 
 /// Refuses a scheme that cannot guard a route, and keys that its scheme does not go with.
-fn fits(table: &mut Table<'_>, scheme: &Scheme) {
-    for unfit in scheme.unfit_for_routes() {
+fn fits(table: &mut Table<'_>, scheme: &Scheme, remember: bool) {
+    let unfit = scheme.unfit_for_routes().iter();
+    for unfit in unfit.filter(|unfit| !(remember && unfit.mended_by_remembering)) {
         table.refuse(
             "scheme",
             format!("{} {}", scheme.name(), unfit.problem),
@@ -279,6 +285,7 @@ pub(super) fn notes(
     }
     let unsigned = routes.iter().filter(|route| route.answers.seal && !route.answers.sign);
     notes.extend(unsigned.map(answers::unsigned));
+    notes.extend(orders::notes(routes));
     for route in routes {
         // Of these parts some is signed: which, is worth knowing.
         let some = route.scheme.left_open().iter().filter(|open| open.starts_with("of the "));

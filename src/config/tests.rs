@@ -4,6 +4,7 @@ mod answers;
 mod documentation;
 mod faults;
 mod limits;
+mod orders;
 mod schemes;
 mod secrets;
 

@@ -132,6 +132,20 @@ pub(super) fn duration(node: &Node<'_>) -> Read<Duration> {
     })
 }
 
+/// A duration of whole seconds within bounds, which may be longer than a day.
+pub(super) fn duration_within(
+    node: &Node<'_>,
+    expected: &str,
+    bounds: RangeInclusive<Duration>,
+) -> Read<Duration> {
+    let text = node.str(expected)?;
+    let duration = parse_duration(text);
+    let good = duration.filter(|one| bounds.contains(one) && one.subsec_nanos() == 0);
+    good.ok_or_else(|| {
+        zero_hint(Mismatch::text(expected, text), duration.is_some_and(|d| d.is_zero()))
+    })
+}
+
 /// A duration of whole seconds: the signed time has no finer unit.
 pub(super) fn seconds(node: &Node<'_>) -> Read<Duration> {
     let duration = duration(node)?;
@@ -149,6 +163,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
         "s" => SECOND_MS,
         "m" => 60 * SECOND_MS,
         "h" => HOUR_MS,
+        "d" => 24 * HOUR_MS,
         _ => return None,
     };
     digits.parse::<u64>().ok()?.checked_mul(unit_ms).map(Duration::from_millis)

@@ -10,8 +10,10 @@ mod consultation;
 mod freshness;
 pub mod intake;
 mod opening;
+mod orders;
 mod permission;
 mod quota;
+mod remembering;
 mod replay;
 mod rolling;
 mod routing;
@@ -41,7 +43,8 @@ use intake::{Intake, Visit};
 use rolling::message;
 
 pub use body::Held;
-pub use opening::{Admitted, Outbound};
+pub use opening::Outbound;
+pub use orders::{Admitted, Noted};
 
 /// What admission reads and writes: one immutable snapshot of routes, one of keys that is replaced
 /// apart, and the parts that outlive every reload.
@@ -116,6 +119,7 @@ impl Admission {
         let unseen = replay::claim(&self.memory, presented).await?;
         let granted = quota::spend(unseen)?;
         let unrolled = rolling::open(granted, &self.roll, slot)?;
-        opening::open(unrolled).await
+        let opened = opening::open(unrolled).await?;
+        orders::reserve(opened).await
     }
 }

@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use crate::gateway::forward::UpstreamFault;
-use crate::gateway::rejection::{Rejection, Stale, StaleReason};
+use crate::gateway::rejection::{Flaw, Rejection, Stale, StaleReason};
 use crate::gateway::reply::{ReplySlot, Unsealable};
 use crate::telemetry::{Code, RequestId};
 
@@ -114,7 +114,10 @@ pub async fn respond(
         headers.insert(RETRY_AFTER, HeaderValue::from(problem::whole_seconds(wait)));
     }
     // After a head with two readings nobody can say where the next request begins.
-    let ambiguous = matches!(rejection, Some(Rejection::BadRequest(_)));
+    let ambiguous = match rejection {
+        Some(Rejection::BadRequest(flaw)) => !matches!(flaw, Flaw::OrderNumber(_)),
+        Some(_) | None => false,
+    };
     if asked.http1 && (ambiguous || !finished) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -187,6 +190,7 @@ fn face(outcome: &Outcome) -> Face {
             UpstreamFault::Broke => {
                 (StatusCode::BAD_GATEWAY, Code::UpstreamBroke, "Service broke off", Maybe)
             }
+            UpstreamFault::Unrecorded => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, "Busy", No),
             UpstreamFault::AnswerTooLarge => {
                 (StatusCode::BAD_GATEWAY, Code::AnswerTooLarge, "Answer too large", Maybe)
             }
@@ -203,7 +207,7 @@ fn face(outcome: &Outcome) -> Face {
 /// may have been accepted before may have been forwarded then.
 fn forwarded(rejection: Rejection) -> Forwarded {
     match rejection {
-        Rejection::Replayed => Forwarded::Earlier,
+        Rejection::Replayed | Rejection::DuplicateOrder(_) => Forwarded::Earlier,
         Rejection::Internal
         | Rejection::StaleTimestamp(Stale { reason: StaleReason::MayHaveBeenAccepted, .. }) => {
             Forwarded::Maybe
@@ -290,6 +294,9 @@ fn refusal(rejection: Rejection) -> (StatusCode, Code, &'static str) {
             (StatusCode::FORBIDDEN, Code::AnchorNotAllowed, "Anchor not allowed here")
         }
         Rejection::KeyExhausted => (StatusCode::UNAUTHORIZED, Code::KeyExhausted, "Key used up"),
+        Rejection::DuplicateOrder(_) => {
+            (StatusCode::CONFLICT, Code::DuplicateOrder, "Order seen before")
+        }
         Rejection::CannotOpen => (StatusCode::BAD_REQUEST, Code::CannotOpen, "Cannot open"),
         Rejection::Busy => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, "Busy"),
         Rejection::Internal => {
@@ -303,6 +310,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::limit::Window;
+    use crate::store::ledger::OrderState;
 
     fn of(rejection: Rejection) -> Forwarded {
         face(&Outcome::from(rejection)).forwarded
@@ -318,6 +326,11 @@ mod tests {
         assert_eq!(of(stale(StaleReason::MayHaveBeenAccepted)), Forwarded::Maybe);
         assert_eq!(of(Rejection::Internal), Forwarded::Maybe);
         assert_eq!(of(Rejection::Replayed), Forwarded::Earlier);
+        for state in [OrderState::Reserved, OrderState::Sent, OrderState::Answered] {
+            assert_eq!(of(Rejection::DuplicateOrder(state)), Forwarded::Earlier);
+        }
+        let unrecorded = Outcome::Failed(UpstreamFault::Unrecorded);
+        assert_eq!(face(&unrecorded).forwarded, Forwarded::No);
         assert_eq!(of(Rejection::Busy), Forwarded::No);
     }
 }

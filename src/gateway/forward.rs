@@ -14,10 +14,10 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::Response;
+use http::{Response, StatusCode};
 
 use crate::clock::Clock;
-use crate::gateway::admission::Admitted;
+use crate::gateway::admission::{Admitted, Noted};
 use crate::gateway::upstream::Upstream;
 use crate::telemetry::Stage;
 
@@ -37,6 +37,8 @@ pub enum UpstreamFault {
     Broke,
     /// Its answer is longer than one may be that is sealed or signed.
     AnswerTooLarge,
+    /// None of its: the ledger could not note that the request was about to leave, so it did not.
+    Unrecorded,
 }
 
 /// The way to the upstreams, one for each core.
@@ -58,14 +60,18 @@ impl Forwarder {
     /// # Errors
     /// What went wrong, and by that whether the upstream may have got the request.
     pub async fn forward(&self, admitted: Admitted) -> Result<Response<Body>, UpstreamFault> {
-        let outbound = admitted.into_outbound();
+        let (outbound, mut noted) = admitted.into_outbound();
         let Some(upstream) = &outbound.route.upstream else { return Ok(headers::ready(outbound)) };
         let pool = self.pool(upstream);
         let record = Rc::clone(&outbound.visit.record);
         let (request, protection) = headers::towards_upstream(outbound);
-        let answer = pool.send(request, record.last()).await;
+        let answer = pool.send(request, record.last(), noted.as_deref_mut()).await;
         record.passed(Stage::Upstream);
-        let answer = headers::towards_client(answer?)?;
+        let answer = answer.and_then(headers::towards_client);
+        if let Some(noted) = noted {
+            settle(*noted, answer.as_ref().map(Response::status));
+        }
+        let answer = answer?;
         let Some(protection) = protection else { return Ok(answer.map(Body::Upstream)) };
         let answer = whole::whole(answer, protection.bytes_max).await?;
         let answer = protection.protect(answer, self.clock.now()).await;
@@ -89,5 +95,16 @@ impl Forwarder {
         let pool = Rc::new(Pool::new(Arc::clone(upstream), self.cores));
         pools.push(Rc::clone(&pool));
         pool
+    }
+}
+
+/// Tells the ledger what came of a request. Where nobody knows, it keeps what it has.
+fn settle(noted: Noted, answer: Result<StatusCode, &UpstreamFault>) {
+    match answer {
+        Ok(status) => noted.answered(status),
+        Err(UpstreamFault::Unreachable | UpstreamFault::Unrecorded) => noted.give_back(),
+        Err(UpstreamFault::TimedOut | UpstreamFault::Broke | UpstreamFault::AnswerTooLarge) => {
+            drop(noted)
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::doctor::Mistake;
 use crate::limit::Window;
 use crate::roll::Refusal;
 use crate::roll::session::SessionFault;
+use crate::store::ledger::OrderState;
 
 /// The gate works and says no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub enum Rejection {
     KeyExhausted,
     /// The body is not sealed as the route asks, or does not open: nobody learns which.
     CannotOpen,
+    /// The order was taken before, and how far it came.
+    DuplicateOrder(OrderState),
     /// The gate cannot take this on now.
     Busy,
     /// A defect of the gate.
@@ -89,6 +92,8 @@ pub enum Flaw {
     Body,
     /// A session call that is not of its form.
     KeySession,
+    /// The body does not say its order number as its route asks; where that is looked for.
+    OrderNumber(&'static str),
 }
 
 /// Why a timestamp is not good.
@@ -133,6 +138,10 @@ impl Flaw {
             Self::Body => "The body broke off or its framing is broken.",
             Self::KeySession => {
                 "A session call is {\"lanes\": 1 to 16, \"replaces\": [kid, …]}, with 64 kids at most."
+            }
+            Self::OrderNumber(_) => {
+                "The body must be JSON without repeated names, and hold the order number, a text \
+                 of 1 to 256 bytes or a whole number."
             }
         }
     }

@@ -5,8 +5,9 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use crate::gateway::opener::Opener;
 use crate::gateway::upstream::Upstream;
@@ -14,6 +15,7 @@ use crate::keyring::{Environment, KeyId};
 use crate::limit::{ANSWER_BYTES_MAX, KIB, Window};
 use crate::roll::{Policy, session};
 use crate::scheme::Scheme;
+use crate::store::ledger::Ledger;
 use crate::target::PathPattern;
 use crate::telemetry::RouteMetrics;
 
@@ -53,6 +55,32 @@ pub struct RouteSpec {
     pub credential: Option<KeyId>,
     /// The address under which clients know it, where the scheme signs that.
     pub public_url: Option<Arc<str>>,
+    /// What of an order must be new; none: orders are not looked at.
+    pub unique_order: Option<UniqueOrder>,
+    /// Whether every request is remembered for the life of the secret that signed it.
+    pub remember: bool,
+}
+
+impl RouteSpec {
+    /// Whether its requests are noted in the ledger.
+    pub fn needs_ledger(&self) -> bool {
+        self.remember || self.unique_order.is_some()
+    }
+}
+
+/// What of an order must be new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UniqueOrder {
+    /// Where the order number is: the steps of a JSON pointer (RFC 6901), unescaped.
+    pub field: Box<[Box<str>]>,
+    /// What refusals call that place.
+    pub place: &'static str,
+    /// For how long it must be new.
+    pub period: Duration,
+    /// What it must be new in: the route's name, or one that several routes share.
+    pub group: Arc<str>,
+    /// The statuses of an answer after which it may come again.
+    pub release: Arc<[StatusCode]>,
 }
 
 /// How keys roll on a route.
@@ -90,6 +118,8 @@ pub struct Route {
     pub upstream: Option<Arc<Upstream>>,
     /// How its requests end.
     pub metrics: RouteMetrics,
+    /// Where its requests are noted; none where nothing asks for it.
+    pub ledger: Option<Arc<Ledger>>,
 }
 
 impl RouteSpec {

@@ -269,6 +269,9 @@ impl Chain {
         match self.newest {
             Some(before) if generation <= before.generation => return,
             Some(before) => {
+                // By the clock of another gate a higher generation may have been used earlier; then
+                // it stands for those before it.
+                while self.firsts.pop_back_if(|last| last.at >= before.at).is_some() {}
                 let last = self.firsts.back();
                 if last.is_none_or(|last| last.at.saturating_add(policy.apart()) <= before.at) {
                     self.firsts.push_back(before);

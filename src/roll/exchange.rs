@@ -231,9 +231,10 @@ impl Roll {
     ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         let epoch = self.epochs.current(now).ok_or(Refusal::Busy)?;
         let root = &party.material.root;
-        // Later than what is dead because it is too old to tell.
+        // Later than what is dead because it is too old to tell; and never before the chain began,
+        // by the clock of another gate.
         let dead = self.chains.lost().max(root.since);
-        let issued = seconds(now).max(seconds(dead).saturating_add(1));
+        let issued = seconds(now).max(seconds(dead).saturating_add(1)).max(seconds(chain.start()));
         let kid = Kid { epoch: epoch.number(), chain, generation, issued };
         let keys = epoch.source(party.key_id, root).key_set(party.merchant, party.key_id, kid);
         Ok(next::to_json(kid, &keys, policy.expiry(kid), policy.uses_max))

@@ -4,7 +4,8 @@ use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
@@ -88,7 +89,10 @@ impl Held {
     /// # Errors
     /// When it is none of this version.
     pub fn from_json(json: &[u8]) -> Result<Self, NoKeySet> {
-        let shown: Shown<'_> = serde_json::from_slice(json).map_err(|_| NoKeySet)?;
+        serde_json::from_slice(json).map_err(|_| NoKeySet)
+    }
+
+    fn read(shown: &Shown<'_>) -> Result<Self, NoKeySet> {
         if shown.v != 1 || shown.alg != ALGORITHM {
             return Err(NoKeySet);
         }
@@ -114,5 +118,11 @@ impl Held {
     /// The key set as JSON, for whoever keeps it.
     pub fn to_json(&self) -> Zeroizing<Vec<u8>> {
         to_json(self.kid, &self.keys, self.expiry, self.uses_max)
+    }
+}
+
+impl<'de> Deserialize<'de> for Held {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::read(&Shown::deserialize(from)?).map_err(D::Error::custom)
     }
 }

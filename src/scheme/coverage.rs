@@ -94,6 +94,8 @@ pub struct Unfit {
     pub problem: String,
     /// What to do.
     pub hint: String,
+    /// Whether it does not count on a route that remembers its requests.
+    pub mended_by_remembering: bool,
 }
 
 /// What is found in the plans of a scheme.
@@ -192,18 +194,19 @@ pub(super) fn unfit(
     definition: &Definition,
 ) -> Vec<Unfit> {
     let mut unfit = Vec::new();
-    let mut say =
-        |problem: String, hint: &str| unfit.push(Unfit { problem, hint: hint.to_owned() });
+    let mut say = |problem: String, hint: &str, mended_by_remembering: bool| {
+        unfit.push(Unfit { problem, hint: hint.to_owned(), mended_by_remembering });
+    };
     let webhooks = "it is for webhooks; for requests take a scheme such as countersign-v1";
+    let remember = "take a scheme such as countersign-v1, or have every request remembered for the \
+                    life of its secret: remember = true";
     if plans.iter().any(|plan| plan.time.is_none()) {
-        say("signs no time, so a request could come again for ever".to_owned(), webhooks);
+        let problem = "signs no time, so a request could come again for ever";
+        say(problem.to_owned(), remember, true);
     } else if !found.time_is_signed {
-        say(
-            "does not sign the time that it states: `time` must stand in `message` as it is, \
-             without `default`"
-                .to_owned(),
-            webhooks,
-        );
+        let problem = "does not sign the time that it states: `time` must stand in `message` as it \
+                       is, without `default`";
+        say(problem.to_owned(), remember, true);
     }
     if !found.nonce_is_signed {
         say(
@@ -211,22 +214,24 @@ pub(super) fn unfit(
              without `default`"
                 .to_owned(),
             "remove `nonce` from the scheme, or sign it",
+            false,
         );
     }
     let strength = declared.unwrap_or(found.strength).min(found.strength);
     if strength <= Strength::Token {
-        say(format!("proves nothing of a request: its strength is {strength}"), webhooks);
+        let problem = format!("proves nothing of a request: its strength is {strength}");
+        say(problem, webhooks, false);
     }
     let several = |plan: &Plan| {
         let list = |place: &super::plan::Place| place.signature.template.kind() == Type::List;
         plan.places.len() > 1 || plan.places.iter().any(list)
     };
     if plans.iter().any(|plan| several(plan)) {
-        say("takes several signatures, and a request has one".to_owned(), webhooks);
+        say("takes several signatures, and a request has one".to_owned(), webhooks, false);
     }
     if definition.time_unit.as_deref() == Some("s or ms") {
         let problem = "takes times of two lengths, so digits could move into what stands beside";
-        say(problem.to_owned(), "say which: time_unit = \"s\" or \"ms\"");
+        say(problem.to_owned(), "say which: time_unit = \"s\" or \"ms\"", false);
     }
     unfit
 }

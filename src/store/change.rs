@@ -123,7 +123,8 @@ impl<'store> Change<'store> {
         self.view.store.tombstones.append(&self.tombstones, &mut self.view.head)?;
         record::put(self.view.connection(), &keys.rows, &self.view.head)?;
         self.view.connection().execute_batch("COMMIT")?;
-        self.view.store.wipe_log(self.view.connection(), self.wiped)
+        self.view.store.wipe_log(self.view.connection(), self.wiped);
+        Ok(())
     }
 
     fn log_changes(&mut self) -> Result<(), StoreFault> {

@@ -53,6 +53,8 @@ codes! {
     NotInScope = "not_in_scope",
     /// Seen before.
     Replayed = "replayed",
+    /// An order that was taken before.
+    DuplicateOrder = "duplicate_order",
     /// Over a limit.
     RateLimited = "rate_limited",
     /// The name of a rolling key is none.

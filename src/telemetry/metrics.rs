@@ -58,6 +58,8 @@ pub struct GateMetrics {
     pub keys: KeyMetrics,
     /// What happened to chains of rolling keys, by `event`.
     pub rolling: IntCounterVec,
+    /// The ledger of orders and remembered requests.
+    pub ledger: LedgerMetrics,
     /// Calls of the admin API by `verb` (`none` before one is found) and `code`.
     pub admin_requests: IntCounterVec,
 }
@@ -75,6 +77,23 @@ pub struct KeyMetrics {
     pub sequence: IntGauge,
     /// When the first active secret ends by its expiry or policy, in Unix seconds; 0: none does.
     pub next_end: IntGauge,
+}
+
+/// What is counted of the ledger.
+#[derive(Clone, Debug)]
+pub struct LedgerMetrics {
+    /// How long its commits take.
+    pub commit_seconds: Histogram,
+    /// Commits that failed.
+    pub failures: IntCounter,
+    /// Orders in it.
+    pub orders: IntGauge,
+    /// Remembered requests in it.
+    pub messages: IntGauge,
+    /// Remembered requests of the credential that has the most.
+    pub fullest: IntGauge,
+    /// Requests that wait for it.
+    pub waiting: IntGauge,
 }
 
 /// Signatures that did not match, by the mistake behind them.
@@ -200,6 +219,21 @@ impl GateMetrics {
                 "Session calls, chains that were killed, and their use after that",
                 &["event"],
             )?,
+            ledger: LedgerMetrics {
+                commit_seconds: all.add(Histogram::with_opts(seconds(
+                    "ledger_commit_seconds",
+                    "Time that a commit of the ledger takes",
+                ))?)?,
+                failures: all
+                    .counter("ledger_commit_failures_total", "Commits of the ledger that failed")?,
+                orders: all.gauge("ledger_orders", "Orders in the ledger")?,
+                messages: all.gauge("ledger_messages", "Remembered requests in the ledger")?,
+                fullest: all.gauge(
+                    "ledger_messages_of_fullest",
+                    "Remembered requests of the credential that has the most",
+                )?,
+                waiting: all.gauge("ledger_waiting", "Requests that wait for the ledger")?,
+            },
             admin_requests: all.counters(
                 "admin_requests_total",
                 "Calls of the admin API by verb and outcome",

@@ -14,4 +14,9 @@
 #[path = "../path/support/mod.rs"]
 mod support;
 
+mod clients;
+mod faults;
+mod gate;
+mod kit;
+mod model;
 mod protocol;

@@ -17,6 +17,13 @@ fn sqlite_is_free_of_the_bug_that_loses_its_log() {
 }
 
 #[test]
+fn a_store_is_shared_by_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let house = House::new();
+    shared(&house.open());
+}
+
+#[test]
 fn what_was_written_is_read_after_a_start_too() {
     let house = House::new();
     drop(filled(&house));

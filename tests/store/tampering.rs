@@ -180,8 +180,11 @@ fn one_merchants_changed_row_keeps_only_that_one_out() {
         assert!(found.iter().any(named), "{change}: {found:?}");
         assert!(read(&store, |view| view.holding("mer_b")).is_some());
         assert!(store.read(|view| view.holding("mer_a")).is_err());
-        let credentials = store.read(|view| view.credentials(Some("mer_a"), "", 9));
-        assert!(credentials.is_err(), "{change}");
+        let read = store.read(|view| {
+            view.credentials(Some("mer_a"), "", 9)?;
+            view.versions("pk_mer_a")
+        });
+        assert!(read.is_err(), "{change}");
     }
 }
 

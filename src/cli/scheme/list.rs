@@ -34,6 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 "about": scheme.definition().about,
                 "strength": scheme.strength().as_str(),
                 "gateway": scheme.unfit_for_routes().is_empty(),
+                "gateway_remembered": scheme.needs_remembering(),
                 "unsigned": scheme.coverage().open_parts(),
             })
         });
@@ -43,7 +44,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let heading = ["scheme", "routes", "strength", "what it is"].map(Cell::plain);
     let mut lines = vec![heading.to_vec()];
     for scheme in &schemes {
-        let fits = if scheme.unfit_for_routes().is_empty() { "yes" } else { "no" };
+        let fits = match scheme.unfit_for_routes() {
+            [] => "yes",
+            _ if scheme.needs_remembering() => "remembered",
+            _ => "no",
+        };
         let cells = [scheme.name(), fits, scheme.strength().as_str(), &scheme.definition().about];
         lines.push(cells.map(Cell::plain).to_vec());
     }

@@ -11,6 +11,7 @@ pub(super) fn rolling(table: &mut Table<'_>) -> Option<Rolling> {
     for (key, why) in [
         ("envelope", "a body is sealed once: by rolling keys or in an envelope"),
         ("seal_answers", "rolling keys seal every answer already"),
+        ("remember", "rolling keys need a scheme that signs a time, which is enough"),
         ("sign_answers", "an answer that rolling keys seal vouches for itself"),
     ] {
         if table.node(key).is_some() {

@@ -39,12 +39,13 @@ fn asked_keys() -> BTreeSet<(String, String)> {
         .replace(
             "[upstreams.app]",
             "connections.networks = [{ network = \"::1\", connections = 1 }]\n\
-            deadlines.body_pace = {}\nlimits = {}\nhttp2 = {}\n[replay]\n[log]\n\
+            deadlines.body_pace = {}\nlimits = {}\nhttp2 = {}\n[replay]\n[ledger]\n[log]\n\
             [keys.master.token]\nmodule = \"m\"\ntoken = \"t\"\nkeys = [\"k\"]\n\
             pin_file = \"p\"\n\
             [operations]\ncertificates = [{ chain = \"a\", key = \"b\" }]\n[upstreams.app]",
         )
-        .replace("http://127.0.0.1:8080\"", "http://127.0.0.1:8080\"\ndeadlines = {}");
+        .replace("http://127.0.0.1:8080\"", "http://127.0.0.1:8080\"\ndeadlines = {}")
+        .replace("path = ", "unique_order = { field = \"/id\" }\npath = ");
     let merchants = change(MERCHANTS, "scopes", "rate = { per_second = 1, burst = 1 }\nscopes");
     let folder = Folder::with(&main, &merchants);
     // The built-in schemes are read when the first of them is asked for, by the same readers.

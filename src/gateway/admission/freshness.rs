@@ -33,7 +33,8 @@ pub(super) fn check(claimed: Claimed) -> Result<Fresh, Rejection> {
 /// Checks the time of some claims against the window of the route, and the end that they name.
 ///
 /// # Errors
-/// `stale_timestamp` when they are too old or too far ahead, or name no time at all.
+/// `stale_timestamp` when they are too old or too far ahead, or name no time at all on a route that
+/// does not remember its requests.
 pub(super) fn within(routed: &Routed, claims: &Claims) -> Result<(), Rejection> {
     let (now, window) = (routed.now(), routed.route().spec.window);
     let stale = |reason| {
@@ -41,8 +42,12 @@ pub(super) fn within(routed: &Routed, claims: &Claims) -> Result<(), Rejection> 
         let mistake = off.and_then(doctor::staleness);
         Err(Rejection::StaleTimestamp(Stale { reason, now, window, mistake }))
     };
-    let Some(stamp) = claims.timestamp() else { return stale(StaleReason::TooOld) };
     let ended = claims.deadline().is_some_and(|last| last < now);
+    let Some(stamp) = claims.timestamp() else {
+        // Without a time nothing is too old: the ledger refuses what came before, for good.
+        let remembered = routed.route().spec.remember && !ended;
+        return if remembered { Ok(()) } else { stale(StaleReason::TooOld) };
+    };
     if ended || stamp < now.saturating_sub(window.past) {
         return stale(StaleReason::TooOld);
     }

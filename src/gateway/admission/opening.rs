@@ -1,7 +1,9 @@
-//! Last step: [`Admitted`], the only thing that can be forwarded. Where the route has an envelope,
+//! Tenth step: [`Readable`] has the body that the upstream gets. Where the route has an envelope,
 //! the body in it is opened here, and what is forwarded is what was sealed: never a body that did
 //! not open, be it clear.
 
+use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,6 +23,7 @@ use crate::gateway::rejection::Rejection;
 use crate::gateway::route::Route;
 use crate::keyring::Credential;
 use crate::scheme::AnswerSecret;
+use crate::store::ledger::Hold;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 /// Digests of the body as it came: of another body than the upstream gets.
@@ -31,9 +34,9 @@ const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-md5"),
 ];
 
-/// A request that passed every step.
+/// A request whose body is as the upstream gets it.
 #[must_use]
-pub struct Admitted {
+pub(super) struct Readable {
     unrolled: Unrolled,
     protection: Option<Box<Protection>>,
     opened: Option<Opened>,
@@ -63,21 +66,21 @@ pub struct Outbound {
     pub visit: Visit,
 }
 
-/// Admits a request, once its body is opened where it is sealed.
+/// Opens the body of a request where it is sealed.
 ///
 /// # Errors
 /// `cannot_open`, whatever is wrong inside, and for a caller whose answers cannot be sealed; `busy`
 /// where keys are about to change, and there is none to sign the answer with.
-pub(super) async fn open(mut unrolled: Unrolled) -> Result<Admitted, Rejection> {
+pub(super) async fn open(mut unrolled: Unrolled) -> Result<Readable, Rejection> {
     let protection = protection(&unrolled)?;
     let Some(opener) = unrolled.route().spec.opener.clone() else {
         let opened = unrolled.take_opened();
-        return Ok(Admitted { unrolled, protection, opened });
+        return Ok(Readable { unrolled, protection, opened });
     };
     // A secret that was made for no envelope, or for another, opens nothing here.
     let own = unrolled.credential().envelope().map(|envelope| envelope.name());
     if own != Some(opener.envelope().name()) {
-        let clear = Admitted { unrolled, protection, opened: None };
+        let clear = Readable { unrolled, protection, opened: None };
         return if opener.is_required() { Err(Rejection::CannotOpen) } else { Ok(clear) };
     }
     let head = unrolled.head();
@@ -95,7 +98,7 @@ pub(super) async fn open(mut unrolled: Unrolled) -> Result<Admitted, Rejection> 
     if opened.as_ref().is_some_and(|opened| opened.text.len() > bytes_max) {
         return Err(Rejection::CannotOpen);
     }
-    Ok(Admitted { unrolled, protection, opened })
+    Ok(Readable { unrolled, protection, opened })
 }
 
 /// What the route does to answers, for this request and the key that verified it.
@@ -136,9 +139,23 @@ fn protection(granted: &Unrolled) -> Result<Option<Box<Protection>>, Rejection> 
     Ok(Some(Box::new(Protection { request, sealing, signing, bytes_max })))
 }
 
-impl Admitted {
-    /// Takes the request apart; only forwarding has use for it.
-    pub fn into_outbound(self) -> Outbound {
+impl Readable {
+    /// The body as the upstream gets it.
+    pub(super) fn text(&self) -> Cow<'_, [u8]> {
+        match (&self.opened, self.unrolled.body()) {
+            (Some(opened), _) => Cow::Borrowed(&opened.text),
+            (None, [whole]) => Cow::Borrowed(whole),
+            (None, pieces) => Cow::Owned(pieces.concat()),
+        }
+    }
+
+    /// The ledger's hold on the request, where its route has it remembered.
+    pub(super) fn take_remembered(&mut self) -> Option<Box<Hold>> {
+        self.unrolled.take_remembered()
+    }
+
+    /// Takes the request apart.
+    pub(super) fn into_outbound(self) -> Outbound {
         let (opened, protection) = (self.opened, self.protection);
         let was_rolled = self.unrolled.is_rolled();
         let (presented, ready) = self.unrolled.into_parts();
@@ -153,6 +170,14 @@ impl Admitted {
         };
         let opened = was_opened || was_rolled;
         Outbound { head, authority, now, body, protection, opened, ready, route, credential, visit }
+    }
+}
+
+impl Deref for Readable {
+    type Target = Unrolled;
+
+    fn deref(&self) -> &Unrolled {
+        &self.unrolled
     }
 }
 

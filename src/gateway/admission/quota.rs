@@ -9,12 +9,14 @@ use std::time::Duration;
 use crate::gateway::admission::replay::Unseen;
 use crate::gateway::admission::rolling::message::Presented;
 use crate::gateway::rejection::Rejection;
+use crate::store::ledger::Hold;
 use crate::telemetry::Stage;
 
 /// A request within its limits.
 #[must_use]
 pub(super) struct Granted {
     presented: Presented,
+    remembered: Option<Box<Hold>>,
 }
 
 /// Spends one request of the credential's limit and one of the merchant's.
@@ -26,9 +28,9 @@ pub(super) fn spend(unseen: Unseen<'_>) -> Result<Granted, Rejection> {
         unseen.withdraw();
         return Err(Rejection::RateLimited(wait));
     }
-    let presented = unseen.keep()?;
+    let (presented, remembered) = unseen.keep()?;
     presented.record.passed(Stage::Decide);
-    Ok(Granted { presented })
+    Ok(Granted { presented, remembered })
 }
 
 /// A session call has a limit of its own beside those of every request.
@@ -41,6 +43,11 @@ fn spend_all(presented: &Presented) -> Result<(), Duration> {
 }
 
 impl Granted {
+    /// The ledger's hold on the request, where its route has it remembered.
+    pub(super) fn take_remembered(&mut self) -> Option<Box<Hold>> {
+        self.remembered.take()
+    }
+
     pub(super) fn into_presented(self) -> Presented {
         self.presented
     }

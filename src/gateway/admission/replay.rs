@@ -8,40 +8,50 @@ use std::ops::Deref;
 use http::Method;
 
 use crate::gateway::admission::permission::Permitted;
+use crate::gateway::admission::remembering;
 use crate::gateway::admission::rolling::message::Presented;
 use crate::gateway::rejection::{Rejection, Stale, StaleReason};
 use crate::replay::{Claim, Kind, Memory, Refusal, Stamped};
+use crate::store::ledger::Hold;
 
 /// A request that was not seen before.
 #[must_use]
 pub(super) struct Unseen<'memory> {
     presented: Presented,
-    claim: Claim<'memory>,
+    /// None under a scheme without time, whose requests the ledger remembers instead.
+    claim: Option<Claim<'memory>>,
     /// That of the sealed message, which must not be signed anew and sent again.
     sealed: Option<Claim<'memory>>,
+    remembered: Option<Box<Hold>>,
 }
 
 /// Claims the request in the replay memory, and what is sealed in it by rolling keys.
 ///
 /// # Errors
 /// `replayed`; `stale_timestamp` for a stamp that the memory has already forgotten; `busy` when it
-/// is full or its durable mark cannot be written.
+/// is full, its durable mark cannot be written, or the ledger that the route asks for is busy.
 pub(super) async fn claim(memory: &Memory, presented: Presented) -> Result<Unseen<'_>, Rejection> {
+    let remembered = remembering::claim(&presented).await?;
+    let Some(stamp) = presented.claims().timestamp() else {
+        return Ok(Unseen { presented, claim: None, sealed: None, remembered });
+    };
     let credential = presented.credential();
     let stamped = Stamped {
         credential: credential.key_id(),
-        stamp: presented.stamp(),
+        stamp,
         proof: presented.proof(),
         kind: kind(&presented),
     };
     let claim = memory.claim(stamped, &credential.shares).await;
     let claim = claim.map_err(|refusal| refused(refusal, &presented))?;
     let Some(proof) = presented.sealed_proof() else {
-        return Ok(Unseen { presented, claim, sealed: None });
+        return Ok(Unseen { presented, claim: Some(claim), sealed: None, remembered });
     };
     let stamped = Stamped { proof: &proof, kind: Kind::Once, ..stamped };
     match memory.claim(stamped, &credential.shares).await {
-        Ok(sealed) => Ok(Unseen { presented, claim, sealed: Some(sealed) }),
+        Ok(sealed) => {
+            Ok(Unseen { presented, claim: Some(claim), sealed: Some(sealed), remembered })
+        }
         Err(refusal) => {
             claim.withdraw();
             Err(refused(refusal, &presented))
@@ -80,16 +90,16 @@ fn refused(refusal: Refusal, permitted: &Permitted) -> Rejection {
 
 impl Unseen<'_> {
     /// Keeps the claims: from here the request may be forwarded, and never again.
-    pub(super) fn keep(self) -> Result<Presented, Rejection> {
-        let kept = self.claim.keep().and_then(|()| self.sealed.map_or(Ok(()), Claim::keep));
+    pub(super) fn keep(self) -> Result<(Presented, Option<Box<Hold>>), Rejection> {
+        let claims = self.claim.into_iter().chain(self.sealed);
+        let kept = claims.map(Claim::keep).collect::<Result<(), _>>();
         kept.map_err(|refusal| refused(refusal, &self.presented))?;
-        Ok(self.presented)
+        Ok((self.presented, self.remembered))
     }
 
     /// Gives the claims back: the same bytes may come again.
     pub(super) fn withdraw(self) {
-        self.claim.withdraw();
-        self.sealed.map(Claim::withdraw).unwrap_or_default();
+        self.claim.into_iter().chain(self.sealed).for_each(Claim::withdraw);
     }
 }
 

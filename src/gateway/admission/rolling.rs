@@ -15,6 +15,7 @@ use crate::gateway::rejection::Rejection;
 use crate::gateway::reply::{Form, ReplySlot};
 use crate::gateway::route::Rolling;
 use crate::roll::{Message, Party, Roll};
+use crate::store::ledger::Hold;
 
 /// A granted request, opened where it was sealed by rolling keys.
 #[must_use]
@@ -43,7 +44,7 @@ pub(super) fn open(granted: Granted, roll: &Roll, slot: &ReplySlot) -> Result<Un
     let head = granted.head();
     let message = Message {
         label: &sealed.label,
-        time: granted.stamp(),
+        time: granted.claims().timestamp().ok_or(Rejection::CannotOpen)?,
         method: head.method.as_str(),
         target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
         sealed: sealed.bytes.as_deref(),
@@ -87,6 +88,11 @@ impl Unrolled {
     /// The body that was sealed, taken out for the step that puts it in its place.
     pub(super) fn take_opened(&mut self) -> Option<Opened> {
         self.opened.take()
+    }
+
+    /// The ledger's hold on the request, where its route has it remembered.
+    pub(super) fn take_remembered(&mut self) -> Option<Box<Hold>> {
+        self.granted.take_remembered()
     }
 
     /// The request, and the gate's own answer where it has one.

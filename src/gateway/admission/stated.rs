@@ -5,7 +5,6 @@
 
 use std::ops::Deref;
 
-use crate::clock::Timestamp;
 use crate::gateway::admission::body::Received;
 use crate::gateway::admission::{claims, freshness};
 use crate::gateway::rejection::Rejection;
@@ -43,12 +42,6 @@ impl Stated {
     pub(super) fn key_id(&self) -> &str {
         let of_route = self.received.route().spec.credential.as_ref().map(KeyId::as_str);
         self.claims.key_id().or(of_route).unwrap_or_default()
-    }
-
-    /// When it was signed.
-    pub(super) fn stamp(&self) -> Timestamp {
-        // Freshness has refused a request without a time; nothing is older than this one.
-        self.claims.timestamp().unwrap_or(Timestamp::from_secs(0))
     }
 
     pub(super) fn into_received(self) -> Received {

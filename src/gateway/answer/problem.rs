@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::doctor::Mistake;
-use crate::gateway::rejection::{Rejection, Stale, StaleReason};
+use crate::gateway::rejection::{Flaw, Rejection, Stale, StaleReason};
+use crate::store::ledger::OrderState;
 use crate::telemetry::RequestId;
 
 use super::{Face, Forwarded};
@@ -81,7 +82,13 @@ pub(super) fn text(face: &Face, rejection: Option<Rejection>, id: &RequestId) ->
 impl Problem<'_> {
     fn help(&mut self, rejection: Rejection) {
         match rejection {
-            Rejection::BadRequest(flaw) => self.detail = Some(flaw.explanation()),
+            Rejection::BadRequest(flaw) => {
+                self.detail = Some(flaw.explanation());
+                if let Flaw::OrderNumber(place) = flaw {
+                    self.named(place);
+                }
+            }
+            Rejection::DuplicateOrder(state) => self.detail = Some(came_to(state)),
             Rejection::MissingHeader(name) => self.named(name),
             Rejection::MalformedHeader(name, mistake) => {
                 self.named(name);
@@ -146,6 +153,23 @@ impl Problem<'_> {
             past_seconds: stale.window.past.as_secs(),
             ahead_seconds: stale.window.ahead.as_secs(),
         });
+    }
+}
+
+/// How far an order came that is there already.
+fn came_to(state: OrderState) -> &'static str {
+    match state {
+        OrderState::Reserved => {
+            "The same order is on its way at this moment. Ask for its status; do not send it again."
+        }
+        OrderState::Sent => {
+            "The same order was sent before, and what came of it is not known here. Ask for its \
+             status; do not send it again."
+        }
+        OrderState::Answered => {
+            "The same order was sent before, and answered. Ask for its status; do not send it \
+             again."
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
 
+use crate::gateway::admission::Noted;
 use crate::gateway::upstream::Upstream;
 
 use super::UpstreamFault;
@@ -108,11 +109,13 @@ impl Pool {
             .retain(|one| !one.connection.sender.is_closed() && now - one.since_second < idle_max);
     }
 
-    /// Sends a request at `now` and waits for the head of the answer.
+    /// Sends a request at `now` and waits for the head of the answer. What the ledger has of it is
+    /// durable before a byte leaves.
     pub(super) async fn send(
         self: &Rc<Self>,
         mut request: Request<Pieces>,
         now: Instant,
+        mut noted: Option<&mut Noted>,
     ) -> Result<(Response<Incoming>, Lease), UpstreamFault> {
         let slot = self.slot().await?;
         let mut again = repeatable(&request);
@@ -125,6 +128,10 @@ impl Pool {
                     None => (self.connect().await?, false),
                 };
             attempts += 1;
+            if let Some(noted) = &mut noted {
+                let sent = Box::pin(noted.sent()).await;
+                sent.map_err(|_| UpstreamFault::Unrecorded)?;
+            }
             let Connection { sender, patience } = &mut connection;
             let sent = patience.within(deadline, sender.try_send_request(request)).await;
             match sent.ok_or(UpstreamFault::TimedOut)? {

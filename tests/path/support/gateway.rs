@@ -8,6 +8,7 @@ use countersign::app::{Gate, Options, Past, Rolling};
 use countersign::clock::{Clock, Hand, Timestamp};
 use countersign::config::Config;
 use countersign::replay::StateFolder;
+use countersign::roll::Roll;
 use countersign::telemetry::LogSink;
 use tempfile::TempDir;
 
@@ -114,9 +115,14 @@ impl Gateway {
         self.folder.path().join("countersign.toml")
     }
 
-    /// The gate's own clock.
-    pub(crate) fn clock(&self) -> Clock {
-        self.clock.clone()
+    /// The gate's clock, for clients that sign by it.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Epochs and chains of rolling keys.
+    pub(crate) fn roll(&self) -> Arc<Roll> {
+        Arc::clone(self.gate.lock().expect("lock").as_ref().expect("running").roll())
     }
 
     /// The gate's time in Unix seconds.
@@ -172,7 +178,7 @@ impl Gateway {
 
     fn holds(&self, answer: &Answer, code: &str, request: &Request) {
         let forwarded = match code {
-            "replayed" => "earlier",
+            "replayed" | "duplicate_order" => "earlier",
             "stale_timestamp" if answer.text().contains("may have been accepted") => "maybe",
             _ => "no",
         };

@@ -21,7 +21,7 @@ pub(crate) struct Operator {
 impl Operator {
     /// Opens the store of a gate, or makes it.
     pub(crate) fn of(gateway: &Gateway) -> Self {
-        Self::by(gateway, gateway.clock())
+        Self::by(gateway, gateway.clock().clone())
     }
 
     fn by(gateway: &Gateway, clock: Clock) -> Self {

@@ -159,6 +159,11 @@ impl Upstream {
         *self.shared.at_head.write().expect("reflex") = Arc::new(reflex);
     }
 
+    /// Every request so far.
+    pub(crate) fn all(&self) -> Vec<Recorded> {
+        self.shared.seen().requests.clone()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.shared.seen().requests.len()
     }
