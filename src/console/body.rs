@@ -104,7 +104,7 @@ mod tests {
     fn json_of_64_kib_is_read_and_nothing_else() {
         let json = "application/json";
         assert_eq!(of(json, Method::Post, b"{}"), Ok(Some(b"{}".to_vec())));
-        assert_eq!(of("Application/JSON; charset=utf-8", Method::Patch, b"{}").is_ok(), true);
+        assert!(of("Application/JSON; charset=utf-8", Method::Patch, b"{}").is_ok());
         assert_eq!(of("", Method::Post, b""), Ok(None), "an empty one needs no type");
         assert_eq!(of("", Method::Post, b"{}"), Err(415));
         assert_eq!(of("text/json", Method::Post, b"{}"), Err(415));

@@ -71,83 +71,91 @@ fn tags() -> Vec<Value> {
 }
 
 fn operation(verb: &Verb) -> Value {
-    let schema = verb.input_schema().to_value();
-    let required = schema.get("required").cloned().unwrap_or_default();
-    let is_required =
-        |name: &str| required.as_array().is_some_and(|all| all.contains(&name.into()));
-    let properties = schema.get("properties").and_then(Value::as_object).cloned();
-    let mut rest = properties.unwrap_or_default();
-    let mut parameters = Vec::new();
-    for name in verb.path_members() {
-        let schema = rest.remove(name).unwrap_or_default();
-        parameters.push(parameter("path", name, true, &schema));
-    }
-    if rest.remove(REVISION).is_some() {
-        parameters.push(json!({
-            "name": "If-Match",
-            "in": "header",
-            "description": "The ETag of the answer that the change is meant for; without, or \
-                            with *, whatever stands there.",
-            "schema": { "type": "string", "pattern": "^(\"[0-9]{1,15}\"|\\*)$" },
-        }));
-    }
-    if rest.remove(IDEMPOTENCY_KEY).is_some() {
-        parameters.push(json!({
-            "name": "Idempotency-Key",
-            "in": "header",
-            "description": "The same key with the same input makes nothing twice.",
-            "schema": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" },
-        }));
-    }
-    let mut operation = json!({
-        "operationId": operation_id(verb),
-        "tags": [tag(verb)],
-        "summary": verb.summary,
-        "x-countersign-role": RoleWord(verb.role).to_string(),
-        "x-countersign-command": format!("countersign {}", verb.name),
-        "responses": responses(verb),
-    });
+    let input = verb.input_schema().to_value();
+    let members = input.get("properties").and_then(Value::as_object).cloned();
+    let mut rest = members.unwrap_or_default();
+    let required = input.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let is_required = |name: &str| required.iter().any(|own| own == name);
+    let mut parameters: Vec<Value> = verb
+        .path_members()
+        .map(|name| parameter("path", name, true, rest.remove(name).unwrap_or_default()))
+        .collect();
+    parameters.extend(rest.remove(REVISION).map(|_| if_match()));
+    parameters.extend(rest.remove(IDEMPOTENCY_KEY).map(|_| idempotency_key()));
+    let mut body = None;
     if !takes_body(verb.method) {
-        for (name, schema) in &rest {
-            parameters.push(parameter("query", name, is_required(name), schema));
-        }
+        let query = rest.into_iter();
+        parameters.extend(query.map(|(name, schema)| {
+            let required = is_required(&name);
+            parameter("query", &name, required, schema)
+        }));
     } else if !rest.is_empty() {
         let required: Vec<&String> = rest.keys().filter(|name| is_required(name)).collect();
-        let whole = json!({
+        let schema = json!({
             "type": "object",
             "properties": rest,
             "required": required,
             "additionalProperties": false,
         });
-        operation["requestBody"] = json!({
+        body = Some(json!({
             "required": !required.is_empty(),
-            "content": { "application/json": { "schema": whole } },
-        });
+            "content": { "application/json": { "schema": schema } },
+        }));
     }
-    operation["parameters"] = parameters.into();
-    operation
+    let operation = json!({
+        "operationId": operation_id(verb),
+        "tags": [tag(verb)],
+        "summary": verb.summary,
+        "x-countersign-role": RoleWord(verb.role).to_string(),
+        "x-countersign-command": format!("countersign {}", verb.name),
+        "parameters": parameters,
+        "responses": responses(verb),
+    });
+    with(operation, "requestBody", body)
 }
 
-fn parameter(place: &str, name: &str, required: bool, schema: &Value) -> Value {
+/// An object with one member more, where there is something for it.
+fn with(mut object: Value, name: &str, value: Option<Value>) -> Value {
+    if let (Some(members), Some(value)) = (object.as_object_mut(), value) {
+        members.insert(name.to_owned(), value);
+    }
+    object
+}
+
+fn if_match() -> Value {
+    json!({
+        "name": "If-Match",
+        "in": "header",
+        "description": "The ETag of the answer that the change is meant for; without, or with *, \
+                        whatever stands there.",
+        "schema": { "type": "string", "pattern": "^(\"[0-9]{1,15}\"|\\*)$" },
+    })
+}
+
+fn idempotency_key() -> Value {
+    json!({
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key with the same input makes nothing twice.",
+        "schema": { "type": "string", "pattern": "^[!-~]{1,128}$" },
+    })
+}
+
+fn parameter(place: &str, name: &str, required: bool, schema: Value) -> Value {
     let mut schema = without_null(schema);
     let described = schema.as_object_mut().and_then(|members| members.remove("description"));
-    let mut parameter =
-        json!({ "name": name, "in": place, "required": required, "schema": schema });
-    if let Some(text) = described {
-        parameter["description"] = text;
-    }
     if place == "path"
-        && let Some(schema) = parameter["schema"].as_object_mut()
-        && schema.get("type").is_some_and(|kind| kind == "string")
+        && let Some(members) = schema.as_object_mut()
+        && members.get("type").is_some_and(|kind| kind == "string")
     {
-        schema.entry("minLength").or_insert_with(|| 1.into());
+        members.entry("minLength").or_insert_with(|| 1.into());
     }
-    parameter
+    let parameter = json!({ "name": name, "in": place, "required": required, "schema": schema });
+    with(parameter, "description", described)
 }
 
 /// The schema without `null`, which text cannot say: the parameter is left out instead.
-fn without_null(schema: &Value) -> Value {
-    let mut schema = schema.clone();
+fn without_null(mut schema: Value) -> Value {
     let Some(members) = schema.as_object_mut() else { return schema };
     if members.get("default").is_some_and(Value::is_null) {
         members.remove("default");
@@ -178,33 +186,31 @@ fn without_null(schema: &Value) -> Value {
 fn responses(verb: &Verb) -> Value {
     let schema = verb.output_schema().to_value();
     let has = |name: &str| schema.get("properties").and_then(|all| all.get(name)).is_some();
-    let text = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
-    let mut headers = json!({ "X-Request-Id": text("The id of this call.") });
-    if has("revision") {
-        headers["ETag"] = text("The revision, for If-Match.");
-    }
-    if has("next") {
-        headers["Link"] = text("The next page, as rel=\"next\".");
-    }
-    let (status, description) = match makes(verb) {
-        true => ("201", "Made"),
-        false => ("200", "Done"),
-    };
-    if makes(verb) {
-        headers["Location"] = text("Where that is which was made.");
-    }
-    let mut responses = json!({
-        status: {
-            "description": description,
-            "headers": headers,
-            "content": { "application/json": { "schema": schema } },
-        },
+    let (status, description) = if makes(verb) { ("201", "Made") } else { ("200", "Done") };
+    let headers = [
+        ("X-Request-Id", "The id of this call.", true),
+        ("ETag", "The revision, for If-Match.", has("revision")),
+        ("Link", "The next page, as rel=\"next\".", has("next")),
+        ("Location", "Where that is which was made.", makes(verb)),
+    ];
+    let headers: Map<String, Value> = headers
+        .into_iter()
+        .filter(|(.., sent)| *sent)
+        .map(|(name, about, _)| {
+            let header = json!({ "description": about, "schema": { "type": "string" } });
+            (name.to_owned(), header)
+        })
+        .collect();
+    let done = json!({
+        "description": description,
+        "headers": headers,
+        "content": { "application/json": { "schema": schema } },
     });
-    for status in statuses() {
+    let refusals = statuses().into_iter().map(|status| {
         let name = format!("#/components/responses/{}", name_of(status));
-        responses[status.to_string()] = json!({ "$ref": name });
-    }
-    responses
+        (status.to_string(), json!({ "$ref": name }))
+    });
+    Value::Object([(status.to_owned(), done)].into_iter().chain(refusals).collect())
 }
 
 fn statuses() -> Vec<u16> {

@@ -68,7 +68,7 @@ impl Operators {
         now: Timestamp,
     ) -> Result<Operator, Refusal> {
         let rows = self.rows(store)?;
-        Ok(holder(&rows, digest, now).map_err(Refusal::Unauthorized)?)
+        holder(&rows, digest, now).map_err(Refusal::Unauthorized)
     }
 
     fn rows(&self, store: &Store) -> Result<Arc<[TokenRow]>, StoreFault> {

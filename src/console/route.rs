@@ -48,10 +48,9 @@ impl Routes {
     /// The verb for a method and a path. HEAD is GET.
     pub fn find(&self, method: &Method, path: &str) -> Option<Found> {
         let asked = if *method == Method::HEAD { "GET" } else { method.as_str() };
-        let matching = self.matching(path);
-        let own = matching.iter().filter(|(entry, _)| entry.verb.method.as_str() == asked);
-        let (entry, members) = own.max_by_key(|(entry, _)| entry.told())?;
-        Some(Found { verb: entry.verb, members: members.clone() })
+        let mut matching = self.matching(path).into_iter();
+        let (entry, members) = matching.find(|(entry, _)| entry.verb.method.as_str() == asked)?;
+        Some(Found { verb: entry.verb, members })
     }
 
     /// The methods that a path takes; none where nothing answers.
@@ -90,9 +89,14 @@ impl Routes {
         Some(path)
     }
 
+    /// The verbs at a path. Where several templates fit, the one that tells most is meant: after
+    /// `:rotate` nothing is a name that ends so.
     fn matching(&self, path: &str) -> Vec<(&Entry, Vec<(&'static str, String)>)> {
         let members = |entry| Some((entry, Entry::members(entry, path)?));
-        self.0.iter().filter_map(members).collect()
+        let mut matching: Vec<_> = self.0.iter().filter_map(members).collect();
+        let told = matching.iter().map(|(entry, _)| entry.told()).max();
+        matching.retain(|(entry, _)| Some(entry.told()) == told);
+        matching
     }
 }
 
@@ -195,8 +199,9 @@ mod tests {
         let value = good("POST", "/admin/v1/credentials/a/secrets/value:iv/3:revoke");
         assert_eq!(value.1, ["a", "value:iv", "3"]);
         assert_eq!(good("POST", "/admin/v1/credentials/a/secrets:import").0, "secret import");
-        // What is no suffix here is part of the name.
-        assert_eq!(good("GET", "/admin/v1/credentials/a:rotate").1, ["a:rotate"]);
+        // What is no suffix is part of the name, and so is an escaped one.
+        assert_eq!(good("GET", "/admin/v1/credentials/a:b").1, ["a:b"]);
+        assert_eq!(good("GET", "/admin/v1/credentials/a%3Arotate").1, ["a:rotate"]);
     }
 
     #[test]
@@ -214,6 +219,9 @@ mod tests {
             assert_eq!((find("GET", path), Routes::new().methods(path)), (None, None), "{path}");
         }
         assert_eq!(find("PUT", "/admin/v1/merchants/a"), None);
+        let rotate = "/admin/v1/credentials/a:rotate";
+        assert_eq!(find("GET", rotate), None);
+        assert_eq!(Routes::new().methods(rotate).unwrap(), ["POST", "OPTIONS"]);
         let allowed = Routes::new().methods("/admin/v1/merchants/a").unwrap();
         assert_eq!(allowed, ["GET", "PATCH", "HEAD", "OPTIONS"]);
         // A colon may be part of a name, and no verb of that name is there.

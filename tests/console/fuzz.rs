@@ -26,7 +26,7 @@ fn schemathesis_finds_no_fault() {
         "[parameters]\n\"path.merchant\" = \"shop\"\n\"path.key_id\" = \"{key_id}\"\n\
          \"path.policy\" = \"yearly\"\n\"path.kind\" = \"signing\"\n\"path.version\" = 1\n"
     );
-    for (config, examples) in [(there.as_str(), 12), ("", 6)] {
+    for (config, examples) in [(there.as_str(), 25), ("", 15)] {
         run(&api, config, examples);
     }
     assert_eq!(api.gate.operation("/readyz").status, 200);
