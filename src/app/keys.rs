@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::administration::catalogue::Catalogue;
-use crate::administration::chores::{self, Done, Upkeep};
+use crate::administration::chores::{Done, Upkeep};
 use crate::administration::{Office, Problem};
 use crate::clock::{Clock, Timestamp};
 use crate::config::keys::Keys;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 
 use countersign::administration::{Office, Verb, verbs};
 use countersign::clock::Clock;
@@ -80,6 +81,7 @@ impl Place {
         let KeysConfig { keys, catalogue } = KeysConfig::load(&self.path("gate.toml")).unwrap();
         let masters = Masters::open(&keys.master).unwrap();
         let store = Store::open(&keys.store, masters, Clock::system()).unwrap();
+        let (store, catalogue) = (Arc::new(store), Arc::new(catalogue));
         Office { store, catalogue, master: keys.master, progress: |_, _| {} }
     }
 

@@ -91,8 +91,8 @@ fn refused(refusal: Refusal, permitted: &Permitted) -> Rejection {
 impl Unseen<'_> {
     /// Keeps the claims: from here the request may be forwarded, and never again.
     pub(super) fn keep(self) -> Result<(Presented, Option<Box<Hold>>), Rejection> {
-        let claims = self.claim.into_iter().chain(self.sealed);
-        let kept = claims.map(Claim::keep).collect::<Result<(), _>>();
+        let mut claims = self.claim.into_iter().chain(self.sealed);
+        let kept = claims.try_for_each(Claim::keep);
         kept.map_err(|refusal| refused(refusal, &self.presented))?;
         Ok((self.presented, self.remembered))
     }
