@@ -393,9 +393,7 @@ impl Change<'_> {
         if kept.row.revision != row.revision {
             return Err(conflict(version_name(row)));
         }
-        let mut at_rest = kept.row.clone();
-        lay_to_rest(&mut at_rest, &*self.view.dead()?);
-        let state = at_rest.state;
+        let state = self.at_rest(&kept.row)?;
         if state >= VersionState::Revoked && row.state < state {
             let cause = format!("{} is out of use for good", version_name(row));
             return Err(StoreFault::Refused(cause));
@@ -416,6 +414,13 @@ impl Change<'_> {
             (stored.blob, stored.equality) = (None, None);
         }
         self.write_version(&keys, &stored)
+    }
+
+    /// The state of a version, as the tombstones have it.
+    fn at_rest(&self, row: &VersionRow) -> Result<VersionState, StoreFault> {
+        let mut row = row.clone();
+        lay_to_rest(&mut row, &*self.view.dead()?);
+        Ok(row.state)
     }
 
     fn write_version(
@@ -444,7 +449,7 @@ impl Change<'_> {
         if kept.row.revision != row.revision {
             return Err(conflict(version_name(row)));
         }
-        if kept.row.state != VersionState::Pending {
+        if self.at_rest(&kept.row)? != VersionState::Pending {
             let cause = format!("{} is not pending: it cannot be discarded", version_name(row));
             return Err(StoreFault::Refused(cause));
         }
