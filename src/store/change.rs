@@ -260,7 +260,8 @@ impl Change<'_> {
         let closed = MerchantKeys::closed(&store.keys, merchant);
         let of_it = "WHERE merchant = ?1 ORDER BY key_id";
         for row in record::select::<CredentialRow>(connection, &keys.rows, of_it, &[&merchant])? {
-            let row = CredentialRow { revision: row.revision + 1, ..row };
+            // Nothing of it is rotated any more, so its policy may go.
+            let row = CredentialRow { revision: row.revision + 1, policy: None, ..row };
             record::put(connection, &closed.rows, &row)?;
         }
         for stored in record::select::<StoredVersion>(connection, &keys.rows, of_it, &[&merchant])?
