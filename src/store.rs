@@ -1,12 +1,8 @@
 //! The store of keys: one SQLite file, open to several processes, read into a snapshot and never
-//! asked on the path of a request.
-//!
-//! [`Store::read`] sees one moment; [`Store::change`] is one transaction that writes rows, their
-//! MACs, the change log and the audit log together, or nothing.
-//!
-//! master key ([`Masters`]) → KEK versions → the store's own key, and one data key a merchant →
-//! secrets. Every row has a MAC: a merchant's rows by its data key, all others by the store's key.
-//! [`View::everyone`] is how a gate loads.
+//! asked on the path of a request. [`Store::read`] sees one moment, [`Store::change`] is one
+//! transaction, [`View::everyone`] is how a gate loads. Master keys wrap KEKs, a KEK wraps the
+//! store's own key and one data key a merchant. Every row has a MAC: a merchant's rows by its data
+//! key, all others by the store's.
 
 pub mod ledger;
 pub mod row;
@@ -220,7 +216,9 @@ impl Store {
         reader(&View::reading(self)?)
     }
 
-    /// Changes rows in one durable transaction. An error undoes all of it.
+    /// Changes rows in one durable transaction: rows, their MACs, the change log and the audit log
+    /// together. An error undoes all of it. Never to be called within another change: it would
+    /// wait for itself.
     ///
     /// # Errors
     /// What `writer` says, and what the database says of it.

@@ -117,8 +117,8 @@ impl Store {
         Ok(trial)
     }
 
-    /// Says that what is dead is as the operator wants it: a new file of tombstones is made, of what
-    /// the old one says as far as it can be read, and of what is dead in the database.
+    /// Says that what is dead is as the operator wants it: a new file of tombstones is made, of
+    /// what the old one says as far as it can be read, and of what is dead in the database.
     ///
     /// # Errors
     /// When nothing is in doubt; the database, the operating system.

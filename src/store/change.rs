@@ -260,7 +260,8 @@ impl Change<'_> {
         let closed = MerchantKeys::closed(&store.keys, merchant);
         let of_it = "WHERE merchant = ?1 ORDER BY key_id";
         for row in record::select::<CredentialRow>(connection, &keys.rows, of_it, &[&merchant])? {
-            let row = CredentialRow { revision: row.revision + 1, ..row };
+            // Nothing of it is rotated any more, so its policy may go.
+            let row = CredentialRow { revision: row.revision + 1, policy: None, ..row };
             record::put(connection, &closed.rows, &row)?;
         }
         for stored in record::select::<StoredVersion>(connection, &keys.rows, of_it, &[&merchant])?
@@ -393,9 +394,7 @@ impl Change<'_> {
         if kept.row.revision != row.revision {
             return Err(conflict(version_name(row)));
         }
-        let mut at_rest = kept.row.clone();
-        lay_to_rest(&mut at_rest, &*self.view.dead()?);
-        let state = at_rest.state;
+        let state = self.at_rest(&kept.row)?;
         if state >= VersionState::Revoked && row.state < state {
             let cause = format!("{} is out of use for good", version_name(row));
             return Err(StoreFault::Refused(cause));
@@ -416,6 +415,13 @@ impl Change<'_> {
             (stored.blob, stored.equality) = (None, None);
         }
         self.write_version(&keys, &stored)
+    }
+
+    /// The state of a version, as the tombstones have it.
+    fn at_rest(&self, row: &VersionRow) -> Result<VersionState, StoreFault> {
+        let mut row = row.clone();
+        lay_to_rest(&mut row, &*self.view.dead()?);
+        Ok(row.state)
     }
 
     fn write_version(
@@ -444,7 +450,7 @@ impl Change<'_> {
         if kept.row.revision != row.revision {
             return Err(conflict(version_name(row)));
         }
-        if kept.row.state != VersionState::Pending {
+        if self.at_rest(&kept.row)? != VersionState::Pending {
             let cause = format!("{} is not pending: it cannot be discarded", version_name(row));
             return Err(StoreFault::Refused(cause));
         }

@@ -1,4 +1,4 @@
-//! Connections to the file: how each is set up, the format, and those that wait for the next reader.
+//! Connections to the file: how each is set up, the format, and those that readers share.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};

@@ -25,7 +25,7 @@ impl View<'_> {
     /// Every policy, by name.
     ///
     /// # Errors
-    /// As above.
+    /// The database, and a row that was tampered with.
     pub fn policies(&self) -> Result<Vec<PolicyRow>, StoreFault> {
         cover::whole_table(self.connection(), &self.store.keys.rows, &self.head.policies)
     }
@@ -224,7 +224,7 @@ impl Change<'_> {
     /// A new policy, or a changed one.
     ///
     /// # Errors
-    /// As above.
+    /// [`StoreFault::Conflict`], the database, and a row that was tampered with.
     pub fn put_policy(&mut self, row: &PolicyRow) -> Result<(), StoreFault> {
         let known = self.view.policies()?;
         let known = known.iter().find(|known| known.name == row.name);

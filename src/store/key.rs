@@ -186,13 +186,15 @@ impl Ring {
         Ok((row, Arc::new(key)))
     }
 
-    /// Wraps a KEK by the master key that wraps now.
+    /// Wraps a KEK by the master key that wraps now: another process may have made a new one, and
+    /// the one before may be about to go.
     fn wrap(
         &self,
         key: &KeyBytes,
         version: u32,
         purpose: Purpose,
     ) -> Result<(String, Vec<u8>), StoreFault> {
+        self.refresh()?;
         let masters = self.masters.read().unwrap_or_else(PoisonError::into_inner);
         let blob = masters.wrap(key, &kek_place(version, purpose))?;
         Ok((masters.current().as_str().to_owned(), blob))

@@ -54,6 +54,7 @@ impl Store {
     /// [`StoreFault::Refused`] with what depends on it, or that no [`Store::verify_all`] passed
     /// since something was wrapped anew.
     pub fn release_master(&self, master: &str) -> Result<(), StoreFault> {
+        self.ring.refresh()?;
         if self.ring.current_master() == master {
             let cause = format!("{master} is the master key that wraps: rotate it first");
             return Err(StoreFault::Refused(cause));

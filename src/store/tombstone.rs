@@ -16,7 +16,7 @@ use crate::crypto::{self, HexCase, MacKey, equal};
 use crate::custody::CustodyFault;
 
 use super::StoreFault;
-use super::database::{open_fault, sync_folder};
+use super::database::sync_folder;
 use super::record::Message;
 use super::row::{KillRow, VersionState};
 use super::table::{Head, VersionName};
@@ -177,7 +177,7 @@ impl Dead {
     }
 
     /// Reads the lines that came since; a last line without its end is being written.
-    fn read_on(&mut self, file: File, key: &MacKey) -> io::Result<()> {
+    fn read_on(&mut self, file: &File, key: &MacKey) -> io::Result<()> {
         let mut reader = BufReader::new(file);
         reader.seek(SeekFrom::Start(self.offset))?;
         let mut line = Vec::new();
@@ -275,13 +275,18 @@ impl Tombstones {
         if same && dead.offset == about.len() && !dead.macs.is_empty() {
             return Ok(Arc::clone(&dead));
         }
-        if !same || dead.broken.is_some() {
-            *dead = Arc::new(Dead { inode: about.ino(), ..Dead::default() });
+        let read_on = |state: &mut Dead| state.read_on(&file, &self.key);
+        if same {
+            read_on(Arc::make_mut(&mut dead)).map_err(|fault| self.fault(fault))?;
         }
-        let state = Arc::make_mut(&mut dead);
-        state.read_on(file, &self.key).map_err(|fault| self.fault(fault))?;
-        if state.macs.is_empty() && state.broken.is_none() {
-            state.broken = Some("it is empty".to_owned());
+        // What does not go on from what was read may be another file.
+        if !same || dead.broken.is_some() {
+            let mut state = Dead { inode: about.ino(), ..Dead::default() };
+            read_on(&mut state).map_err(|fault| self.fault(fault))?;
+            if state.macs.is_empty() && state.broken.is_none() {
+                state.broken = Some("it is empty".to_owned());
+            }
+            *dead = Arc::new(state);
         }
         Ok(Arc::clone(&dead))
     }
@@ -360,12 +365,11 @@ impl Tombstones {
         Ok(())
     }
 
-    /// Puts a file aside that belongs to another store.
+    /// Keeps a copy of the file before another takes its place.
     pub(super) fn set_aside(&self) -> Result<(), StoreFault> {
-        match std::fs::rename(&self.path, self.path.with_extension("tombstones.aside")) {
-            Err(fault) if fault.kind() != io::ErrorKind::NotFound => {
-                Err(open_fault(&self.path, fault))
-            }
+        let aside = self.path.with_extension("tombstones.aside");
+        match std::fs::copy(&self.path, &aside) {
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(self.fault(fault)),
             _ => Ok(()),
         }
     }

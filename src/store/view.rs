@@ -153,10 +153,10 @@ impl<'store> View<'store> {
     }
 
     /// Every change after one, in their order; none when that is longer ago than the log reaches,
-    /// and everything is to be read anew.
+    /// or the log was tampered with, and everything is to be read anew.
     ///
     /// # Errors
-    /// The database, and a row that was tampered with.
+    /// The database.
     pub fn changes_after(&self, sequence: u64) -> Result<Option<Vec<Changed>>, StoreFault> {
         let newest = self.head.changes;
         if sequence >= newest {
@@ -165,7 +165,11 @@ impl<'store> View<'store> {
         let keys = &self.store.keys.rows;
         let after = "WHERE sequence > ?1 ORDER BY sequence";
         let rows =
-            record::select::<ChangeRow>(&self.connection, keys, after, &[&integer(sequence)])?;
+            record::select::<ChangeRow>(&self.connection, keys, after, &[&integer(sequence)]);
+        let rows = match rows {
+            Err(StoreFault::Tampered { .. }) => return Ok(None),
+            other => other?,
+        };
         // The numbers have no gaps, unless the log was trimmed or somebody took a row out.
         let whole = rows.iter().map(|row| row.sequence).eq(sequence.saturating_add(1)..=newest);
         let changed = |row: ChangeRow| Changed { sequence: row.sequence, merchant: row.merchant };

@@ -171,6 +171,8 @@ fn a_closed_merchant_loses_every_secret_and_keeps_its_history() {
     let revived = MerchantRow { status: MerchantStatus::Active, ..row };
     let revived = change(&store, |change| change.set_merchant(&revived));
     assert!(matches!(revived, Err(StoreFault::Refused(_))));
+    let policy = |id: &str| read(&store, |view| view.credential(id)).unwrap().policy;
+    assert_eq!((policy("pk_mer_a"), policy("pk_mer_b")), (None, Some("yearly".to_owned())));
     let more = change(&store, |change| change.add_credential(&credential("mer_a", "pk_new")));
     assert!(matches!(more, Err(StoreFault::Refused(_))));
 }
