@@ -18,6 +18,7 @@ pub mod policy;
 pub mod problem;
 mod repeat;
 pub mod secret;
+pub mod tending;
 pub mod token;
 pub mod upkeep;
 pub mod verb;

@@ -11,4 +11,5 @@ mod life;
 mod mistakes;
 mod once;
 mod support;
+mod tending;
 mod together;
