@@ -258,10 +258,11 @@ impl Found {
         {
             self.next_end = self.next_end.into_iter().chain([at]).min();
             self.is_due(at, now);
-            let automatic = policy.is_some_and(|policy| policy.automatic);
-            ripe |= at <= now && automatic && !waits(versions);
-            let ending = Ending { key_id: credential.key_id.clone(), number: active.number, at };
-            self.remind(ending, policy, now);
+            if let Some(policy) = policy {
+                ripe |= policy.automatic
+                    && lifecycle::due(policy, &signing(versions), 0, now).is_some();
+                self.remind(active, at, policy, now);
+            }
         }
         if ripe {
             self.ripe.push(credential.key_id.clone());
@@ -278,7 +279,7 @@ impl Found {
         let active = versions.iter().find(is_signing);
         let Some((active, most)) = active.zip(policy.max_messages) else { return Ok(()) };
         let (requests, automatic) = (signed_by(view, active)?, policy.automatic);
-        if requests >= most && automatic && !waits(versions) {
+        if requests >= most && automatic {
             self.spent.push(active.key_id.clone());
         }
         let meter = Meter { number: active.number, requests, most, automatic };
@@ -293,12 +294,12 @@ impl Found {
     }
 
     /// Reminds by the nearest day that has come, and knows when the next one comes.
-    fn remind(&mut self, ending: Ending, policy: Option<&PolicyRow>, now: Timestamp) {
-        let days = policy.map_or(&[][..], |policy| policy.remind_days.as_slice());
-        let from = |days: u16| ending.at.saturating_sub(DAY * u32::from(days));
-        days.iter().for_each(|days| self.is_due(from(*days), now));
-        let reached = days.iter().copied().filter(|days| from(*days) <= now).min();
-        if let Some(days) = reached {
+    fn remind(&mut self, active: &VersionRow, at: Timestamp, policy: &PolicyRow, now: Timestamp) {
+        for days in &policy.remind_days {
+            self.is_due(at.saturating_sub(DAY * u32::from(*days)), now);
+        }
+        if let Some(days) = lifecycle::reminder(policy, active, now) {
+            let ending = Ending { key_id: active.key_id.clone(), number: active.number, at };
             self.reminders.push((ending, days));
         }
     }
@@ -309,9 +310,9 @@ fn is_signing(row: &&VersionRow) -> bool {
     row.kind == Kind::Signing && row.state == State::Active
 }
 
-/// Whether the next version is there already.
-fn waits(versions: &[VersionRow]) -> bool {
-    versions.iter().any(|row| row.kind == Kind::Signing && row.state == State::Pending)
+/// Those that requests are signed with, in any state.
+fn signing(versions: &[VersionRow]) -> Vec<VersionRow> {
+    versions.iter().filter(|row| row.kind == Kind::Signing).cloned().collect()
 }
 
 /// How many requests a version has signed since it is the active one.
@@ -333,13 +334,12 @@ fn moments(row: &VersionRow) -> impl Iterator<Item = Timestamp> {
     [unused, takes_over, over].into_iter().flatten()
 }
 
-/// When an active version ends, by its expiry or its policy.
+/// When an active version is to be replaced by its policy, or without one ends.
 fn end_of(active: &VersionRow, policy: Option<&PolicyRow>) -> Option<Timestamp> {
-    let since = active.activated_at.unwrap_or(active.created_at);
-    let by_age = policy.and_then(|policy| policy.max_age_secs);
-    let by_age = by_age.map(|secs| since.saturating_add(Duration::from_secs(secs)));
-    let by_date = policy.and_then(|policy| policy.rotate_at).filter(|date| since < *date);
-    [by_age, by_date, active.expires_at].into_iter().flatten().min()
+    match policy {
+        Some(policy) => lifecycle::replaced_at(policy, active),
+        None => active.expires_at,
+    }
 }
 
 /// Does what is due to one credential.
@@ -357,10 +357,8 @@ fn ripen(office: &Office, change: &mut Change<'_>, key_id: &str) -> Result<Vec<D
     let policies = change.policies()?;
     let policy = policies.iter().find(|one| Some(&one.name) == credential.policy.as_ref());
     if let Some(policy) = policy.filter(|policy| policy.automatic) {
-        let versions = of_kind(change.versions(key_id)?, &Kind::Signing);
-        let active = versions.iter().find(|row| row.state == State::Active);
-        let ended = active.and_then(|row| end_of(row, Some(policy))).is_some_and(|at| at <= now);
-        if ended && !waits(&versions) {
+        let versions = signing(&change.versions(key_id)?);
+        if lifecycle::due(policy, &versions, 0, now).is_some() {
             done.push(rotate(office, change, &credential, policy));
         }
     }
@@ -374,10 +372,9 @@ fn replace_spent(office: &Office, key_id: &str) -> Result<Option<Done>, Problem>
         let policies = change.policies()?;
         let policy = policies.iter().find(|one| Some(&one.name) == credential.policy.as_ref());
         let Some(policy) = policy.filter(|policy| policy.automatic) else { return Ok(None) };
-        if waits(&change.versions(key_id)?) {
-            return Ok(None);
-        }
-        Ok(Some(rotate(office, change, &credential, policy)))
+        let versions = signing(&change.versions(key_id)?);
+        let due = lifecycle::due(policy, &versions, u64::MAX, change.now());
+        Ok(due.map(|_| rotate(office, change, &credential, policy)))
     })
 }
 

@@ -4,6 +4,7 @@
 //! has changed ([`tick`]), so that nothing is in a state whose time is over. What time or a person
 //! has ended never comes back.
 
+mod due;
 mod versions;
 
 use std::str::FromStr;
@@ -13,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::store::row::{Cutover, VersionRow};
 
 pub use crate::store::row::VersionState as State;
+pub use due::{Due, due, reminder, replaced_at};
 use versions::Versions;
 
 /// Versions that may retire at a time: each costs every bad request one more MAC.

@@ -339,3 +339,45 @@ fn states_have_the_names_of_configuration() {
     }
     assert!("destroyed".parse::<State>().is_err(), "nobody can state a secret that is gone");
 }
+
+fn yearly() -> crate::store::row::PolicyRow {
+    crate::store::row::PolicyRow {
+        name: "yearly".into(),
+        max_age_secs: Some(365 * DAY),
+        max_messages: Some(1000),
+        rotate_at: None,
+        overlap_secs: 7 * DAY,
+        cutover: Cutover::OnFirstUse,
+        automatic: true,
+        remind_days: vec![30, 7],
+        revision: 1,
+    }
+}
+
+#[test]
+fn a_policy_says_when_a_version_is_replaced() {
+    let (policy, mut versions) = (yearly(), begun());
+    assert_eq!(replaced_at(&policy, &versions[0]), Some(at(365 * DAY)));
+    assert_eq!(due(&policy, &versions, 999, at(365 * DAY - 1)), None);
+    assert_eq!(due(&policy, &versions, 0, at(365 * DAY)), Some(Due::Time));
+    assert_eq!(due(&policy, &versions, 1000, at(0)), Some(Due::Messages));
+    // Its own end comes first: the next one is there an overlap before.
+    versions[0].expires_at = Some(at(100 * DAY));
+    assert_eq!(due(&policy, &versions, 0, at(93 * DAY - 1)), None);
+    assert_eq!(due(&policy, &versions, 0, at(93 * DAY)), Some(Due::Time));
+    let dated = |date| crate::store::row::PolicyRow { rotate_at: Some(at(date)), ..yearly() };
+    assert_eq!(replaced_at(&dated(50 * DAY), &versions[0]), Some(at(50 * DAY)));
+    assert_eq!(replaced_at(&dated(0), &versions[0]), Some(at(93 * DAY)), "made since the date");
+    // One that waits to take over is the answer already.
+    let next = new(2, at(0), DAY, None);
+    let turn = rotate(&versions, next, Cutover::OnFirstUse, None, at(0)).unwrap();
+    write(&mut versions, turn);
+    assert_eq!(due(&policy, &versions, 1000, at(93 * DAY)), None);
+}
+
+#[test]
+fn a_policy_reminds_ahead_of_it() {
+    let (policy, versions) = (yearly(), begun());
+    let told = |days| reminder(&policy, &versions[0], at(days * DAY));
+    assert_eq!((told(334), told(335), told(357), told(358)), (None, Some(30), Some(30), Some(7)));
+}
