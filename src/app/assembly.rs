@@ -173,9 +173,13 @@ impl Parts {
         self.clock.tick();
         let longest = Duration::from_secs(self.kept.longest_window_seconds.load(Ordering::Relaxed));
         self.kept.memory.sweep(self.clock.now(), longest);
-        self.kept.roll.chains.sweep(self.clock.now());
         self.tell_obstacles();
         self.kept.ledger.tell(&self.log);
+    }
+
+    /// Forgets chains of rolling keys that nobody can present any more.
+    pub(super) fn sweep_chains(&self) {
+        self.kept.roll.chains.sweep(self.clock.now());
     }
 
     /// Logs what is in the way of readiness, once when it begins and once when it ends. A drain has

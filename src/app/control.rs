@@ -25,6 +25,8 @@ use super::worker::runtime;
 const SECOND: Duration = Duration::from_secs(1);
 /// Every how many chores the watched files are read for changes.
 const SECONDS_BETWEEN_LOOKS: u32 = 2;
+/// Every how many chores chains of rolling keys are looked through for those that have ended.
+const SECONDS_BETWEEN_SWEEPS: u32 = 10;
 /// Every how many chores a refused configuration is tried again.
 const SECONDS_BETWEEN_RETRIES: u32 = 10;
 
@@ -96,6 +98,9 @@ pub(super) fn spawn_chores(parts: Arc<Parts>) -> Result<JoinHandle<()>, StartFau
             parts.do_chores();
             if seconds.is_multiple_of(SECONDS_BETWEEN_LOOKS) {
                 parts.reload_if_changed();
+            }
+            if seconds.is_multiple_of(SECONDS_BETWEEN_SWEEPS) {
+                parts.sweep_chains();
             }
             if seconds.is_multiple_of(SECONDS_BETWEEN_RETRIES) {
                 parts.retry_refused();

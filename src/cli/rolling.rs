@@ -18,7 +18,8 @@ use super::secret_source::secret_in;
 #[command(next_help_heading = "How keys roll")]
 pub(crate) struct RollingArguments {
     /// Seal the request by rolling keys, and open its answer
-    #[arg(long, requires = "anchor_file", conflicts_with_all = ["seal", "timestamp", "content_type"])]
+    #[arg(long, requires = "anchor_file")]
+    #[arg(conflicts_with_all = ["seal", "timestamp", "content_type"])]
     pub(crate) roll: bool,
 
     /// File with the anchor (css_…) that sessions begin with
@@ -30,7 +31,7 @@ pub(crate) struct RollingArguments {
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     anchor_version: u32,
 
-    /// File that keeps the newest keys, for its owner alone [default: the anchor's file with `.roll`
+    /// File that keeps the newest keys, for its owner alone [default: the anchor's file with .roll
     /// behind its name]
     #[arg(long, value_name = "FILE", requires = "roll")]
     roll_state: Option<PathBuf>,

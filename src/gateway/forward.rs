@@ -64,6 +64,9 @@ impl Forwarder {
         let Some(upstream) = &outbound.route.upstream else { return Ok(headers::ready(outbound)) };
         let pool = self.pool(upstream);
         let record = Rc::clone(&outbound.visit.record);
+        let spec = &outbound.route.spec;
+        let whole_bytes_max = (outbound.protection.is_some() || spec.rolling.is_some())
+            .then(|| spec.answers.bytes_max.get());
         let (request, protection) = headers::towards_upstream(outbound);
         let answer = pool.send(request, record.last(), noted.as_deref_mut()).await;
         record.passed(Stage::Upstream);
@@ -72,8 +75,9 @@ impl Forwarder {
             settle(*noted, answer.as_ref().map(Response::status));
         }
         let answer = answer?;
-        let Some(protection) = protection else { return Ok(answer.map(Body::Upstream)) };
-        let answer = whole::whole(answer, protection.bytes_max).await?;
+        let Some(bytes_max) = whole_bytes_max else { return Ok(answer.map(Body::Upstream)) };
+        let answer = whole::whole(answer, bytes_max).await?;
+        let Some(protection) = protection else { return Ok(answer.map(Body::whole)) };
         let answer = protection.protect(answer, self.clock.now()).await;
         answer.map(|answer| answer.map(Body::whole)).map_err(|_| UpstreamFault::Broke)
     }

@@ -30,8 +30,6 @@ pub struct Protection {
     pub sealing: Option<(Arc<Opener>, Arc<VerifyingKey>)>,
     /// By what it is signed, and with which key.
     pub signing: Option<(Arc<Scheme>, Arc<VerifyingKey>)>,
-    /// The longest body of the service's answer, in bytes.
-    pub bytes_max: usize,
 }
 
 /// What of a request goes into the signature of its answer.

@@ -57,8 +57,10 @@ impl Roll {
         call: &[u8],
         now: Timestamp,
     ) -> Result<Zeroizing<Vec<u8>>, SessionFault> {
+        // The library would take an array for the object.
+        let object = call.trim_ascii_start().starts_with(b"{");
         let call: Call = serde_json::from_slice(call).map_err(|_| SessionFault::Form)?;
-        if !(1..=LANES_MAX).contains(&call.lanes) || call.replaces.len() > REPLACES_MAX {
+        if !object || !(1..=LANES_MAX).contains(&call.lanes) || call.replaces.len() > REPLACES_MAX {
             return Err(SessionFault::Form);
         }
         let replaced = call.replaces.iter().map(|kid| kid.parse().map(|kid: Kid| kid.chain));

@@ -15,6 +15,7 @@ use countersign::secret::Secret;
 use crate::kit::{Partner, Site, first_epoch, material, other, put_up, setup};
 use crate::support::gateway::START;
 use crate::support::request::Request;
+use crate::support::setup::GENEROUS;
 use crate::support::upstream::{Step, Upstream, answer};
 
 const TEXT: &[u8] = b"{\"amount\":1000}";
@@ -464,6 +465,7 @@ fn session_calls_are_checked_and_answered_under_seal() {
         &b"{\"lanes\":0}"[..],
         b"{\"lanes\":17}",
         b"{}",
+        b"[1,[]]",
         b"",
         b"{\"lanes\":1,\"replaces\":[\"ak_1\"]}",
         b"{\"lanes\":1,\"replaces\":\"x\"}",
@@ -508,6 +510,63 @@ fn site_wallet(site: &Site) -> Wallet {
     let mut wallet = Wallet::new(1, material(1).anchors[0].keys.clone());
     wallet.resume(&state(kid(site, 1, 1), &first_epoch(), &material(1))).unwrap();
     wallet
+}
+
+/// Over its limit a message gives both of its claims back.
+#[test]
+fn what_a_limit_refused_may_come_again() {
+    let mut setup = setup("standard", "");
+    let table = setup.merchants.last_mut().unwrap();
+    *table = table.replace(GENEROUS, "rate = { per_second = 1, burst = 2 }");
+    let site = Site::with(setup);
+    let wallet = Wallet::new(1, material(2).anchors[0].keys.clone());
+    let mut partner = Partner { site: &site, signer: other(), wallet };
+    partner.begin();
+    partner.pays();
+    let (request, sealed) = partner.seal("POST", "/v2/payments", TEXT);
+    let request = partner.sign(request);
+    assert_eq!(site.ask(&request).refusal().code, "rate_limited");
+    std::thread::sleep(Duration::from_millis(1100));
+    let answer = site.ask(&request);
+    assert_eq!(partner.opens(&sealed, &answer).unwrap().0, 200);
+    assert_eq!(site.ask(&request).refusal().code, "replayed");
+}
+
+/// A good message over other forms of HTTP, and forms that nobody should send.
+#[test]
+fn odd_wrappings_are_refused_and_never_forwarded() {
+    let site = Site::start("standard");
+    let mut partner = site.partner();
+    let before = site.gateway.upstream.bytes();
+    let refused = |partner: &mut Partner<'_>, body: &dyn Fn(&str) -> String| {
+        let (_, sealed) = partner.seal("POST", "/v2/payments", TEXT);
+        let request = Request::post("/v2/payments", body(&sealed.text()).as_bytes());
+        let request = request.header("X-SEAL-KID", sealed.label().to_string());
+        site.ask(&partner.sign(request)).refusal().code
+    };
+    for body in [
+        &(|text: &str| format!("{{\"sealed\":\"{text}=\"}}")) as &dyn Fn(&str) -> String,
+        &|text| format!("{{\"sealed\":\"{text}\",\"sealed\":\"{text}\"}}"),
+        &|text| format!("{{\"sealed\":\"{text}\",\"amount\":1}}"),
+        &|text| format!("[\"{text}\"]"),
+        &|text| {
+            let (first, rest) = text.split_at(1);
+            format!("{{\"sealed\":\"\\u00{:02x}{rest}\"}}", first.as_bytes()[0])
+        },
+        &|text| text.to_owned(),
+        &|_| "{\"sealed\":\"\"}".to_owned(),
+        &|_| "{\"amount\":1}".to_owned(),
+    ] {
+        assert_eq!(refused(&mut partner, body), "cannot_open");
+    }
+    let (request, sealed) = partner.seal("POST", "/v2/payments", TEXT);
+    let odd = request.clone().set("X-SEAL-KID", b"rk1_\xff\xfe");
+    assert_eq!(site.ask(&partner.sign(odd)).refusal().code, "unsupported_kid");
+    assert_eq!(site.gateway.upstream.bytes(), before);
+    // Chunks are transport, parameters of the type are no other type.
+    let good = request.set("Content-Type", "Application/VND.countersign.Sealed; a=b").chunks(7);
+    let answer = site.ask(&partner.sign(good));
+    assert_eq!(partner.opens(&sealed, &answer).unwrap().0, 200);
 }
 
 #[test]

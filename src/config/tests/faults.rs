@@ -162,6 +162,38 @@ fn mistakes_in_routes() {
 }
 
 #[test]
+fn keys_that_roll_where_they_cannot() {
+    let alone = [
+        ("path = \"/v1/*\"\nrolling = \"standart\"", "rolling", "did you mean \"standard\"?"),
+        (
+            "path = \"/v1/*\"\nrolling = \"strict\"\nenvelope = \"paykun\"",
+            "envelope",
+            "a body is sealed once",
+        ),
+        (
+            "path = \"/v1/*\"\nscheme = \"countersign-v1\"\nrolling = \"strict\"\n\
+             sign_answers = true",
+            "sign_answers",
+            "vouches for itself",
+        ),
+        ("path = \"/.well-known/countersign/key-session\"", "path", "the gate itself answers"),
+    ];
+    for (to, key, words) in alone {
+        check_main(PATH, to, &format!("routes[0].{key}"), words);
+    }
+    let first = change(MAIN, PATH, &format!("{PATH}\nrolling = \"standard\""));
+    let with = |rest: &str| {
+        let second = "[[routes]]\nname = \"other\"\nupstream = \"app\"\npath = \"/v2/*\"\n";
+        Folder::with(&format!("{first}{second}{rest}"), MERCHANTS)
+    };
+    let unlike = with("rolling = \"strict\"\n");
+    check(&unlike, "routes[1].rolling", "a scheme rolls in one way");
+    let other = "rolling = \"standard\"\nscheme = \"countersign-v1\"\n";
+    check(&with(other), "routes[1].rolling", "whose a session call is");
+    assert!(with("rolling = \"standard\"\nanswer_bytes_max = \"1KiB\"\n").load().is_ok());
+}
+
+#[test]
 fn routes_that_nothing_decides_between() {
     let route = |rest: &str| format!("{MAIN}[[routes]]\nupstream = \"app\"\n{rest}");
     let twin = route("name = \"other\"\npath = \"/v1/*\"\nmethods = [\"GET\"]\n");

@@ -105,7 +105,7 @@ pub(super) async fn open(mut unrolled: Unrolled) -> Result<Readable, Rejection> 
 fn protection(granted: &Unrolled) -> Result<Option<Box<Protection>>, Rejection> {
     let spec = &granted.route().spec;
     let answers = spec.answers;
-    if !answers.sign && !answers.seal && spec.rolling.is_none() {
+    if !answers.sign && !answers.seal {
         return Ok(None);
     }
     let (credential, key) = (granted.credential(), granted.key());
@@ -135,8 +135,7 @@ fn protection(granted: &Unrolled) -> Result<Option<Box<Protection>>, Rejection> 
         target: head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
         headers: head.headers.clone(),
     };
-    let bytes_max = answers.bytes_max.get();
-    Ok(Some(Box::new(Protection { request, sealing, signing, bytes_max })))
+    Ok(Some(Box::new(Protection { request, sealing, signing })))
 }
 
 impl Readable {

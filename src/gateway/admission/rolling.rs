@@ -50,7 +50,6 @@ pub(super) fn open(granted: Granted, roll: &Roll, slot: &ReplySlot) -> Result<Un
         sealed: sealed.bytes.as_deref(),
         session,
     };
-    // The request may have taken its time: a key that ended meanwhile is none.
     let now = granted.now();
     let opened = roll.open(&party, &policy, &message, now)?;
     slot.fill(opened.reply, sealed.form);

@@ -97,7 +97,9 @@ fn decoded(text: &[u8]) -> Option<Bytes> {
     BASE64_URL_SAFE_NO_PAD.decode(text).ok().map(Bytes::from)
 }
 
+/// An object with one member: the library would take an array for it as well.
 fn unwrapped(body: &[u8]) -> Option<Bytes> {
+    body.trim_ascii_start().starts_with(b"{").then_some(())?;
     let wrapped: Wrapped<'_> = serde_json::from_slice(body).ok()?;
     decoded(wrapped.sealed.as_bytes())
 }
