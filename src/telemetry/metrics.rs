@@ -175,21 +175,7 @@ impl GateMetrics {
                 "Signatures that did not match, by the mistake behind them",
                 &["mistake"],
             )?),
-            ledger: LedgerMetrics {
-                commit_seconds: all.add(Histogram::with_opts(seconds(
-                    "ledger_commit_seconds",
-                    "Time that a commit of the ledger takes",
-                ))?)?,
-                failures: all
-                    .counter("ledger_commit_failures_total", "Commits of the ledger that failed")?,
-                orders: all.gauge("ledger_orders", "Orders in the ledger")?,
-                messages: all.gauge("ledger_messages", "Remembered requests in the ledger")?,
-                fullest: all.gauge(
-                    "ledger_messages_of_fullest",
-                    "Remembered requests of the credential that has the most",
-                )?,
-                waiting: all.gauge("ledger_waiting", "Requests that wait for the ledger")?,
-            },
+            ledger: LedgerMetrics::new(&all)?,
             registry: registry.clone(),
         };
         // A first refusal must show as an increase, not as a new series.
@@ -218,6 +204,26 @@ impl GateMetrics {
     pub fn stage_times(&self) -> StageTimes {
         let local = |stage: Stage| self.stages.with_label_values(&[stage.as_str()]).local();
         StageTimes { stages: Stage::ALL.map(local), total: self.total.local() }
+    }
+}
+
+impl LedgerMetrics {
+    fn new(all: &Register<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            commit_seconds: all.add(Histogram::with_opts(seconds(
+                "ledger_commit_seconds",
+                "Time that a commit of the ledger takes",
+            ))?)?,
+            failures: all
+                .counter("ledger_commit_failures_total", "Commits of the ledger that failed")?,
+            orders: all.gauge("ledger_orders", "Orders in the ledger")?,
+            messages: all.gauge("ledger_messages", "Remembered requests in the ledger")?,
+            fullest: all.gauge(
+                "ledger_messages_of_fullest",
+                "Remembered requests of the credential that has the most",
+            )?,
+            waiting: all.gauge("ledger_waiting", "Requests that wait for the ledger")?,
+        })
     }
 }
 
