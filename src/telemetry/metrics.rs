@@ -219,21 +219,7 @@ impl GateMetrics {
                 "What happened to chains of rolling keys",
                 &["event"],
             )?,
-            ledger: LedgerMetrics {
-                commit_seconds: all.add(Histogram::with_opts(seconds(
-                    "ledger_commit_seconds",
-                    "Time that a commit of the ledger takes",
-                ))?)?,
-                failures: all
-                    .counter("ledger_commit_failures_total", "Commits of the ledger that failed")?,
-                orders: all.gauge("ledger_orders", "Orders in the ledger")?,
-                messages: all.gauge("ledger_messages", "Remembered requests in the ledger")?,
-                fullest: all.gauge(
-                    "ledger_messages_of_fullest",
-                    "Remembered requests of the credential that has the most",
-                )?,
-                waiting: all.gauge("ledger_waiting", "Requests that wait for the ledger")?,
-            },
+            ledger: LedgerMetrics::new(&all)?,
             admin_requests: all.counters(
                 "admin_requests_total",
                 "Calls of the admin API by verb and outcome",
@@ -274,6 +260,26 @@ impl GateMetrics {
     pub fn stage_times(&self) -> StageTimes {
         let local = |stage: Stage| self.stages.with_label_values(&[stage.as_str()]).local();
         StageTimes { stages: Stage::ALL.map(local), total: self.total.local() }
+    }
+}
+
+impl LedgerMetrics {
+    fn new(all: &Register<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            commit_seconds: all.add(Histogram::with_opts(seconds(
+                "ledger_commit_seconds",
+                "Time that a commit of the ledger takes",
+            ))?)?,
+            failures: all
+                .counter("ledger_commit_failures_total", "Commits of the ledger that failed")?,
+            orders: all.gauge("ledger_orders", "Orders in the ledger")?,
+            messages: all.gauge("ledger_messages", "Remembered requests in the ledger")?,
+            fullest: all.gauge(
+                "ledger_messages_of_fullest",
+                "Remembered requests of the credential that has the most",
+            )?,
+            waiting: all.gauge("ledger_waiting", "Requests that wait for the ledger")?,
+        })
     }
 }
 

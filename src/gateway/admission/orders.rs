@@ -28,6 +28,8 @@ pub struct Noted {
     order: Option<Hold>,
     message: Option<Box<Hold>>,
     unique: Option<UniqueOrder>,
+    /// It was sent by a connection that broke, and may have arrived.
+    may_have_arrived: bool,
 }
 
 /// Takes the order of a request, where its route asks for it.
@@ -48,7 +50,8 @@ pub(super) async fn reserve(mut readable: Readable) -> Result<Admitted, Rejectio
         None => (None, None),
     };
     let message = readable.take_remembered();
-    Ok(Admitted { readable, noted: Some(Box::new(Noted { order, message, unique })) })
+    let noted = Noted { order, message, unique, may_have_arrived: false };
+    Ok(Admitted { readable, noted: Some(Box::new(noted)) })
 }
 
 async fn take(readable: &Readable, route: &Route, unique: &UniqueOrder) -> Result<Hold, Rejection> {
@@ -130,8 +133,16 @@ impl Noted {
         self.message.into_iter().for_each(|hold| hold.answered(false));
     }
 
-    /// Gives everything back: it is certain that nothing has left.
+    /// Notes that it may have arrived, whatever becomes of further attempts.
+    pub fn may_have_arrived(&mut self) {
+        self.may_have_arrived = true;
+    }
+
+    /// Gives everything back, where it is certain that nothing has left.
     pub fn give_back(self) {
+        if self.may_have_arrived {
+            return;
+        }
         self.order.into_iter().for_each(Hold::give_back);
         self.message.into_iter().for_each(|hold| hold.give_back());
     }

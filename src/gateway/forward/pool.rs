@@ -141,6 +141,9 @@ impl Pool {
                 }
                 Err(mut error) => {
                     let unsent = error.take_message();
+                    if let (None, Some(noted)) = (&unsent, &mut noted) {
+                        noted.may_have_arrived();
+                    }
                     let fault = if unsent.is_some() {
                         UpstreamFault::Unreachable
                     } else {
