@@ -149,9 +149,10 @@ impl Console {
         call.is_for(&found);
         let token = operator::token(&head.headers);
         let token = token.map_err(|why| self.desk.weigh(Refusal::Unauthorized(why), call))?;
-        let operator = Desk::admit(&self.desk, call, found.verb, token).await?;
-        call.operator = Some(operator.id);
-        let _place = self.desk.place()?;
+        let (operator, permitted) = Desk::admit(&self.desk, call, found.verb, token).await?;
+        call.operator = Some(operator);
+        permitted?;
+        let _place = if body.is_end_stream() { None } else { Some(self.desk.place()?) };
         let body = body::read(&head.headers, found.verb.method, body).await?;
         let input = input::read(&found, head, body)?;
         Ok(Ready { verb: found.verb, token, input })

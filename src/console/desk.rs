@@ -73,19 +73,19 @@ impl Desk {
         self.places.try_acquire().map_err(|_| busy())
     }
 
-    /// Lets in whose token is good and whose role is enough.
+    /// Lets in whose token is good: the token's id, and whether its role is enough.
     pub(super) async fn admit(
         desk: &Arc<Self>,
         call: &Call,
         verb: &'static Verb,
         token: Bytes32,
-    ) -> Result<Operator, Refusal> {
+    ) -> Result<(String, Result<(), Refusal>), Refusal> {
         let (own, call) = (Arc::clone(desk), call.clone());
         let work = move || {
             let office = own.office()?;
             let operator = own.find(&office, &call, &token)?;
-            own.told(&office, &call, &operator, permit::role(verb, &operator))?;
-            Ok(operator)
+            let permitted = own.told(&office, &call, &operator, permit::role(verb, &operator));
+            Ok((operator.id, permitted))
         };
         desk.beside(work).await
     }

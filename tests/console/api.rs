@@ -141,10 +141,6 @@ impl Operator<'_> {
         self.send(&self.with_body("POST", target, &body))
     }
 
-    pub(crate) fn patch(&self, target: &str, body: Value) -> Answer {
-        self.send(&self.with_body("PATCH", target, &body))
-    }
-
     pub(crate) fn delete(&self, target: &str) -> Answer {
         self.send(&self.request("DELETE", target))
     }

@@ -124,7 +124,7 @@ fn rotate(life: &Life<'_>, path: &str) {
     let version = &made["version"];
     let active = life.act(&format!("{secrets}/signing/{version}:activate"));
     assert_eq!(active["state"], "active");
-    assert_eq!(life.get(&format!("{path}/usage"))["items"].as_array().is_some(), true);
+    assert!(life.get(&format!("{path}/usage"))["items"].is_array());
 }
 
 fn end_versions(life: &Life<'_>, path: &str) {

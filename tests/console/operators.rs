@@ -107,12 +107,17 @@ fn roles_are_held_to() {
     }
 }
 
-/// What a token may not do is written down.
+/// What a token may not do is written down, in both logs.
 fn is_audited(api: &Api) {
     let audit = api.owner().get("/admin/v1/audit?limit=1000").json();
     let events = audit["items"].as_array().unwrap();
     let refused = events.iter().find(|event| event["action"] == "access.refused").unwrap();
     assert!(refused["detail"]["why"].as_str().unwrap().contains("needs the role"));
+    let actor = refused["actor"].as_str().unwrap();
+    crate::support::wait_until("the line", || {
+        let log = api.gate.output();
+        log.lines().any(|line| line.contains("\"forbidden\"") && line.contains(actor))
+    });
 }
 
 /// A token for one merchant sees that merchant and its credentials, and learns of nobody else.

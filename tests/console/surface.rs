@@ -21,7 +21,7 @@ fn table_router_and_document_say_the_same() {
         for (method, operation) in methods.as_object().unwrap() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             // Each member by a value that tells nothing of its place.
-            let example = path.replace('{', "x").replace('}', "x");
+            let example = path.replace(['{', '}'], "x");
             let found = Routes::new().find(&method, &example).expect(path);
             assert_eq!(found.verb.path, path);
             assert_eq!(openapi::operation_id(found.verb), operation["operationId"]);
