@@ -77,7 +77,7 @@ fn run<F: Future<Output = ()>>(
 
 fn bytes(folder: &Path) -> u64 {
     // What is in the log of the database is moved to it when the last connection closes.
-    std::fs::metadata(folder.join("keys.db")).expect("the file").len()
+    std::fs::metadata(folder.join("ledger.db")).expect("the file").len()
 }
 
 fn main() {

@@ -133,7 +133,7 @@ fn two_hundred_kills_lose_nothing_that_was_acknowledged() {
     }
     assert!(all.iter().filter(|(what, _)| what == "sent").count() > 1000, "{}", all.len());
     check(&all, &open(folder.path()));
-    let database = rusqlite::Connection::open(folder.path().join("keys.db")).unwrap();
+    let database = rusqlite::Connection::open(folder.path().join("ledger.db")).unwrap();
     let sound: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(sound, "ok");
 }

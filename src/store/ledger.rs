@@ -35,10 +35,10 @@ use tables::Place;
 use writer::{Finish, Op, Writer};
 
 pub use orders::{Order, OrderState};
-pub use tables::TABLES;
 
-/// The file of the state folder that the tables are in.
-const FILE: &str = "keys.db";
+/// The file of the state folder that the tables are in: not that of the keys, whose backups must not
+/// wind orders back.
+const FILE: &str = "ledger.db";
 
 /// Questions that may wait for the writer; one more is refused.
 const WAITING_MAX: usize = 16 * 1024;

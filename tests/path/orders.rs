@@ -302,7 +302,7 @@ fn of_a_sealed_body_the_text_counts() {
 #[test]
 fn the_ledger_is_opened_when_a_route_first_asks_and_survives_reloads_and_restarts() {
     let mut gateway = Gateway::with_state(setup(""));
-    let file = gateway.folder.path().join("state/keys.db");
+    let file = gateway.folder.path().join("state/ledger.db");
     gateway.accepts(&order(&gateway, "1"));
     assert!(!file.exists());
     gateway.change(|own| own.routes = setup(UNIQUE).routes).unwrap();
@@ -385,7 +385,7 @@ fn a_ledger_that_cannot_be_written_makes_its_routes_busy() {
     let setup = setup(UNIQUE).route("free", "/free/*", "countersign-v1", "");
     let gateway = Gateway::with_state(setup);
     gateway.accepts(&order(&gateway, "1"));
-    let file = gateway.folder.path().join("state/keys.db");
+    let file = gateway.folder.path().join("state/ledger.db");
     let other = rusqlite::Connection::open(file).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     gateway.refuses_h1(&order(&gateway, "2"), "busy");

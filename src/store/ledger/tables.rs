@@ -16,7 +16,7 @@ use crate::secret::Secret;
 use super::LedgerFault;
 
 /// What makes the tables where they are not there yet. Times are Unix seconds.
-pub const TABLES: &str = "
+const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS ledger_about (
   name TEXT NOT NULL PRIMARY KEY,
   value ANY NOT NULL
