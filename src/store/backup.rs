@@ -18,12 +18,12 @@ use super::cover;
 use super::database::{self, open_fault};
 use super::key::StoreKeys;
 use super::record;
-use super::row::{EpochRow, VersionState};
+use super::row::{EpochRow, MerchantStatus, VersionState};
 use super::table::{Head, Purpose, StoredEpoch, StoredKek};
 use super::tombstone::Tombstone;
 use super::trial::Trial;
 use super::view::gone;
-use super::{Actor, ActorKind, Store, StoreFault};
+use super::{Actor, ActorKind, Holding, Store, StoreFault};
 
 impl Store {
     /// Copies the store as it is at one moment into a new file of mode 0600, while others read and
@@ -146,9 +146,9 @@ impl Store {
 }
 
 /// What is dead of a merchant.
-fn buried(holding: &super::Holding, now: Timestamp) -> Vec<Tombstone> {
+fn buried(holding: &Holding, now: Timestamp) -> Vec<Tombstone> {
     let mut lines = Vec::new();
-    if holding.merchant.status == super::row::MerchantStatus::Closed {
+    if holding.merchant.status == MerchantStatus::Closed {
         lines.push(Tombstone::Merchant { id: holding.merchant.id.clone(), at: now.secs() });
     }
     for (row, _) in holding.credentials.iter().flat_map(|credential| &credential.versions) {

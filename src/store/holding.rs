@@ -96,9 +96,6 @@ struct Lot {
     versions: Vec<Found<StoredVersion>>,
 }
 
-/// What stands for a merchant's row in the sum of all.
-type Member = [u8; 32];
-
 /// Which secrets a pass opens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opened {
@@ -116,23 +113,9 @@ impl View<'_> {
     /// The database.
     pub fn everyone(
         &self,
-        mut each: impl FnMut(Result<Holding, StoreFault>),
+        each: impl FnMut(Result<Holding, StoreFault>),
     ) -> Result<(), StoreFault> {
-        let (mut sum, mut whole) = ([0; 32], true);
-        self.pass(None, Opened::InUse, |found| {
-            match &found {
-                Ok((_, member)) => add_member(&mut sum, member),
-                Err(_) => whole = false,
-            }
-            each(found.map(|(holding, _)| holding));
-        })?;
-        // One that is refused is not in the sum: then it tells nothing.
-        if whole && !equal(&sum, &self.store.keys.open_sum(&self.head.merchants)?) {
-            let cause =
-                "one was deleted or added from outside, or is an older copy with all it has";
-            each(Err(gone("merchant", "all", cause)));
-        }
-        Ok(())
+        self.pass(None, Opened::InUse, each)
     }
 
     /// A merchant with all that is its own.
@@ -143,17 +126,18 @@ impl View<'_> {
         let mut found = None;
         self.pass(Some(merchant), Opened::InUse, |next| {
             if !matches!(found, Some(Err(_))) {
-                found = Some(next.map(|(holding, _)| holding));
+                found = Some(next);
             }
         })?;
         found.transpose()
     }
 
+    /// Goes through all merchants, or one.
     pub(super) fn pass(
         &self,
         of: Option<&str>,
         secrets: Opened,
-        mut each: impl FnMut(Result<(Holding, Member), StoreFault>),
+        mut each: impl FnMut(Result<Holding, StoreFault>),
     ) -> Result<(), StoreFault> {
         let (only, own) = match of {
             Some(_) => ("WHERE id = ?1 ", "WHERE merchant = ?1 "),
@@ -174,7 +158,7 @@ impl View<'_> {
         let mut data_keys = Ahead::<DataKey>::new(&mut data_keys, &values)?;
         let mut credentials = Ahead::<CredentialRow>::new(&mut credentials, &values)?;
         let mut versions = Ahead::<StoredVersion>::new(&mut versions, &values)?;
-        let (dead, mut lost) = (self.dead()?, Vec::new());
+        let (dead, mut lost, mut sum) = (self.dead()?, Vec::new(), [0; 32]);
         let unconfirmed = dead.doubt(&self.head).is_some();
         while let Some(merchant) = merchants.advance()? {
             let id = merchant.owner().to_owned();
@@ -184,11 +168,12 @@ impl View<'_> {
                 versions: all_of(&mut versions, &id, &mut lost)?,
                 merchant,
             };
-            let held = self.held(lot, secrets, &dead).map(|(mut holding, member)| {
+            add_member(&mut sum, &lot.merchant.stands_for(&self.store.keys.members));
+            let held = self.held(lot, secrets, &dead).map(|mut holding| {
                 if unconfirmed && holding.merchant.status == MerchantStatus::Active {
                     holding.merchant.status = MerchantStatus::Suspended;
                 }
-                (holding, member)
+                holding
             });
             each(held);
         }
@@ -196,15 +181,14 @@ impl View<'_> {
         credentials.rest(&mut lost)?;
         versions.rest(&mut lost)?;
         lost.into_iter().for_each(|fault| each(Err(fault)));
+        if of.is_none() && !equal(&sum, &self.store.keys.open_sum(&self.head.merchants)?) {
+            let cause = "one was changed, deleted or added from outside, or is an older copy";
+            each(Err(gone("merchant", "all", cause)));
+        }
         Ok(())
     }
 
-    fn held(
-        &self,
-        lot: Lot,
-        secrets: Opened,
-        dead: &Arc<Dead>,
-    ) -> Result<(Holding, Member), StoreFault> {
+    fn held(&self, lot: Lot, secrets: Opened, dead: &Arc<Dead>) -> Result<Holding, StoreFault> {
         let id = lot.merchant.owner().to_owned();
         let data_key = lot.data_key.ok_or_else(|| gone("data_key", &id, "the row is gone"))?;
         let mut cover = MerchantCover::of(&id);
@@ -215,7 +199,6 @@ impl View<'_> {
             let row = &found.claimed()?.row;
             cover = cover.version((&row.key_id, &row.kind.to_string(), row.number), found.mac());
         }
-        let member = lot.merchant.stands_for(&self.store.keys.members);
         let (stored, keys) =
             self.opened(lot.merchant, data_key, |keys| Ok(cover.mac(&keys.rows)))?;
         let mut merchant = stored.row;
@@ -249,7 +232,7 @@ impl View<'_> {
         }
         match versions.next() {
             Some(found) => Err(found.tampered("it belongs to no credential")),
-            None => Ok((Holding { merchant, credentials, raised }, member)),
+            None => Ok(Holding { merchant, credentials, raised }),
         }
     }
 }

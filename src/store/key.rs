@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rusqlite::Connection;
 use zeroize::Zeroizing;
 
+use crate::clock::Timestamp;
 use crate::crypto::derivation::hkdf;
 use crate::crypto::{self, MacKey, digest};
 use crate::custody::blob::{self, WrapId};
@@ -177,7 +178,7 @@ impl Ring {
         &self,
         version: u32,
         purpose: Purpose,
-        created_at: crate::clock::Timestamp,
+        created_at: Timestamp,
     ) -> Result<(StoredKek, Arc<KeyBytes>), StoreFault> {
         let key = new_key()?;
         let (master, blob) = self.wrap(&key, version, purpose)?;

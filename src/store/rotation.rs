@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::custody::KeyBytes;
+
 use super::change::Change;
 use super::key::Ring;
 use super::record::{self, Found};
@@ -144,7 +146,7 @@ impl Store {
 }
 
 impl Change<'_> {
-    fn move_store_key(&mut self, to: (u32, &crate::custody::KeyBytes)) -> Result<(), StoreFault> {
+    fn move_store_key(&mut self, to: (u32, &KeyBytes)) -> Result<(), StoreFault> {
         let (connection, keys) = (self.view.connection(), &self.view.store.keys);
         let kept = record::get::<StoreKeyRow>(connection, &keys.rows, &[&1])?;
         let revision = kept.map_or(0, |row| row.revision) + 1;

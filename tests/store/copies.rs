@@ -79,7 +79,7 @@ fn a_backup_with_a_changed_byte_does_not_pass() {
     changed[at] ^= 1;
     fs::write(&backup, &changed).unwrap();
     let trial = Store::try_backup(&backup, house.masters(), house.clock.clone()).unwrap();
-    assert_eq!(trial.faults.len(), 1);
+    assert!(trial.faults[0].to_string().starts_with("merchant mer_"), "{:?}", trial.faults);
     drop(store);
     let restored = Store::restore(&backup, &house.path(), house.masters(), house.clock.clone());
     assert!(matches!(restored, Err(StoreFault::Tampered { .. })));

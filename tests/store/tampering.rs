@@ -279,6 +279,24 @@ fn a_whole_merchant_that_is_put_back_or_taken_out_is_noticed() {
     assert!(found.iter().any(|fault| fault.contains("merchant all")), "{found:?}");
 }
 
+/// Rows of one that are changed as well must not hide that another was put back.
+#[test]
+fn a_merchant_that_is_put_back_behind_a_changed_one_is_noticed() {
+    let house = settled();
+    let old = rows_of(&house.raw(), "merchant").remove(0);
+    let store = house.open();
+    let row = read(&store, |view| view.merchant("mer_a")).unwrap();
+    let row = MerchantRow { status: MerchantStatus::Suspended, ..row };
+    change(&store, |change| change.set_merchant(&row)).unwrap();
+    drop(store);
+    let raw = house.raw();
+    put(&raw, "merchant", &old);
+    raw.execute_batch("UPDATE version SET shown = 0 WHERE merchant = 'mer_b'").unwrap();
+    let found = faults(&house);
+    assert!(found.iter().any(|fault| fault.contains("mer_b")), "{found:?}");
+    assert!(found.iter().any(|fault| fault.contains("merchant all")), "{found:?}");
+}
+
 #[test]
 fn a_row_of_another_store_or_of_another_merchant_is_refused() {
     let (house, other) = (settled(), settled());
