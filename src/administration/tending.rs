@@ -12,14 +12,14 @@ use crate::store::row::Kind;
 /// The store.
 pub fn settle(office: &Office, actor: &Actor, key_id: &str) -> Result<bool, Problem> {
     office.store.change(actor, |change| {
-        let credential = credential::find_open(change, key_id)?;
+        credential::find_open(change, key_id)?;
         let mut all = change.versions(key_id)?;
         let (now, mut wrote) = (change.now(), false);
         all.sort_by(|a, b| a.kind.cmp(&b.kind));
         for versions in all.chunk_by(|a, b| a.kind == b.kind) {
             let turn = lifecycle::tick(versions, now);
             wrote |= turn != Turn::default();
-            version::write(change, &credential, versions, &turn, None)?;
+            version::write(change, versions, &turn, None)?;
         }
         Ok(wrote)
     })
@@ -36,9 +36,9 @@ pub fn first_use(
     (key_id, kind, number): (&str, &Kind, u32),
 ) -> Result<(), Problem> {
     office.store.change(actor, |change| {
-        let credential = credential::find_open(change, key_id)?;
+        credential::find_open(change, key_id)?;
         let versions = version::of_kind(change, key_id, kind)?;
         let turn = lifecycle::first_use(&versions, number, change.now())?;
-        version::write(change, &credential, &versions, &turn, None)
+        version::write(change, &versions, &turn, None)
     })
 }
