@@ -246,7 +246,7 @@ fn add(
                 return Ok(MadeVersion::new(&row, None));
             }
             let turn = lifecycle::discard(&versions, number, now)?;
-            version::write(change, &credential, &versions, &turn, None)?;
+            version::write(change, &versions, &turn, None)?;
             versions = version::of_kind(change, key_id, kind)?;
         }
         let material = make(&Readers::of(office, change, &credential, &all)?)?;
@@ -265,7 +265,7 @@ fn add(
             ..draft.row(&versions, &material, actor, now)
         };
         let turn = lifecycle::add(&versions, row.clone(), now)?;
-        version::write(change, &credential, &versions, &turn, Some(&material))?;
+        version::write(change, &versions, &turn, Some(&material))?;
         Call::note(call, change, row.number)?;
         let row = version::find(change, key_id, kind, row.number)?;
         Ok(MadeVersion::new(&row, material.shown.filter(|_| show)))
@@ -323,12 +323,12 @@ fn turn(
 ) -> Result<Version, Problem> {
     let Target { key_id, kind: KindText(kind), version, revision } = target;
     office.store.change(actor, |change| {
-        let credential = credential::find_open(change, key_id)?;
+        credential::find_open(change, key_id)?;
         let versions = version::of_kind(change, key_id, kind)?;
         let row = version::find(change, key_id, kind, *version)?;
         version::check_revision(&row, *revision)?;
         let turn = rule(&versions, *version, change.now())?;
-        version::write(change, &credential, &versions, &turn, None)?;
+        version::write(change, &versions, &turn, None)?;
         let gone = turn.discarded.into_iter().find(|row| row.number == *version);
         match gone {
             Some(row) => Ok(Version::from(&row)),

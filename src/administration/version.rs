@@ -12,7 +12,7 @@ use super::{Code, Problem};
 use crate::clock::Timestamp;
 use crate::keyring::lifecycle::{Turn, next_number};
 use crate::secret::Secret;
-use crate::store::row::{CredentialRow, Kind, SecretOrigin, VersionRow, VersionState};
+use crate::store::row::{Kind, SecretOrigin, VersionRow, VersionState};
 use crate::store::{Actor, Change, View};
 
 as_word! {
@@ -218,7 +218,6 @@ pub(super) fn check_unique(view: &View<'_>, kind: &Kind, secret: &Secret) -> Res
 /// Writes a turn, with the secret of what is new in it, and an audit row for each version.
 pub(super) fn write(
     change: &mut Change<'_>,
-    credential: &CredentialRow,
     before: &[VersionRow],
     turn: &Turn,
     new: Option<&Material>,
@@ -242,7 +241,6 @@ pub(super) fn write(
         }
         note(change, action(old, row), row)?;
     }
-    debug_assert!(turn.changed.iter().all(|row| row.key_id == credential.key_id));
     Ok(())
 }
 

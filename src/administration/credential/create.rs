@@ -162,5 +162,5 @@ fn put_first(
     let now = change.now();
     let row = draft.row(&[], material, actor, now);
     let turn = lifecycle::rotate(&[], row, Cutover::Now, None, now)?;
-    version::write(change, credential, &[], &turn, Some(material))
+    version::write(change, &[], &turn, Some(material))
 }

@@ -88,7 +88,7 @@ pub(super) fn rotate(
         let row = draft.row(&versions, &material, actor, now);
         let number = row.number;
         let turn = lifecycle::rotate(&versions, row, cutover, again, now)?;
-        version::write(change, &credential, &versions, &turn, Some(&material))?;
+        version::write(change, &versions, &turn, Some(&material))?;
         let detail = json!({
             "kind": KindText(kind.clone()),
             "version": number,
@@ -118,6 +118,6 @@ pub(crate) fn renew(
     let row = draft.row(&versions, &material, actor, now);
     let number = row.number;
     let turn = lifecycle::rotate(&versions, row, Cutover::Now, None, now)?;
-    version::write(change, &credential, &versions, &turn, Some(&material))?;
+    version::write(change, &versions, &turn, Some(&material))?;
     Ok(number)
 }

@@ -50,7 +50,7 @@ pub(super) fn set(office: &Office, actor: &Actor, input: SetValue) -> Result<Ver
         let row = draft.row(&versions, &material, actor, now);
         let number = row.number;
         let turn = lifecycle::rotate(&versions, row, Cutover::Now, None, now)?;
-        version::write(change, &owner, &versions, &turn, Some(&material))?;
+        version::write(change, &versions, &turn, Some(&material))?;
         Ok(Version::from(&version::find(change, key_id, &kind, number)?))
     })
 }
