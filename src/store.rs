@@ -18,7 +18,7 @@ use crate::custody::{CustodyFault, Masters};
 use crate::secret::Secret;
 
 use row::{
-    AuditRow, CredentialRow, EpochRow, KekRow, KillRow, Kind, MerchantRow, PolicyRow, TokenRow,
+    AuditRow, CredentialRow, EpochRow, KekRow, Kind, KillRow, MerchantRow, PolicyRow, TokenRow,
     UsageRow, VersionRow,
 };
 

@@ -32,11 +32,7 @@ pub fn seal(
 ///
 /// # Errors
 /// [`CustodyFault::DoesNotOpen`], whatever is wrong.
-pub fn open(
-    _key: &KeyBytes,
-    _place: &[u8],
-    _blob: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, CustodyFault> {
+pub fn open(_key: &KeyBytes, _place: &[u8], _blob: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyFault> {
     unimplemented!()
 }
 
