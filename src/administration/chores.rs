@@ -19,6 +19,8 @@ use crate::telemetry::{Level, Use, UsedVersion};
 /// The length of what usage is summed over, in seconds.
 const HOUR: u64 = 3600;
 const DAY: Duration = Duration::from_secs(86_400);
+/// How long counts of use are kept: a year, and some weeks to look back at it.
+const USES_KEPT: Duration = Duration::from_secs(400 * 86_400);
 /// Credentials that are read at a time.
 const PAGE: usize = 500;
 
@@ -63,26 +65,15 @@ fn write_uses(store: &Store, uses: &HashMap<UsedVersion, Use>) -> Result<Vec<Don
 
 fn first_use(change: &mut Change<'_>, version: &UsedVersion) -> Result<Option<Done>, Problem> {
     let key_id = &*version.key_id;
-    let Some(credential) = change.credential(key_id)? else { return Ok(None) };
     let versions = of_kind(change.versions(key_id)?, &Kind::Signing);
     // Whoever removed the version meanwhile was right to do so.
     let Ok(turn) = lifecycle::first_use(&versions, version.number, change.now()) else {
         return Ok(None);
     };
-    write(change, &credential, &versions, &turn)?;
+    version::write(change, &versions, &turn, None)?;
     let activated = turn.changed.iter().any(|row| row.number == version.number);
     let fields = json!({ "credential": key_id, "secret_version": version.number });
     Ok(activated.then_some(Done { event: "secret_activated", level: Level::Info, fields }))
-}
-
-/// Writes a turn that makes nothing new.
-fn write(
-    change: &mut Change<'_>,
-    credential: &CredentialRow,
-    versions: &[VersionRow],
-    turn: &Turn,
-) -> Result<(), Problem> {
-    version::write(change, credential, versions, turn, None)
 }
 
 fn of_kind(versions: Vec<VersionRow>, kind: &Kind) -> Vec<VersionRow> {
@@ -101,6 +92,8 @@ pub struct Upkeep {
     reminded: HashSet<(String, u32, u16)>,
     /// What credentials have signed whose policy counts messages, by key id.
     meters: HashMap<String, Meter>,
+    /// When old counts of use are forgotten again.
+    forget_at: Option<Timestamp>,
 }
 
 /// How much the active version of a credential has signed.
@@ -166,6 +159,17 @@ impl Upkeep {
         Ok(done)
     }
 
+    /// Forgets counts of use that are too old, once a day.
+    fn forget_old_uses(&mut self, office: &Office) -> Result<(), Problem> {
+        let now = office.store.read(|view| Ok::<_, Problem>(view.now()))?;
+        if self.forget_at.is_some_and(|at| now < at) {
+            return Ok(());
+        }
+        self.forget_at = Some(now.saturating_add(DAY));
+        let before = now.saturating_sub(USES_KEPT);
+        office.store.change(&gate(), |change| Ok(change.forget_usage(before)?))
+    }
+
     /// Does what is due.
     ///
     /// # Errors
@@ -180,6 +184,7 @@ impl Upkeep {
             self.sequence = Some(sequence);
             Ok(Some(look(view)?))
         })?;
+        self.forget_old_uses(office)?;
         let Some(found) = found else { return Ok(Vec::new()) };
         (self.due, self.next_end, self.meters) = (found.due, found.next_end, found.meters);
         let mut done = Vec::new();
@@ -351,7 +356,7 @@ fn ripen(office: &Office, change: &mut Change<'_>, key_id: &str) -> Result<Vec<D
     for kind in kinds {
         let versions = of_kind(all.clone(), &kind);
         let turn = lifecycle::tick(&versions, now);
-        write(change, &credential, &versions, &turn)?;
+        version::write(change, &versions, &turn, None)?;
         done.extend(turn.changed.iter().map(|row| changed(&credential, row)));
     }
     let policies = change.policies()?;
@@ -438,6 +443,6 @@ fn try_rotate(
     let number = new.number;
     let cutover: Cutover = policy.cutover;
     let turn = lifecycle::rotate(&versions, new, cutover, None, now)?;
-    version::write(change, credential, &versions, &turn, Some(&material))?;
+    version::write(change, &versions, &turn, Some(&material))?;
     Ok(number)
 }

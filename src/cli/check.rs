@@ -121,7 +121,9 @@ fn describe(route: &RouteSpec) -> String {
         parts => format!("leaves unsigned: {}", parts.join(", ")),
     };
     let scheme = route.scheme.name();
-    format!("{} to {}; {scheme} {open}", route.path, route.upstream)
+    let rolling = route.rolling.map(|rolling| format!("; keys roll ({})", rolling.policy.preset));
+    let rolling = rolling.unwrap_or_default();
+    format!("{} to {}; {scheme} {open}{rolling}", route.path, route.upstream)
 }
 
 fn credentials(config: &Config) -> Vec<&CredentialSpec> {
@@ -136,6 +138,7 @@ fn to_json(config: &Config, certificates: &[Expiry], notes: &[Note]) -> Value {
             "upstream": &*route.upstream,
             "scheme": route.scheme.name(),
             "unsigned": route.scheme.coverage().open_parts(),
+            "rolling": route.rolling.map(|rolling| rolling.policy.preset.as_str()),
         })
     };
     let certificate = |expiry: &Expiry| {
