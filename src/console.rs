@@ -1,8 +1,8 @@
 //! The admin API on the operations listener: every verb of `administration` over HTTP.
 //!
 //! Routes, inputs and the OpenAPI document are made from the table of verbs and from nothing else.
-//! Promises that a verb is run only for a token that is good, may do it and is for its merchant, and
-//! that no call holds up the listener: the store is asked on few threads beside it.
+//! Promises that a verb is run only for a token that is good, may do it and is for its merchant,
+//! and that no call holds up the listener: the store is asked on few threads beside it.
 //! Must never be done here: deciding anything about keys. That is a verb's.
 
 mod answer;

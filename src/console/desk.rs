@@ -189,7 +189,8 @@ impl Desk {
             _ => Level::Info,
         };
         // Before a token is known to be good, the path is anybody's text.
-        let object = call.operator.as_ref().map(|_| call.object.as_str());
+        let known = call.operator.is_some() && !call.object.is_empty();
+        let object = known.then_some(call.object.as_str());
         let fields = json!({
             "request_id": call.id,
             "verb": verb,

@@ -9,6 +9,9 @@ use crate::administration::{self, Verb, verbs};
 use crate::recipe::form::{Plus, decode};
 use crate::secret::text::{Recognised, recognise};
 
+/// No name of anything is longer.
+const NAME_CHARS_MAX: usize = 128;
+
 /// Every path that a verb answers at.
 #[derive(Debug)]
 pub struct Routes(Vec<Entry>);
@@ -149,14 +152,16 @@ impl Entry {
 }
 
 impl Found {
-    /// What the call is about, for the log: the values of its path. A secret that somebody put
-    /// there is none of it.
+    /// What the call is about, for the log: the values of its path, as far as names go. A secret
+    /// that somebody put there is none of it.
     pub(super) fn object(&self) -> String {
         let shown = self.members.iter().map(|(_, value)| match recognise(value.as_bytes()) {
-            Recognised::Whole(kind) | Recognised::Mistyped(kind) if kind.is_secret() => "(secret)",
-            _ => value.as_str(),
+            Recognised::Whole(kind) | Recognised::Mistyped(kind) if kind.is_secret() => {
+                "(secret)".to_owned()
+            }
+            _ => value.chars().take(NAME_CHARS_MAX).collect(),
         });
-        shown.collect::<Vec<_>>().join("/")
+        shown.collect::<Vec<String>>().join("/")
     }
 }
 
@@ -245,6 +250,9 @@ mod tests {
         let path = format!("/admin/v1/credentials/{secret}");
         let found = Routes::new().find(&Method::GET, &path).unwrap();
         assert_eq!(found.object(), "(secret)");
+        let long = format!("/admin/v1/credentials/{}", "k".repeat(9000));
+        let found = Routes::new().find(&Method::GET, &long).unwrap();
+        assert_eq!(found.object().len(), NAME_CHARS_MAX);
     }
 
     #[test]
