@@ -239,6 +239,9 @@ impl GateMetrics {
         for event in ["key_session", "chain_killed", "killed_chain_used"] {
             self.rolling.with_label_values(&[event]).reset();
         }
+        for event in ["secret_rotated", "secret_not_rotated", "secret_ends_soon"] {
+            self.keys.done.with_label_values(&[event]).reset();
+        }
     }
 
     /// The counters of a route.
