@@ -24,6 +24,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,7 +57,7 @@ pub struct Config {
     pub state: PathBuf,
     /// Where merchants' keys are kept.
     pub keys: Keys,
-    /// What credentials that are kept there may name.
+    /// What credentials that are kept there may name. Which names are taken here, the keyring knows.
     pub catalogue: Arc<Catalogue>,
     /// Threads that serve requests.
     pub workers: NonZeroUsize,
@@ -305,10 +306,9 @@ impl Draft {
         watched.dedup();
         let merchants: Vec<MerchantSpec> =
             merchants.into_iter().map(|placed| placed.spec).collect();
-        let stated = merchants.iter().map(|merchant| merchant.id.to_string()).collect();
-        let credentials = merchants.iter().flat_map(|merchant| &merchant.credentials);
-        let key_ids = credentials.map(|one| one.key_id.to_string()).collect();
-        let catalogue = keys::catalogue(&self.schemes, &self.envelopes, stated, key_ids);
+        // The keyring knows the names that are taken, and need not hold them twice.
+        let none = BTreeSet::new;
+        let catalogue = keys::catalogue(&self.schemes, &self.envelopes, none(), none());
         let unverified = listener.unverified_bytes_max;
         let mut notes = route::notes(&self.routes, &self.upstreams, unverified);
         notes.extend(review::notes(&self.routes, &merchants));

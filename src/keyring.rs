@@ -8,7 +8,7 @@ pub mod managed;
 mod merchant;
 
 use std::borrow::Borrow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -243,6 +243,13 @@ impl Keyring {
         let keys = live.chain(decoys).take(self.tries).collect();
         let owner = credential.map_or(&self.nobody, |one| &one.owner);
         VerifyingKeys { credential, owner, keys, shared }
+    }
+
+    /// The merchants and key ids that configuration states.
+    pub fn stated_names(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        let stated = self.credentials.iter().filter(|one| !one.0.is_managed());
+        let names = |one: &ByKeyId| (one.0.merchant.id.to_string(), one.0.key_id().to_owned());
+        stated.map(names).unzip()
     }
 
     /// Every secret that verifies or may do so again, with the key id of its credential.

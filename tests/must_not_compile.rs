@@ -211,7 +211,7 @@ fn copy_of_the_source() -> PathBuf {
     for name in ["Cargo.toml", "Cargo.lock", "clippy.toml"] {
         fs::copy(root.join(name), copy.join(name)).unwrap();
     }
-    for name in ["src", "benches", "config", "docs"] {
+    for name in ["src", "tests", "benches", "config", "docs"] {
         copy_folder(&root.join(name), &copy.join(name));
     }
     copy

@@ -8,7 +8,7 @@ use crate::envelope::Envelope;
 use crate::scheme::Scheme;
 
 /// Everything that credentials of the store can name, and what they must not be called.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Catalogue {
     /// Ways of signing.
     pub schemes: Shelf<Scheme>,
@@ -28,6 +28,13 @@ pub struct Shelf<T> {
     pub builtin: fn(&str) -> Option<Arc<T>>,
     /// The names of the built-in ones.
     pub builtin_names: Vec<&'static str>,
+}
+
+impl<T> Clone for Shelf<T> {
+    fn clone(&self) -> Self {
+        let (own, builtin_names) = (self.own.clone(), self.builtin_names.clone());
+        Self { own, builtin: self.builtin, builtin_names }
+    }
 }
 
 impl<T> Shelf<T> {

@@ -106,7 +106,7 @@ impl Managed {
     ///
     /// # Errors
     /// As above.
-    fn changes(&self, catalogue: &Catalogue) -> Result<Option<Look>, StoreFault> {
+    fn changes(&self, catalogue: impl FnOnce() -> Catalogue) -> Result<Option<Look>, StoreFault> {
         let data_version = self.store.data_version()?;
         let seen = *lock(&self.seen);
         if data_version == seen.data_version {
@@ -114,7 +114,7 @@ impl Managed {
             return Ok(None);
         }
         let look =
-            self.look(catalogue, |view, look| match view.changes_after(seen.sequence)? {
+            self.look(&catalogue(), |view, look| match view.changes_after(seen.sequence)? {
                 Some(changes) => look.read_some(view, changes),
                 None => look.read_all(view),
             })?;
@@ -240,7 +240,8 @@ impl Parts {
             self.forget_the_dead(Some(Vec::new()));
             return Ok(false);
         };
-        let mut look = managed.everything(&lock(&self.catalogue).clone())?;
+        let keyring = self.keyring.load_full();
+        let mut look = managed.everything(&with_names(&lock(&self.catalogue), &keyring))?;
         self.tell_refused(&look);
         look.rolled.take().into_iter().for_each(|rolled| self.apply_rolled(rolled));
         let suspended = look.take_suspended();
@@ -286,7 +287,8 @@ impl Parts {
     fn follow(&self, managed: &Managed) {
         // While a reload builds a keyring from the store, this must not put an older one back.
         let catalogue = lock(&self.catalogue);
-        match managed.changes(&catalogue) {
+        let named = || with_names(&catalogue, &self.keyring.load());
+        match managed.changes(named) {
             Ok(None) => {}
             Ok(Some(look)) => self.apply_look(look),
             Err(fault) => self.tell_problem(managed, &fault.into()),
@@ -349,7 +351,8 @@ impl Parts {
 
     /// Where verbs find what they work on.
     pub(super) fn office(&self, managed: &Managed) -> Office {
-        let (store, catalogue) = (Arc::clone(&managed.store), Arc::clone(&lock(&self.catalogue)));
+        let catalogue = with_names(&lock(&self.catalogue), &self.keyring.load());
+        let (store, catalogue) = (Arc::clone(&managed.store), Arc::new(catalogue));
         Office { store, catalogue, master: self.keys.master.clone(), progress: |_, _| {} }
     }
 
@@ -371,6 +374,12 @@ impl Parts {
             self.log.event(one.level, one.event, one.fields.clone());
         }
     }
+}
+
+/// What credentials may name, and what they must not be called, since configuration states it.
+pub(super) fn with_names(catalogue: &Catalogue, keyring: &Keyring) -> Catalogue {
+    let (stated_merchants, stated_key_ids) = keyring.stated_names();
+    Catalogue { stated_merchants, stated_key_ids, ..catalogue.clone() }
 }
 
 /// Starts the thread that follows the store until the gate ends.

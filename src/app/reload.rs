@@ -18,6 +18,7 @@ use crate::serve::{Tls, TlsFaults};
 use crate::telemetry::Level;
 
 use super::assembly::{Parts, lock, settings};
+use super::keys::with_names;
 
 /// Why a reload changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -188,7 +189,8 @@ impl Parts {
         let mut named = lock(&self.catalogue);
         let mut suspended = Some(Vec::new());
         if let Some(managed) = &*lock(&self.managed) {
-            let mut look = managed.everything(&catalogue).map_err(|fault| unusable(&fault))?;
+            let named = with_names(&catalogue, &keyring);
+            let mut look = managed.everything(&named).map_err(|fault| unusable(&fault))?;
             self.tell_refused(&look);
             suspended = look.take_suspended();
             keyring = self.keyring_with(&keyring, look).map_err(|fault| unusable(&fault))?;

@@ -150,7 +150,7 @@ impl Desk {
 
     fn office(&self) -> Result<Office, Refusal> {
         let missing = || {
-            let detail = "there is no store of keys yet: countersign master init makes it, and \
+            let detail = "there is no store of keys yet: countersign master create makes it, and \
                           countersign token create the first token";
             Refusal::Problem(Problem::new(OfVerb::Store, detail))
         };

@@ -29,7 +29,7 @@ impl Api {
     pub(crate) fn start() -> Self {
         let site = Site::new(Setup::new());
         let folder = site.folder.path();
-        let (status, said) = countersign(folder, &["master", "init", "--config", CONFIG]);
+        let (status, said) = countersign(folder, &["master", "create", "--config", CONFIG]);
         assert!(status.success(), "{said}");
         let owner = first_token(folder, "owner");
         let gate = site.serve();

@@ -69,8 +69,8 @@ fn a_store_may_come_later() {
     };
     let answer = ask(&value);
     assert_eq!((answer.status, crate::api::code(&answer).as_str()), (503, "store"));
-    assert!(answer.text().contains("master init"), "{}", answer.text());
-    let init = ["master", "init", "--config", crate::api::CONFIG];
+    assert!(answer.text().contains("master create"), "{}", answer.text());
+    let init = ["master", "create", "--config", crate::api::CONFIG];
     assert!(countersign(site.folder.path(), &init).0.success());
     let token = crate::api::first_token(site.folder.path(), "auditor");
     let value = format!("Bearer {token}");
