@@ -11,7 +11,7 @@ use super::material::{Material, Readers};
 use super::version::{self, Draft};
 use super::{Office, Problem};
 use crate::clock::Timestamp;
-use crate::keyring::lifecycle::{self, PENDING_KEPT, State, Turn};
+use crate::keyring::lifecycle::{self, PENDING_KEPT, State};
 use crate::store::row::{CredentialRow, Cutover, Kind, PolicyRow, UsageRow, VersionRow};
 use crate::store::{Actor, ActorKind, Change, Store, StoreFault, View};
 use crate::telemetry::{Level, Use, UsedVersion};

@@ -101,28 +101,10 @@ impl Parts {
         let dropped = metrics.log_lines_dropped.clone();
         let log = Log::open(config.log.format, options.log, clock.clone(), dropped)?;
         let (memory, state) = open_memory(&config, &clock, &log, options.past)?;
-        let events = Events::default();
-        let kept = Kept {
-            memory: Arc::new(memory),
-            quotas: Quotas::default(),
-            addresses: Arc::new(Addresses::new(Addresses::ENTRIES, config.listener.failures)?),
-            budget: Budget::new(config.listener.unverified_bytes_max.get()),
-            practice: Arc::new(Practice::new(&metrics.mistakes)),
-            roll: Arc::new(roll(options.rolling, events.clone(), &clock, &log, &metrics)),
-            ledger: LedgerOnDemand::new(state.as_ref().map(|folder| folder.path().to_owned())),
-            upstreams: Mutex::new(Vec::new()),
-            started: Instant::now(),
-            longest_window_seconds: AtomicU64::new(0),
-        };
-        let state = match state {
-            Some(folder) => {
-                let folder = Arc::new(folder);
-                let memory = Arc::clone(&kept.memory);
-                let marker = Marker::start(memory, Arc::clone(&folder), clock.clone())?;
-                Some((folder, Mutex::new(Some(marker))))
-            }
-            None => None,
-        };
+        let (events, folder) = (Events::default(), state.as_ref());
+        let roll = roll(options.rolling, events.clone(), &clock, &log, &metrics);
+        let kept = Kept::new(&config, memory, folder, roll, &metrics)?;
+        let state = state.map(|folder| marked(folder, &kept.memory, &clock)).transpose()?;
         let drain = Drain::new();
         let stale = Arc::new(AtomicBool::new(false));
         let memory = Arc::clone(&kept.memory);
@@ -267,6 +249,27 @@ impl Parts {
 }
 
 impl Kept {
+    fn new(
+        config: &Config,
+        memory: Memory,
+        folder: Option<&StateFolder>,
+        roll: Roll,
+        metrics: &GateMetrics,
+    ) -> Result<Self, StartFault> {
+        Ok(Self {
+            memory: Arc::new(memory),
+            quotas: Quotas::default(),
+            addresses: Arc::new(Addresses::new(Addresses::ENTRIES, config.listener.failures)?),
+            budget: Budget::new(config.listener.unverified_bytes_max.get()),
+            practice: Arc::new(Practice::new(&metrics.mistakes)),
+            roll: Arc::new(roll),
+            ledger: LedgerOnDemand::new(folder.map(|folder| folder.path().to_owned())),
+            upstreams: Mutex::new(Vec::new()),
+            started: Instant::now(),
+            longest_window_seconds: AtomicU64::new(0),
+        })
+    }
+
     /// The keys that configuration states. Takes them out of it.
     pub(super) fn keyring(&self, config: &mut Config) -> Result<Keyring, NoRandom> {
         let merchants = std::mem::take(&mut config.merchants);
@@ -361,11 +364,22 @@ fn open_memory(
     Ok((memory, Some(folder)))
 }
 
+/// A state folder with the writer of its mark.
+fn marked(
+    folder: StateFolder,
+    memory: &Arc<Memory>,
+    clock: &Clock,
+) -> Result<(Arc<StateFolder>, Mutex<Option<Marker>>), StartFault> {
+    let folder = Arc::new(folder);
+    let marker = Marker::start(Arc::clone(memory), Arc::clone(&folder), clock.clone())?;
+    Ok((folder, Mutex::new(Some(marker))))
+}
+
 /// Rolling keys: what is known of them, and who is told.
 fn roll(rolling: Rolling, events: Events, clock: &Clock, log: &Log, metrics: &GateMetrics) -> Roll {
     let chains = Chains::new(clock.now_millis());
     rolling.killed.iter().for_each(|kill| chains.kill(kill));
-    let (log, counters, told) = (log.clone(), metrics.rolling.clone(), rolling.told);
+    let (log, counters, told) = (log.clone(), metrics.keys.rolling.clone(), rolling.told);
     let tell = move |event: &Event| {
         let (level, name, key_id) = match event {
             Event::Session { key_id, .. } => (Level::Info, "key_session", key_id),

@@ -36,8 +36,8 @@ use writer::{Finish, Op, Writer};
 
 pub use orders::{Order, OrderState};
 
-/// The file of the state folder that the tables are in: not that of the keys, whose backups must not
-/// wind orders back.
+/// The file of the state folder that the tables are in: not that of the keys, whose backups must
+/// not wind orders back.
 const FILE: &str = "ledger.db";
 
 /// Questions that may wait for the writer; one more is refused.

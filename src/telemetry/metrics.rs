@@ -56,8 +56,6 @@ pub struct GateMetrics {
     pub mistakes: Mistakes,
     /// What happens to keys that the store holds.
     pub keys: KeyMetrics,
-    /// What happened to chains of rolling keys, by `event`.
-    pub rolling: IntCounterVec,
     /// The ledger of orders and remembered requests.
     pub ledger: LedgerMetrics,
     /// Calls of the admin API by `verb` (`none` before one is found) and `code`.
@@ -69,6 +67,8 @@ pub struct GateMetrics {
 pub struct KeyMetrics {
     /// What the gate did to keys by itself, by `event`.
     pub done: IntCounterVec,
+    /// What happened to chains of rolling keys, by `event`.
+    pub rolling: IntCounterVec,
     /// Rows that are not in service because they cannot be believed or do not fit.
     pub refused: IntGauge,
     /// Times that the store could not be read or written.
@@ -196,29 +196,7 @@ impl GateMetrics {
                 "Signatures that did not match, by the mistake behind them",
                 &["mistake"],
             )?),
-            keys: KeyMetrics {
-                done: all.counters(
-                    "key_events_total",
-                    "What the gate did to keys by itself",
-                    &["event"],
-                )?,
-                refused: all.gauge("keys_refused", "Rows of the store that are not in service")?,
-                failures: all
-                    .counter("key_store_failures_total", "Times the store was out of reach")?,
-                sequence: all.gauge(
-                    "key_store_sequence",
-                    "The number of the newest change of the store that is in force",
-                )?,
-                next_end: all.gauge(
-                    "secret_next_end_seconds",
-                    "When the first active secret ends by its expiry or policy; 0 is none",
-                )?,
-            },
-            rolling: all.counters(
-                "rolling_events_total",
-                "What happened to chains of rolling keys",
-                &["event"],
-            )?,
+            keys: KeyMetrics::new(&all)?,
             ledger: LedgerMetrics::new(&all)?,
             admin_requests: all.counters(
                 "admin_requests_total",
@@ -237,7 +215,7 @@ impl GateMetrics {
             self.reloads.with_label_values(&[result]).reset();
         }
         for event in ["key_session", "chain_killed", "killed_chain_used"] {
-            self.rolling.with_label_values(&[event]).reset();
+            self.keys.rolling.with_label_values(&[event]).reset();
         }
         for event in ["secret_rotated", "secret_not_rotated", "secret_ends_soon"] {
             self.keys.done.with_label_values(&[event]).reset();
@@ -263,6 +241,34 @@ impl GateMetrics {
     pub fn stage_times(&self) -> StageTimes {
         let local = |stage: Stage| self.stages.with_label_values(&[stage.as_str()]).local();
         StageTimes { stages: Stage::ALL.map(local), total: self.total.local() }
+    }
+}
+
+impl KeyMetrics {
+    fn new(all: &Register<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            done: all.counters(
+                "key_events_total",
+                "What the gate did to keys by itself",
+                &["event"],
+            )?,
+            rolling: all.counters(
+                "rolling_events_total",
+                "What happened to chains of rolling keys",
+                &["event"],
+            )?,
+            refused: all.gauge("keys_refused", "Rows of the store that are not in service")?,
+            failures: all
+                .counter("key_store_failures_total", "Times the store was out of reach")?,
+            sequence: all.gauge(
+                "key_store_sequence",
+                "The number of the newest change of the store that is in force",
+            )?,
+            next_end: all.gauge(
+                "secret_next_end_seconds",
+                "When the first active secret ends by its expiry or policy; 0 is none",
+            )?,
+        })
     }
 }
 
