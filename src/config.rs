@@ -57,7 +57,8 @@ pub struct Config {
     pub state: PathBuf,
     /// Where merchants' keys are kept.
     pub keys: Keys,
-    /// What credentials that are kept there may name. Which names are taken here, the keyring knows.
+    /// What credentials that are kept there may name. Which names are taken here, the keyring
+    /// knows.
     pub catalogue: Arc<Catalogue>,
     /// Threads that serve requests.
     pub workers: NonZeroUsize,
