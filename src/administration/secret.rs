@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::credential;
+use super::credential::{self, rotation};
 use super::disclosure::Given;
 use super::form::{KindText, Moment, Page, Span};
 use super::material::{self, Encoding, Material, Readers};
@@ -266,6 +266,7 @@ fn add(
         };
         let turn = lifecycle::add(&versions, row.clone(), now)?;
         version::write(change, &versions, &turn, Some(&material))?;
+        rotation::give_root(office, change, actor, (key_id, kind))?;
         Call::note(call, change, row.number)?;
         let row = version::find(change, key_id, kind, row.number)?;
         Ok(MadeVersion::new(&row, material.shown.filter(|_| show)))

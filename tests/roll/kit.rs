@@ -105,6 +105,17 @@ impl Site {
         Self { gateway, epochs, events, client: Mutex::default() }
     }
 
+    /// A gate whose rolling keys come from elsewhere.
+    pub(crate) fn of(gateway: Gateway) -> Self {
+        let epochs = Arc::clone(&gateway.roll().epochs);
+        Self { gateway, epochs, events: Arc::default(), client: Mutex::default() }
+    }
+
+    /// Sends on a new connection from now on.
+    pub(crate) fn forget_connection(&self) {
+        *self.client.lock().unwrap() = None;
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_secs(self.gateway.now())
     }
@@ -195,6 +206,18 @@ impl Partner<'_> {
         let (headers, body) = (headers(answer), Bytes::from(answer.body.clone()));
         let text = self.wallet.open(sealed, answer.status, &headers, &body);
         Ok((answer.status, text.map_err(|Unproved| "unproved")?.to_vec()))
+    }
+
+    /// The code by which a payment is refused now, if it is.
+    pub(crate) fn refusal(&mut self) -> Option<String> {
+        self.sends("POST", "/v2/payments", b"{\"amount\":1000}").err()
+    }
+
+    /// Asks for a chain, which may not be had yet.
+    pub(crate) fn tries(&mut self) -> Result<(), String> {
+        let call = self.wallet.seal_call(self.site.now(), PATH).unwrap();
+        let answer = self.site.ask(&self.sign(put_up("POST", PATH, &call, true)));
+        if answer.status == 200 { Ok(()) } else { Err(answer.text()) }
     }
 
     /// Asks for a chain.

@@ -20,3 +20,4 @@ mod gate;
 mod kit;
 mod model;
 mod protocol;
+mod stored;

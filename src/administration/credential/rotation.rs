@@ -11,8 +11,8 @@ use crate::administration::repeat::Call;
 use crate::administration::version::{self, Draft, MadeVersion};
 use crate::administration::{Office, Problem, credential};
 use crate::keyring::lifecycle::{self, OVERLAP};
-use crate::store::Actor;
 use crate::store::row::{Cutover, Kind, SecretOrigin, VersionRow, VersionState};
+use crate::store::{Actor, Change};
 
 /// A new secret in the place of the active one.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -96,16 +96,31 @@ pub(super) fn rotate(
             "overlap": Span(overlap_secs),
         });
         change.audit("secret.rotated", key_id, detail, input.reason.as_deref())?;
+        give_root(office, change, actor, (key_id, kind))?;
         Call::note(call.as_ref(), change, number)?;
         Ok(MadeVersion::new(&version::find(change, key_id, kind, number)?, shown))
     })
+}
+
+/// An anchor is of no use without a root, so the first one brings it.
+pub(in crate::administration) fn give_root(
+    office: &Office,
+    change: &mut Change<'_>,
+    actor: &Actor,
+    (key_id, kind): (&str, &Kind),
+) -> Result<(), Problem> {
+    let is_root = |row: &VersionRow| row.kind == Kind::Root;
+    if *kind == Kind::Anchor && !change.versions(key_id)?.iter().any(is_root) {
+        renew(office, change, actor, (key_id, &Kind::Root))?;
+    }
+    Ok(())
 }
 
 /// Gives a credential's kind of secret a new version at once, by what another verb needs: nobody is
 /// shown it.
 pub(crate) fn renew(
     office: &Office,
-    change: &mut crate::store::Change<'_>,
+    change: &mut Change<'_>,
     actor: &Actor,
     (key_id, kind): (&str, &Kind),
 ) -> Result<u32, Problem> {
