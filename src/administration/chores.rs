@@ -151,7 +151,11 @@ impl Upkeep {
             meter.requests = before.saturating_add(used.requests);
             let reaches = |mark: u64| before < mark && mark <= meter.requests;
             if reaches(meter.most) && meter.automatic {
-                done.extend(replace_spent(office, &version.key_id)?);
+                match replace_spent(office, &version.key_id) {
+                    Ok(replaced) => done.extend(replaced),
+                    // What was used is written down; the next pass finds what is due.
+                    Err(_) => self.sequence = None,
+                }
             } else if reaches(meter.most) || reaches(meter.most / 10 * 8) {
                 done.push(nearly_spent(version, meter));
             }

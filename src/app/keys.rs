@@ -182,9 +182,8 @@ impl Gathering<'_> {
     }
 
     fn read_some(&mut self, view: &View<'_>, changes: Vec<Changed>) -> Result<(), StoreFault> {
-        if changes.iter().any(|changed| changed.merchant.is_none()) {
-            self.look.rolled = Some(rolling::read(view)?);
-        }
+        // A kill is a change of its merchant's, like any other.
+        self.look.rolled = Some(rolling::read(view)?);
         let ids: BTreeSet<String> = changes.into_iter().filter_map(|one| one.merchant).collect();
         for id in ids {
             match view.holding(&id) {
@@ -338,7 +337,7 @@ impl Parts {
         if uses.is_empty() {
             return;
         }
-        let office = self.office(managed);
+        let office = self.own_office(managed);
         let noted = lock(&managed.upkeep).note_uses(&office, &uses);
         match noted {
             Ok(done) => self.tell_done(&done),
@@ -349,15 +348,20 @@ impl Parts {
         }
     }
 
-    /// Where verbs find what they work on.
+    /// Where operators' verbs find what they work on, and which names are taken.
     pub(super) fn office(&self, managed: &Managed) -> Office {
         let catalogue = with_names(&lock(&self.catalogue), &self.keyring.load());
-        let (store, catalogue) = (Arc::clone(&managed.store), Arc::new(catalogue));
+        Office { catalogue: Arc::new(catalogue), ..self.own_office(managed) }
+    }
+
+    /// The same for what the gate does by itself, which names nothing.
+    fn own_office(&self, managed: &Managed) -> Office {
+        let (store, catalogue) = (Arc::clone(&managed.store), Arc::clone(&lock(&self.catalogue)));
         Office { store, catalogue, master: self.keys.master.clone(), progress: |_, _| {} }
     }
 
     fn keep_up(&self, managed: &Managed) {
-        let office = self.office(managed);
+        let office = self.own_office(managed);
         let mut upkeep = lock(&managed.upkeep);
         match upkeep.run(&office) {
             Ok(done) => self.tell_done(&done),

@@ -128,6 +128,35 @@ fn a_policy_rotates_by_itself() {
 }
 
 #[test]
+fn a_policy_counts_messages() {
+    let gateway = Gateway::with_state(Setup::new());
+    let operator = Operator::of(&gateway);
+    operator.merchant("initech");
+    let old = operator.credential("initech");
+    until_it(&gateway, &old, true);
+    let policy = json!({
+        "policy": "short", "max_messages": 10, "overlap": "1h", "cutover": "now",
+        "automatic": true,
+    });
+    operator.says("policy create", policy);
+    operator.says("policy assign", json!({ "policy": "short", "key_id": old.key_id }));
+    let mut sent = 0;
+    wait_until("a rotation", || {
+        sent += u32::from(passes(&gateway, &old));
+        gateway.log().contains("\"secret_rotated\"")
+    });
+    assert!(sent >= 9, "one more was sent before: {sent}");
+    let list = operator.says("secret list", json!({ "key_id": old.key_id }));
+    let states: Vec<&str> = list.value["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .filter_map(|one| one["state"].as_str())
+        .collect();
+    assert_eq!(states, ["retiring", "active"]);
+}
+
+#[test]
 fn a_row_that_somebody_edited_is_out_of_service_and_reported() {
     let mut gateway = Gateway::with_state(Setup::new());
     let operator = Operator::of(&gateway);

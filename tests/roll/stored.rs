@@ -82,12 +82,13 @@ fn an_anchor_brings_its_root_and_keys_roll() {
 fn a_restart_supersedes_what_was_issued_before_and_begins_anew() {
     let mut stored = Stored::start();
     let wallet = stored.partner().wallet;
+    stored.site.gateway.advance(2);
     stored.site.gateway.restart();
     stored.site.forget_connection();
-    stored.site.gateway.advance(2);
     let mut partner = stored.stranger();
     partner.wallet = wallet;
     partner.is_refused("key_superseded");
+    stored.site.gateway.advance(2);
     partner.begin();
     partner.pays();
 }
