@@ -82,7 +82,6 @@ pub struct Credential {
     /// Its parts of the replay memory.
     pub shares: Arc<[Share]>,
     allowance: Option<Allowance>,
-    addresses: Box<[IpNet]>,
     scopes: Box<[Scope]>,
     /// Without an end, the end of time.
     expires: Timestamp,
@@ -92,9 +91,17 @@ pub struct Credential {
 
 /// What few credentials have.
 struct Extras {
+    addresses: Box<[IpNet]>,
     envelope: Option<Arc<Envelope>>,
     answer_key: Option<Arc<VerifyingKey>>,
     rolling: Option<Rolling>,
+}
+
+impl Extras {
+    fn are_none(&self) -> bool {
+        let Self { addresses, envelope, answer_key, rolling } = self;
+        addresses.is_empty() && envelope.is_none() && answer_key.is_none() && rolling.is_none()
+    }
 }
 
 /// What a credential's keys roll by.
@@ -333,8 +340,9 @@ impl Credential {
             Rolling { material, sessions: quotas.credential(name, Rate::SESSIONS) }
         });
         let (envelope, answer_key) = (spec.envelope, spec.answer_key.map(Arc::new));
-        let has_extras = envelope.is_some() || answer_key.is_some() || rolling.is_some();
-        let extras = has_extras.then(|| Box::new(Extras { envelope, answer_key, rolling }));
+        let addresses: Box<[IpNet]> = spec.addresses.into();
+        let extras = Extras { addresses, envelope, answer_key, rolling };
+        let extras = (!extras.are_none()).then(|| Box::new(extras));
         Self {
             header: visible(spec.key_id.as_str()),
             owner: Arc::new(Owner {
@@ -351,7 +359,6 @@ impl Credential {
                 Environment::Live => [share].into(),
             },
             allowance: spec.rate.map(|rate| quotas.credential(spec.key_id.shared(), rate)),
-            addresses: spec.addresses.into(),
             scopes: spec.scopes.into(),
             expires: spec.expires.unwrap_or(Timestamp::MAX),
             suspended: spec.suspended,
@@ -383,7 +390,8 @@ impl Credential {
     /// Whether it may be used from an address: of its own networks and of its merchant's.
     pub fn allows_address(&self, ip: IpAddr) -> bool {
         let within = |nets: &[IpNet]| nets.is_empty() || nets.iter().any(|net| net.contains(&ip));
-        within(&self.addresses) && within(&self.merchant.addresses)
+        let own = self.extras.as_ref().map_or(&[][..], |extras| &extras.addresses);
+        within(own) && within(&self.merchant.addresses)
     }
 
     /// Whether its scopes cover a request.

@@ -15,14 +15,22 @@
 #[path = "path/support/mod.rs"]
 mod support;
 
+use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use countersign::app::{self, Options, Past, Rolling};
-use countersign::clock::Clock;
+use countersign::clock::{Clock, Timestamp};
 use countersign::config::Config;
-use countersign::limit::MIB;
+use countersign::custody::Masters;
+use countersign::limit::{MIB, Rate};
+use countersign::replay::StateFolder;
+use countersign::secret::Secret;
+use countersign::store::row::{
+    CredentialRow, Kind, MerchantRow, MerchantStatus, SecretOrigin, VersionRow, VersionState,
+};
+use countersign::store::{Actor, ActorKind, Change, Store, StoreFault};
 use countersign::telemetry::LogSink;
 use tempfile::TempDir;
 use tikv_jemalloc_ctl::{epoch, stats};
@@ -72,10 +80,11 @@ fn allocated() -> usize {
     stats::allocated::read().expect("statistics")
 }
 
-/// The same while a gate with so many merchants runs. A thread of its own starts it, for what a
-/// thread keeps for its next allocations counts as given out until it ends.
-fn allocated_with(merchants: usize) -> usize {
-    let (gate, _folder) = thread::spawn(move || start(merchants)).join().expect("started");
+/// The same while a gate runs. A thread of its own starts it, for what a thread keeps for its next
+/// allocations counts as given out until it ends.
+fn least_allocated(start: impl FnOnce() -> (app::Gate, TempDir) + Send) -> usize {
+    let started = thread::scope(|scope| scope.spawn(start).join().expect("started"));
+    let (gate, _folder) = started;
     // The least of some looks: what the gate's chores take for a moment is no merchant's.
     let looks = (0..LOOKS).map(|_| {
         thread::sleep(Duration::from_millis(100));
@@ -92,10 +101,108 @@ const LOOKS: usize = 30;
 #[test]
 fn a_merchant_with_one_credential_takes_at_most_1_kib() {
     let _alone = alone();
-    allocated_with(100); // what is made once is made
-    let (few, many) = (allocated_with(10_000), allocated_with(20_000));
-    let each = (many - few) / 10_000;
+    least_allocated(|| start(100)); // what is made once is made
+    let few = least_allocated(|| start(10_000));
+    let each = (least_allocated(|| start(20_000)) - few) / 10_000;
     println!("{each} bytes a merchant with one credential");
+    assert!(each <= MERCHANT_BYTES_MAX, "{each} bytes");
+}
+
+/// A gate whose store holds so many merchants, each with one credential.
+fn start_stored(merchants: usize) -> (app::Gate, TempDir) {
+    let setup = Setup::new().with("replay.memory", "\"1GiB\"").with("workers", "1");
+    let folder = tempfile::tempdir().expect("folder");
+    Setup::write_certificates(folder.path());
+    let file = setup.write(folder.path(), "http://127.0.0.1:1");
+    StateFolder::init(&folder.path().join("state")).unwrap_or_else(|fault| panic!("{fault}"));
+    let (config, _) = Config::load(&file).unwrap_or_else(|faults| panic!("{faults}"));
+    let masters = Masters::create(&config.keys.master).expect("a master key");
+    let store = Store::open(&config.keys.store, masters, Clock::system()).expect("a store");
+    let fill = |change: &mut Change<'_>| (0..merchants).try_for_each(|n| put(change, n));
+    store.change::<_, StoreFault>(&actor(), fill).expect("merchants");
+    drop(store);
+    let options = Options {
+        source: Some(file),
+        log: LogSink::Discard,
+        past: Past::FromState,
+        rolling: Rolling::default(),
+    };
+    let gate = app::Gate::start(config, Clock::system(), options);
+    (gate.unwrap_or_else(|fault| panic!("{fault}")), folder)
+}
+
+fn actor() -> Actor {
+    Actor { kind: ActorKind::System, name: "test".into(), address: None, request_id: None }
+}
+
+/// A merchant like those of the file above.
+fn put(change: &mut Change<'_>, n: usize) -> Result<(), StoreFault> {
+    let (id, key_id) = (format!("merchant-{n:06}"), format!("pk_live_{n:016}"));
+    let one = NonZeroU32::MIN;
+    change.add_merchant(&MerchantRow {
+        id: id.clone(),
+        name: id.clone(),
+        status: MerchantStatus::Active,
+        rate: Rate { per_second: one, burst: one },
+        addresses: Vec::new(),
+        contacts: Vec::new(),
+        created_at: Timestamp::from_secs(1),
+        revision: 0,
+    })?;
+    change.add_credential(&CredentialRow {
+        key_id: key_id.clone(),
+        merchant: id.clone(),
+        live: true,
+        name: id,
+        scheme: "kwikpaisa".to_owned(),
+        envelope: None,
+        rate: None,
+        addresses: Vec::new(),
+        scopes: vec!["POST /v1/*".to_owned()],
+        repeatable_reads: true,
+        expires_at: None,
+        suspended: false,
+        policy: None,
+        created_at: Timestamp::from_secs(1),
+        revision: 0,
+    })?;
+    let secret = Secret::of_any_length(format!("a-secret-of-merchant-{n:06}").into_bytes());
+    change.add_version(&version(key_id), &secret)
+}
+
+fn version(key_id: String) -> VersionRow {
+    VersionRow {
+        key_id,
+        kind: Kind::Signing,
+        number: 1,
+        state: VersionState::Active,
+        suspended_from: None,
+        on_first_use: false,
+        check_value: "0a1b2c".to_owned(),
+        origin: SecretOrigin::Generated,
+        created_by: "test".to_owned(),
+        created_at: Timestamp::from_secs(1),
+        activate_at: None,
+        activated_at: Some(Timestamp::from_secs(1)),
+        overlap_secs: 0,
+        retire_at: None,
+        expires_at: None,
+        revoked_at: None,
+        compromised_since: None,
+        reason: None,
+        destroyed_at: None,
+        shown: true,
+        revision: 0,
+    }
+}
+
+#[test]
+fn a_merchant_of_the_store_takes_at_most_1_kib() {
+    let _alone = alone();
+    least_allocated(|| start_stored(100)); // what is made once is made
+    let few = least_allocated(|| start_stored(10_000));
+    let each = (least_allocated(|| start_stored(20_000)) - few) / 10_000;
+    println!("{each} bytes a merchant of the store");
     assert!(each <= MERCHANT_BYTES_MAX, "{each} bytes");
 }
 
