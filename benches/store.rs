@@ -1,14 +1,14 @@
-//! What the store of keys costs: loading 100,000 merchants, a durable change, and a rewrap of all
-//! data keys while others read and write.
+//! What the store of keys costs: loading 100,000 merchants into a keyring, finding keys in it, a
+//! durable change, and a rewrap of all data keys while others read and write.
 //!
-//! `cargo bench --bench store`. A load of 2 s or more, or a read that waits for the rewrap, ends
-//! with status 1.
+//! `cargo bench --bench store`. A load of 2 s or more, a look-up of 200 ns or more, or a read that
+//! waits for the rewrap, ends with status 1.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up should stop at once")]
 
 use std::fs;
 use std::hint::black_box;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +16,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use countersign::clock::{Clock, Timestamp};
+use countersign::config::{envelope, scheme};
 use countersign::custody::{MasterSource, Masters};
+use countersign::keyring::Keyring;
+use countersign::keyring::managed::{self, Recipes};
 use countersign::limit::Rate;
+use countersign::quota::Quotas;
+use countersign::replay::Memory;
 use countersign::secret::Secret;
 use countersign::store::row::{
     CredentialRow, Kind, MerchantRow, MerchantStatus, SecretOrigin, VersionRow, VersionState,
@@ -32,6 +37,9 @@ const MERCHANTS: u32 = 100_000;
 const LOAD_MAX: Duration = Duration::from_secs(2);
 /// The longest that one merchant may take to read while a rewrap runs.
 const READ_MAX: Duration = Duration::from_millis(100);
+/// The longest that one look-up may take, on average, whether it finds somebody or not.
+const LOOK_UP_NS_MAX: u128 = 200;
+const LOOK_UPS: u32 = 1_000_000;
 const LOADS: usize = 5;
 const CHANGES: usize = 500;
 
@@ -127,19 +135,40 @@ fn on_processor() -> Duration {
     Duration::from_nanos(nanos.expect("a number"))
 }
 
-/// Everything, as a gate loads it, in the time of one core: what else the machine does is left out.
-fn load(store: &Store) -> Duration {
+/// Everything into a keyring, as a gate loads it, and the time of one core that it took: what else
+/// the machine does is left out.
+fn load(store: &Store) -> (Keyring, Duration) {
     let start = on_processor();
-    let mut held = 0;
+    let recipes = Recipes { scheme: &scheme::builtin, envelope: &envelope::builtin };
+    let mut merchants = Vec::new();
     let read = store.read::<_, StoreFault>(|view| {
         view.everyone(|holding| {
-            black_box(holding.expect("a whole merchant"));
-            held += 1;
+            let (spec, out) = managed::merchant(holding.expect("a whole merchant"), recipes);
+            assert!(out.is_empty());
+            merchants.push(spec);
         })
     });
     read.expect("everyone");
-    assert_eq!(held, MERCHANTS);
-    on_processor().saturating_sub(start)
+    let memory = Memory::without_past(NonZeroUsize::MIN.saturating_add(1 << 29));
+    let keyring = Keyring::build(merchants, &memory.expect("random bytes"), &Quotas::new());
+    let keyring = keyring.expect("a keyring");
+    let took = on_processor().saturating_sub(start);
+    assert_eq!(keyring.len(), usize::try_from(MERCHANTS).unwrap_or_default());
+    (keyring, took)
+}
+
+/// Nanoseconds that it takes to find the keys of a credential, or the decoys of none.
+fn look_up(keyring: &Keyring) -> u128 {
+    let scheme = scheme::builtin("countersign-v1").expect("a preset");
+    let now = Timestamp::from_secs(1_760_000_000);
+    // A step that is prime to their number meets all in an order that no cache foresees.
+    let key_ids: Vec<String> =
+        (0..LOOK_UPS).map(|n| format!("pk_live_{:020}", n * 7919 % (2 * MERCHANTS))).collect();
+    let start = on_processor();
+    for key_id in &key_ids {
+        drop(black_box(keyring.verifying_keys(black_box(key_id), &scheme, now)));
+    }
+    on_processor().saturating_sub(start).as_nanos() / u128::from(LOOK_UPS)
 }
 
 fn touch(store: &Store, n: u32) -> Duration {
@@ -209,8 +238,10 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let store = open(folder.path());
     println!("open: {:?}", start.elapsed());
-    let loads: Vec<Duration> = (0..LOADS).map(|_| load(&store)).collect();
+    let loads: Vec<Duration> = (0..LOADS).map(|_| load(&store).1).collect();
     let slowest = told("load of everything, on one core", loads);
+    let look_up = look_up(&load(&store).0);
+    println!("look-up: {look_up} ns");
     let changes = (0..CHANGES).map(|n| touch(&store, u32::try_from(n).unwrap_or_default()));
     told("durable change of a merchant", changes.collect());
     let waited = rewrap(&store);
@@ -218,7 +249,7 @@ fn main() -> ExitCode {
     let trial = store.verify_all(&actor(), |_| {}).expect("a trial");
     assert!(trial.faults.is_empty());
     println!("every blob and MAC: {:?}", start.elapsed());
-    if slowest >= LOAD_MAX || waited >= READ_MAX {
+    if slowest >= LOAD_MAX || waited >= READ_MAX || look_up >= LOOK_UP_NS_MAX {
         println!("too slow");
         return ExitCode::FAILURE;
     }
