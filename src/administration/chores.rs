@@ -21,8 +21,6 @@ const HOUR: u64 = 3600;
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long counts of use are kept: a year, and some weeks to look back at it.
 const USES_KEPT: Duration = Duration::from_secs(400 * 86_400);
-/// Credentials that are read at a time.
-const PAGE: usize = 500;
 
 /// Something that was done, for log and metrics.
 #[derive(Debug)]
@@ -232,20 +230,19 @@ fn reminder(ending: &Ending, days: u16) -> Done {
 fn look(view: &View<'_>) -> Result<Found, StoreFault> {
     let policies: HashMap<String, PolicyRow> =
         view.policies()?.into_iter().map(|policy| (policy.name.clone(), policy)).collect();
-    let (mut found, now, mut after) = (Found::default(), view.now(), String::new());
-    loop {
-        let page = view.credentials(None, &after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(found) };
-        after.clone_from(&last.key_id);
-        for credential in &page {
-            let policy = credential.policy.as_ref().and_then(|name| policies.get(name));
-            let versions = view.versions(&credential.key_id)?;
-            found.add(credential, &versions, policy, now);
-            if let Some(policy) = policy {
-                found.meter(view, &versions, policy)?;
-            }
+    let (mut found, now, mut fault) = (Found::default(), view.now(), None);
+    view.everyone(|holding| {
+        // One that was tampered with is out of service, and told of when it is loaded.
+        let Ok(holding) = holding else { return };
+        for held in &holding.credentials {
+            let policy = held.row.policy.as_ref().and_then(|name| policies.get(name));
+            let versions: Vec<_> = held.versions.iter().map(|(row, _)| row.clone()).collect();
+            found.add(&held.row, &versions, policy, now);
+            let metered = policy.map_or(Ok(()), |policy| found.meter(view, &versions, policy));
+            fault = fault.take().or(metered.err());
         }
-    }
+    })?;
+    fault.map_or(Ok(found), Err)
 }
 
 impl Found {

@@ -181,6 +181,12 @@ fn a_row_that_somebody_edited_is_out_of_service_and_reported() {
     assert!(passes(&gateway, &other));
     wait_until("the log", || gateway.log().contains("\"key_refused\""));
     assert!(gateway.metric("countersign_keys_refused", &[]) >= 1.0);
+    // What the gate does by itself goes on for all others.
+    let policy = json!({ "policy": "often", "max_age": "10d", "automatic": true });
+    operator.says("policy create", policy);
+    operator.says("policy assign", json!({ "policy": "often", "key_id": other.key_id }));
+    gateway.advance(10 * 86_400 + 1);
+    wait_until("a rotation", || gateway.log().contains("\"secret_rotated\""));
 }
 
 #[test]
