@@ -174,7 +174,7 @@ struct Gathering<'c> {
 impl Gathering<'_> {
     fn read_all(&mut self, view: &View<'_>) -> Result<(), StoreFault> {
         self.look.whole = true;
-        self.look.rolled = Some(rolling::read(view)?);
+        self.read_rolled(view)?;
         view.everyone(|holding| match holding {
             Ok(holding) => self.keep(holding),
             Err(fault) => self.look.refused.push(fault.to_string()),
@@ -183,7 +183,7 @@ impl Gathering<'_> {
 
     fn read_some(&mut self, view: &View<'_>, changes: Vec<Changed>) -> Result<(), StoreFault> {
         // A kill is a change of its merchant's, like any other.
-        self.look.rolled = Some(rolling::read(view)?);
+        self.read_rolled(view)?;
         let ids: BTreeSet<String> = changes.into_iter().filter_map(|one| one.merchant).collect();
         for id in ids {
             match view.holding(&id) {
@@ -195,6 +195,17 @@ impl Gathering<'_> {
                 }
                 Err(fault) => return Err(fault),
             }
+        }
+        Ok(())
+    }
+
+    /// Reads epochs and kills. Where they cannot be believed, what was known of them stays, and
+    /// everything else is followed all the same.
+    fn read_rolled(&mut self, view: &View<'_>) -> Result<(), StoreFault> {
+        match rolling::read(view) {
+            Ok(rolled) => self.look.rolled = Some(rolled),
+            Err(fault @ StoreFault::Tampered { .. }) => self.look.refused.push(fault.to_string()),
+            Err(fault) => return Err(fault),
         }
         Ok(())
     }

@@ -138,3 +138,20 @@ fn epochs_come_ahead_of_their_time_and_go_after_it() {
     assert_eq!(partner.wallet.newest().unwrap().kid.epoch, 2);
     partner.pays();
 }
+
+#[test]
+fn an_epoch_that_somebody_edited_holds_up_no_revocation() {
+    let stored = Stored::start();
+    let mut partner = stored.partner();
+    wait_until("epochs for two days", || stored.epochs().len() >= 3);
+    let database = stored.site.gateway.folder.path().join("state/keys.db");
+    let database = rusqlite::Connection::open(database).expect("the store");
+    let edited = database.execute("UPDATE epoch SET destroy_at = destroy_at + 1", []);
+    assert!(edited.expect("an edit") >= 3);
+    drop(database);
+    partner.pays();
+    let by_key_id = json!({ "key_id": stored.signer.key_id, "reason": "a test" });
+    stored.says("credential suspend", by_key_id);
+    wait_until("the suspension", || partner.refusal() == Some("invalid_signature".to_owned()));
+    wait_until("the log", || stored.site.gateway.log().contains("\"key_refused\""));
+}
