@@ -134,7 +134,7 @@ pub struct Gate {
     workers: Vec<JoinHandle<()>>,
     operations: JoinHandle<()>,
     chores: JoinHandle<()>,
-    keys: JoinHandle<()>,
+    keys: [JoinHandle<()>; 2],
     ended: Receiver<usize>,
     operations_drain: Drain,
 }
@@ -166,7 +166,7 @@ impl Gate {
         let operations =
             control::spawn_operations(socket, Arc::clone(&parts), operations_drain.clone())?;
         let chores = control::spawn_chores(Arc::clone(&parts))?;
-        let keys = keys::spawn(Arc::clone(&parts))?;
+        let keys = keys::spawn(&parts)?;
         parts.log.event(
             Level::Info,
             "started",
@@ -257,7 +257,7 @@ impl Gate {
         self.operations_drain.cut();
         self.parts.end();
         // A thread that panicked has nothing left to do.
-        drop((self.operations.join(), self.chores.join(), self.keys.join()));
+        drop((self.operations.join(), self.chores.join(), self.keys.map(JoinHandle::join)));
         self.parts.log.close();
         Stopped { cut, saved }
     }

@@ -63,7 +63,7 @@ fn write_uses(store: &Store, uses: &HashMap<UsedVersion, Use>) -> Result<Vec<Don
 
 fn first_use(change: &mut Change<'_>, version: &UsedVersion) -> Result<Option<Done>, Problem> {
     let key_id = &*version.key_id;
-    let versions = of_kind(change.versions(key_id)?, &Kind::Signing);
+    let versions = signing(&change.versions(key_id)?);
     // Whoever removed the version meanwhile was right to do so.
     let Ok(turn) = lifecycle::first_use(&versions, version.number, change.now()) else {
         return Ok(None);
@@ -74,8 +74,13 @@ fn first_use(change: &mut Change<'_>, version: &UsedVersion) -> Result<Option<Do
     Ok(activated.then_some(Done { event: "secret_activated", level: Level::Info, fields }))
 }
 
-fn of_kind(versions: Vec<VersionRow>, kind: &Kind) -> Vec<VersionRow> {
-    versions.into_iter().filter(|row| row.kind == *kind).collect()
+fn of_kind(versions: &[VersionRow], kind: &Kind) -> Vec<VersionRow> {
+    versions.iter().filter(|row| row.kind == *kind).cloned().collect()
+}
+
+/// Those that requests are signed with, in any state.
+fn signing(versions: &[VersionRow]) -> Vec<VersionRow> {
+    of_kind(versions, &Kind::Signing)
 }
 
 /// What time and policies bring about, pass by pass. A pass reads every credential, and is made
@@ -316,11 +321,6 @@ fn is_signing(row: &&VersionRow) -> bool {
     row.kind == Kind::Signing && row.state == State::Active
 }
 
-/// Those that requests are signed with, in any state.
-fn signing(versions: &[VersionRow]) -> Vec<VersionRow> {
-    versions.iter().filter(|row| row.kind == Kind::Signing).cloned().collect()
-}
-
 /// How many requests a version has signed since it is the active one.
 fn signed_by(view: &View<'_>, active: &VersionRow) -> Result<u64, StoreFault> {
     let since = active.activated_at.unwrap_or(active.created_at);
@@ -355,7 +355,7 @@ fn ripen(office: &Office, change: &mut Change<'_>, key_id: &str) -> Result<Vec<D
     let kinds: HashSet<Kind> = all.iter().map(|row| row.kind.clone()).collect();
     let mut done = Vec::new();
     for kind in kinds {
-        let versions = of_kind(all.clone(), &kind);
+        let versions = of_kind(&all, &kind);
         let turn = lifecycle::tick(&versions, now);
         version::write(change, &versions, &turn, None)?;
         done.extend(turn.changed.iter().map(|row| changed(&credential, row)));
@@ -432,7 +432,7 @@ fn try_rotate(
     let all = change.versions(key_id)?;
     let readers = Readers::of(office, change, credential, &all)?;
     let material: Material = readers.generate(&Kind::Signing)?;
-    let versions = of_kind(all, &Kind::Signing);
+    let versions = signing(&all);
     let draft = Draft {
         key_id,
         kind: &Kind::Signing,

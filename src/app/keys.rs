@@ -397,39 +397,49 @@ pub(super) fn with_names(catalogue: &Catalogue, keyring: &Keyring) -> Catalogue 
     Catalogue { stated_merchants, stated_key_ids, ..catalogue.clone() }
 }
 
-/// Starts the thread that follows the store until the gate ends.
-pub(super) fn spawn(parts: Arc<Parts>) -> Result<JoinHandle<()>, StartFault> {
-    let thread = std::thread::Builder::new().name("keys".into());
-    let handle = thread.spawn(move || {
+/// Starts the threads of the store, until the gate ends: one that follows it, and one that writes
+/// to it. What is due is found by reading everything, and no revocation may wait for that.
+pub(super) fn spawn(parts: &Arc<Parts>) -> Result<[JoinHandle<()>; 2], StartFault> {
+    let (follower, writer) = (Arc::clone(parts), Arc::clone(parts));
+    let thread = |name: &str| std::thread::Builder::new().name(name.into());
+    Ok([
+        thread("keys").spawn(move || follower.follow_keys())?,
+        thread("key-upkeep").spawn(move || writer.keep_up_keys())?,
+    ])
+}
+
+impl Parts {
+    fn follow_keys(&self) {
         let mut looked = Instant::now();
-        let (mut written, mut kept) = (Instant::now(), None::<Instant>);
-        while !parts.has_ended_after(LOOK) {
-            let managed = lock(&parts.managed).clone();
-            let Some(managed) = managed else {
-                if looked.elapsed() >= WAIT_FOR_STORE {
-                    looked = Instant::now();
-                    parts.find_keys();
+        while !self.has_ended_after(LOOK) {
+            let managed = lock(&self.managed).clone();
+            if let Some(managed) = managed {
+                self.follow(&managed);
+                self.stale.store(managed.is_stale(), Ordering::Relaxed);
+            } else if looked.elapsed() >= WAIT_FOR_STORE {
+                looked = Instant::now();
+                self.find_keys();
+            }
+        }
+    }
+
+    fn keep_up_keys(&self) {
+        let mut kept = None::<Instant>;
+        loop {
+            // Once more at the end: the last second's uses would be lost otherwise.
+            let ended = self.has_ended_after(WRITE_DOWN);
+            if let Some(managed) = lock(&self.managed).clone() {
+                self.write_down_uses(&managed);
+                self.write_down_events(&managed);
+                if !ended && kept.is_none_or(|kept| kept.elapsed() >= UPKEEP) {
+                    kept = Some(Instant::now());
+                    self.keep_up(&managed);
+                    self.keep_up_epochs(&managed);
                 }
-                continue;
-            };
-            parts.follow(&managed);
-            parts.stale.store(managed.is_stale(), Ordering::Relaxed);
-            if written.elapsed() >= WRITE_DOWN {
-                written = Instant::now();
-                parts.write_down_uses(&managed);
-                parts.write_down_events(&managed);
             }
-            if kept.is_none_or(|kept| kept.elapsed() >= UPKEEP) {
-                kept = Some(Instant::now());
-                parts.keep_up(&managed);
-                parts.keep_up_epochs(&managed);
+            if ended {
+                return;
             }
         }
-        // The last second's uses would be lost otherwise.
-        if let Some(managed) = lock(&parts.managed).clone() {
-            parts.write_down_uses(&managed);
-            parts.write_down_events(&managed);
-        }
-    })?;
-    Ok(handle)
+    }
 }
