@@ -9,6 +9,7 @@ mod algorithm;
 mod answer;
 mod claims;
 mod compile;
+mod content;
 mod coverage;
 mod decoy;
 mod definition;

@@ -3,12 +3,14 @@
 
 mod code;
 pub mod connections;
+mod inbox;
 mod log;
 mod metrics;
 mod record;
 mod usage;
 
 pub use code::Code;
+pub use inbox::{InboxMetrics, JournalMetrics};
 pub use log::{Level, Log, LogFormat, LogSink, Queue};
 pub use metrics::{
     GateMetrics, LedgerMetrics, Mistakes, RouteMetrics, StageTimes, UpstreamMetrics, encode,

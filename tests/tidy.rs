@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Parts and their layers, each layer with its order within; a file belongs to the longest name
 /// that fits. Imports point to what stands lower, or stay within their part.
-const LAYERS: [(&str, (u32, u32)); 37] = [
+const LAYERS: [(&str, (u32, u32)); 40] = [
     ("clock", (1, 0)),
     ("secret", (1, 0)),
     ("limit", (1, 0)),
@@ -30,6 +30,8 @@ const LAYERS: [(&str, (u32, u32)); 37] = [
     ("doctor", (3, 1)),
     ("custody", (3, 0)),
     ("store", (3, 2)),
+    ("journal", (3, 2)),
+    ("outbound", (3, 0)),
     ("roll", (3, 1)),
     ("keyring", (4, 0)),
     ("administration", (5, 0)),
@@ -45,6 +47,7 @@ const LAYERS: [(&str, (u32, u32)); 37] = [
     ("gateway", (7, 1)),
     ("serve", (7, 0)),
     ("console", (7, 1)),
+    ("inbox", (7, 1)),
     ("operations", (7, 2)),
     ("client", (7, 0)),
     ("config", (8, 0)),

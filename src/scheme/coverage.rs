@@ -8,8 +8,9 @@ use std::fmt;
 
 use http::HeaderName;
 
-use crate::recipe::{Origin, Template, Type};
+use crate::recipe::{Origin, Scope, Template, Type};
 
+use super::Scheme;
 use super::algorithm::{Algorithm, Method};
 use super::claims::Claim;
 use super::definition::Definition;
@@ -96,6 +97,13 @@ pub struct Unfit {
     pub hint: String,
     /// Whether it does not count on a route that remembers its requests.
     pub mended_by_remembering: bool,
+}
+
+impl Scheme {
+    /// Whether its signature binds all that a template reads, whatever the method.
+    pub fn binds(&self, _template: &Template, _scope: &Scope) -> bool {
+        unimplemented!()
+    }
 }
 
 /// What is found in the plans of a scheme.

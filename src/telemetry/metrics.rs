@@ -11,6 +11,7 @@ use prometheus::{
 };
 
 use super::code::Code;
+use super::inbox::InboxMetrics;
 use super::record::Stage;
 
 /// Upper bounds in seconds, from well below a MAC to the longest deadline.
@@ -58,6 +59,8 @@ pub struct GateMetrics {
     pub keys: KeyMetrics,
     /// The ledger of orders and remembered requests.
     pub ledger: LedgerMetrics,
+    /// Webhooks.
+    pub inbox: InboxMetrics,
     /// Calls of the admin API by `verb` (`none` before one is found) and `code`.
     pub admin_requests: IntCounterVec,
 }
@@ -198,6 +201,7 @@ impl GateMetrics {
             )?),
             keys: KeyMetrics::new(&all)?,
             ledger: LedgerMetrics::new(&all)?,
+            inbox: InboxMetrics::new(&all)?,
             admin_requests: all.counters(
                 "admin_requests_total",
                 "Calls of the admin API by verb and outcome",
@@ -336,19 +340,22 @@ pub fn encode(registry: &Registry) -> Result<Vec<u8>, prometheus::Error> {
     Ok(text)
 }
 
-fn seconds(name: &str, help: &str) -> HistogramOpts {
+pub(super) fn seconds(name: &str, help: &str) -> HistogramOpts {
     HistogramOpts::new(name, help).namespace("countersign").buckets(SECONDS.to_vec())
 }
 
-struct Register<'a>(&'a Registry);
+pub(super) struct Register<'a>(&'a Registry);
 
 impl Register<'_> {
-    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
+    pub(super) fn add<C: Collector + Clone + 'static>(
+        &self,
+        collector: C,
+    ) -> Result<C, prometheus::Error> {
         self.0.register(Box::new(collector.clone()))?;
         Ok(collector)
     }
 
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    pub(super) fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
         self.add(IntCounter::with_opts(opts(name, help))?)
     }
 
@@ -361,7 +368,7 @@ impl Register<'_> {
         self.add(IntCounterVec::new(opts(name, help), labels)?)
     }
 
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
         self.add(IntGauge::with_opts(opts(name, help))?)
     }
 
@@ -375,6 +382,6 @@ impl Register<'_> {
     }
 }
 
-fn opts(name: &str, help: &str) -> Opts {
+pub(super) fn opts(name: &str, help: &str) -> Opts {
     Opts::new(name, help).namespace("countersign")
 }

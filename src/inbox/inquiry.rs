@@ -1,0 +1,114 @@
+//! Asking somebody whether a message is true, and comparing what is answered: one engine for
+//! providers and for the merchant's own service. Compiled from a profile.
+
+use bytes::Bytes;
+use http::{HeaderName, Method, Request};
+
+use crate::clock::Timestamp;
+use crate::journal::{Delivery, Facts};
+use crate::outbound::Caller;
+use crate::recipe::{Scope, Template};
+use crate::scheme::{Scheme, VerifyingKey};
+use crate::secret::NamedSecrets;
+
+use super::message::Fact;
+
+use std::sync::Arc;
+
+/// A call that is made for a delivery: its texts are templates over the message as it came, and the
+/// facts that were read of it.
+pub struct Call {
+    pub(super) method: Method,
+    pub(super) url: Template,
+    pub(super) headers: Vec<(HeaderName, Template)>,
+    pub(super) body: Option<Template>,
+    pub(super) scope: Scope,
+    pub(super) sign: Option<(Arc<Scheme>, Template)>,
+}
+
+/// A question, and what the answer must say.
+pub struct Inquiry {
+    /// The call that asks it.
+    pub call: Call,
+    pub(super) scope: Scope,
+    pub(super) require: Vec<[Template; 2]>,
+    pub(super) unknown: Vec<u16>,
+    pub(super) facts: Vec<(Fact, Template)>,
+}
+
+/// What secrets and values a call is made with.
+#[derive(Clone, Copy)]
+pub struct Means<'m> {
+    /// The active secret of the source: for the answer's proof, and to sign the call.
+    pub key: &'m VerifyingKey,
+    /// The values beside it.
+    pub values: &'m NamedSecrets,
+    /// The time to sign.
+    pub now: Timestamp,
+}
+
+/// What came of an inquiry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Everything that was compared agrees.
+    Agrees {
+        /// The state that the answer gives.
+        state: Option<String>,
+    },
+    /// Something does not: a fact with both values a line.
+    Differs {
+        /// The state that the answer gives.
+        state: Option<String>,
+        /// A fact with both values a line.
+        differences: Vec<String>,
+    },
+    /// The payment is not settled there.
+    Pending,
+    /// The payment is not known there.
+    Unknown,
+    /// There is no answer that can be believed, by a code: ask again later.
+    NoAnswer {
+        /// Such as `timed_out`, `status`, `unproved`, `unreadable`.
+        code: &'static str,
+        /// The status of the answer, where there was one.
+        status: Option<u16>,
+        /// How long the other side asks to wait, in seconds.
+        retry_after: Option<u64>,
+    },
+}
+
+/// Why a call cannot be made of a message: it lacks something.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the call cannot be made: {0}")]
+pub struct Unaskable(pub String);
+
+impl Call {
+    /// The request for a delivery.
+    ///
+    /// # Errors
+    /// When the message lacks what it is made of.
+    pub fn request(
+        &self,
+        _delivery: &Delivery,
+        _means: Means<'_>,
+    ) -> Result<Request<Bytes>, Unaskable> {
+        unimplemented!()
+    }
+}
+
+impl Inquiry {
+    /// Asks, and compares what is answered with what the message says. Never gives a secret away.
+    pub async fn ask(&self, _caller: &Caller, _delivery: &Delivery, _means: Means<'_>) -> Finding {
+        unimplemented!()
+    }
+
+    /// What an answer says of a message; the part of [`Inquiry::ask`] that is pure.
+    pub fn compare(
+        &self,
+        _facts: &Facts,
+        _answer: &http::Response<Bytes>,
+        _means: Means<'_>,
+    ) -> Finding {
+        unimplemented!()
+    }
+}
