@@ -19,6 +19,8 @@ use super::work::work;
 
 /// How often what there is to see of the journal is told.
 const GAUGES_EVERY: Duration = Duration::from_secs(5);
+/// How long the journal was read without a fault when that is said.
+const RECOVERED_AFTER: Duration = Duration::from_secs(5);
 
 /// All lanes, and what is under way in them.
 pub(super) struct Rounds {
@@ -31,10 +33,8 @@ pub(super) struct Rounds {
     stopped: BTreeMap<String, String>,
     gauges: Gauges,
     told_at: Option<Instant>,
-    /// Whether the journal could not be read, and that was said.
-    failing: bool,
-    /// Whether it could not be read since it was looked at.
-    failed: bool,
+    /// When the journal could not be read the last time, until that counts as over.
+    failed_at: Option<Instant>,
 }
 
 /// A task that ended, as the set of them tells it.
@@ -52,8 +52,7 @@ impl Rounds {
             stopped: BTreeMap::new(),
             gauges: Gauges::default(),
             told_at: None,
-            failing: false,
-            failed: false,
+            failed_at: None,
         };
         rounds.follow(sources);
         rounds
@@ -61,8 +60,8 @@ impl Rounds {
 
     /// Looks at everything that may have changed outside.
     pub(super) fn look(&mut self) {
-        if self.failing && !std::mem::take(&mut self.failed) {
-            self.failing = false;
+        if self.failed_at.is_some_and(|at| at.elapsed() >= RECOVERED_AFTER) {
+            self.failed_at = None;
             self.courier.log.event(Level::Info, "journal_recovered", json!({}));
         }
         let sources = self.courier.sources.load_full();
@@ -171,8 +170,7 @@ impl Rounds {
         match result {
             Ok(read) => Some(read),
             Err(fault) => {
-                self.failed = true;
-                if !std::mem::replace(&mut self.failing, true) {
+                if self.failed_at.replace(Instant::now()).is_none() {
                     let fields = json!({ "fault": fault.to_string() });
                     self.courier.log.event(Level::Error, "journal_failing", fields);
                 }
