@@ -252,6 +252,22 @@ impl Keyring {
         VerifyingKeys { credential, owner, keys, shared }
     }
 
+    /// The secrets of a credential that verify by this scheme now, each with its number in the
+    /// store; none where the key id is unknown, not in service, or of another scheme. For messages
+    /// of those whom configuration names: who asks learns which key ids there are.
+    pub fn live_versions(
+        &self,
+        key_id: &str,
+        scheme: &Scheme,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&VerifyingKey, u32)> {
+        let known = self.credentials.get(key_id).map(|found| &found.0);
+        let credential = known.filter(|one| *one.scheme == *scheme && one.in_service(now));
+        let versions = credential.map_or(&[][..], |one| one.versions.as_slice());
+        let live = versions.iter().filter(move |one| one.verifies(now));
+        live.map(|one| (&*one.key, one.number))
+    }
+
     /// The merchants and key ids that configuration states.
     pub fn stated_names(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let stated = self.credentials.iter().filter(|one| !one.0.is_managed());

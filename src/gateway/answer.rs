@@ -4,7 +4,6 @@
 //! a little of an unread body is read and thrown away, and where more is left the answer says that
 //! the connection closes.
 
-use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
