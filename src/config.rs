@@ -47,6 +47,8 @@ use secret_file::{Environment, SecretSources};
 
 use crate::gateway::route::RouteSpec;
 use crate::gateway::upstream::UpstreamSpec;
+use crate::inbox::source::Source;
+use crate::journal::JournalLimits;
 use crate::keyring::MerchantSpec;
 use crate::limit::{BODY_BYTES_MAX, MIB, REPLAY_MEMORY_BYTES, UNVERIFIED_BYTES_MAX};
 
@@ -70,12 +72,16 @@ pub struct Config {
     pub replay: Replay,
     /// How much the ledger of orders and remembered requests may hold.
     pub ledger: LedgerLimits,
+    /// How much the journal of webhooks may hold.
+    pub inbox: JournalLimits,
     /// What is logged and how.
     pub log: Log,
     /// The services behind the gate.
     pub upstreams: Vec<UpstreamSpec>,
     /// Which requests are taken.
     pub routes: Vec<RouteSpec>,
+    /// Who sends webhooks.
+    pub sources: Vec<Source>,
     /// Who may sign.
     pub merchants: Vec<MerchantSpec>,
     /// Every file that this configuration depends on: both files, schemes, secrets, certificates,
@@ -326,9 +332,11 @@ impl Draft {
             operations,
             replay: self.replay,
             ledger: self.ledger,
+            inbox: JournalLimits::default(),
             log: self.log,
             upstreams: self.upstreams,
             routes: self.routes,
+            sources: Vec::new(),
             merchants,
             watched,
         };

@@ -60,10 +60,11 @@ use entry::Threshold;
 use source::{Source, Sources};
 use visit::Visit;
 
-/// One core's inbox.
+/// The inbox, shared by all cores: one immutable snapshot of sources, one of keys that is replaced
+/// apart, and the parts that outlive every reload.
 pub struct Inbox {
-    /// The snapshot in force.
-    pub sources: Arc<ArcSwap<Sources>>,
+    /// Who sends.
+    pub sources: Arc<Sources>,
     /// Who may sign.
     pub keyring: Arc<ArcSwap<Keyring>>,
     /// Where deliveries are kept.
@@ -93,6 +94,13 @@ pub struct Inbox {
 }
 
 impl Inbox {
+    /// The source that a request is for, whatever its method; none: it is for somebody else.
+    pub fn source_of<B>(&self, request: &Request<B>) -> Option<Arc<Source>> {
+        let (uri, fields) = (request.uri(), request.headers());
+        let host = guard::host_named(uri, request.version(), fields)?;
+        self.sources.find(host, uri.path()).cloned()
+    }
+
     /// Takes a message of a source.
     pub async fn receive<B: Body<Data = Bytes> + Unpin>(
         &self,
@@ -157,16 +165,5 @@ impl Inbox {
             arrived: visit.arrived(),
             received_millis: visit.received_millis,
         }
-    }
-}
-
-impl Sources {
-    /// The source that a request is for, whatever its method; none: it is for somebody else.
-    pub fn source_of(&self, head: &Parts) -> Option<&Arc<Source>> {
-        // Where no source is configured, no request pays for it.
-        if self.is_empty() {
-            return None;
-        }
-        self.find(guard::host_named(head)?, head.uri.path())
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Method, Uri, Version};
+use http::{HeaderMap, Method, Uri, Version};
 
 use crate::gateway::rejection::{Flaw, Rejection};
 use crate::limit::HeadLimits;
@@ -51,10 +51,10 @@ impl Authority {
 
 /// The host that a head names, without port, before anything is checked: whom it is for must be
 /// known to say how it is answered.
-pub fn host_named(head: &Parts) -> Option<&str> {
-    match head.uri.authority().filter(|_| head.version == Version::HTTP_2) {
+pub fn host_named<'h>(uri: &'h Uri, version: Version, fields: &'h HeaderMap) -> Option<&'h str> {
+    match uri.authority().filter(|_| version == Version::HTTP_2) {
         Some(authority) => host_of(authority.as_str().as_bytes()),
-        None => head.headers.get(HOST).and_then(|value| host_of(value.as_bytes())),
+        None => fields.get(HOST).and_then(|value| host_of(value.as_bytes())),
     }
 }
 
