@@ -49,7 +49,7 @@ use crate::keyring::Keyring;
 use crate::limit::{BodyDeadlines, HeadLimits};
 use crate::peer::Peer;
 use crate::quota::Addresses;
-use crate::telemetry::{InboxMetrics, Log};
+use crate::telemetry::{InboxMetrics, Log, Uses};
 
 pub use refusal::Refused;
 pub use unsigned::Unsigned;
@@ -87,6 +87,8 @@ pub struct Inbox {
     pub access_log: bool,
     /// What is counted.
     pub metrics: InboxMetrics,
+    /// Which versions of managed secrets are used.
+    pub uses: Uses,
     /// What sources may still bring unsigned.
     pub unsigned: Arc<Unsigned>,
     /// Messages that ended in a panic.
@@ -135,12 +137,12 @@ impl Inbox {
     }
 
     /// Every message passes these steps, in this order, or is refused.
-    async fn steps<'m, B: Body<Data = Bytes> + Unpin>(
+    async fn steps<B: Body<Data = Bytes> + Unpin>(
         &self,
         visit: &Visit<'_>,
         head: Parts,
         body: &mut B,
-        came: &'m OnceCell<Received>,
+        came: &OnceCell<Received>,
     ) -> Result<Outcome, Refused> {
         let entered = entry::enter(Arc::clone(&visit.source), head, &self.threshold(visit))?;
         let Some(announced) = entered.announces()? else { return Ok(Outcome::Probe) };

@@ -120,6 +120,7 @@ impl Parts {
         let keyring = Arc::new(ArcSwap::from_pointee(keyring));
         let ledger = kept.ledger.serve(&config, &clock, &metrics)?;
         let journal = kept.inbox.serve(&config, &clock, &metrics.inbox)?;
+        let uses = Uses::default();
         let means = Means {
             kept: &kept,
             keyring: &keyring,
@@ -127,13 +128,14 @@ impl Parts {
             log: &log,
             access_log,
             metrics: &metrics,
+            uses: &uses,
         };
         means.install(&mut config, journal);
         let admission = kept.admission(config, upstreams, &keyring, &clock, &metrics, ledger);
         let parts = Self {
             admission: Arc::new(ArcSwap::from_pointee(admission)),
             keyring,
-            uses: Uses::default(),
+            uses,
             events,
             keys,
             catalogue: Mutex::new(catalogue),

@@ -23,7 +23,7 @@ use crate::inbox::source::Sources;
 use crate::inbox::{Inbox, Unsigned};
 use crate::journal::{Journal, JournalFault, State, Usage};
 use crate::keyring::Keyring;
-use crate::telemetry::{GateMetrics, InboxMetrics, Level, Log};
+use crate::telemetry::{GateMetrics, InboxMetrics, Level, Log, Uses};
 
 use super::assembly::{Kept, Parts, lock};
 use super::worker::runtime;
@@ -65,7 +65,7 @@ pub(super) struct InboxOnDemand {
 /// A courier at work. Dropped, it is told to end, and not waited for.
 struct Running {
     stop: CancellationToken,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
     ended: Receiver<()>,
 }
 
@@ -147,10 +147,13 @@ impl InboxOnDemand {
 
     /// Ends the courier, and waits for it as long as it may take.
     pub(super) fn stop(&self, log: &Log) {
-        let Some(running) = lock(&self.courier).take() else { return };
+        let Some(mut running) = lock(&self.courier).take() else { return };
         running.stop.cancel();
         match running.ended.recv_timeout(PATIENCE) {
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
+            // A thread that panicked has nothing left to do.
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                drop(running.thread.take().map(JoinHandle::join));
+            }
             Err(RecvTimeoutError::Timeout) => {
                 log.event(Level::Warn, "courier_left", json!({}));
             }
@@ -205,6 +208,7 @@ pub(super) struct Means<'a> {
     pub(super) log: &'a Log,
     pub(super) access_log: bool,
     pub(super) metrics: &'a GateMetrics,
+    pub(super) uses: &'a Uses,
 }
 
 impl Means<'_> {
@@ -226,6 +230,7 @@ impl Means<'_> {
             log: self.log.clone(),
             access_log: self.access_log,
             metrics: self.metrics.inbox.clone(),
+            uses: self.uses.clone(),
             unsigned: Arc::clone(&kept.inbox.unsigned),
             panics: self.metrics.panics.clone(),
         });
@@ -243,6 +248,7 @@ impl Parts {
             log: &self.log,
             access_log: self.access_log,
             metrics: &self.metrics,
+            uses: &self.uses,
         }
     }
 
@@ -286,7 +292,7 @@ impl Parts {
             // Nobody to tell is nobody to wait for.
             let _ = tell.send(());
         })?;
-        *running = Some(Running { stop, thread, ended });
+        *running = Some(Running { stop, thread: Some(thread), ended });
         Ok(())
     }
 }

@@ -118,6 +118,8 @@ pub struct LiveKey<'k> {
     pub key: &'k VerifyingKey,
     /// Its number.
     pub number: u32,
+    /// Whether it is a pending version of a credential, which its first use makes the active one.
+    pub pending: bool,
 }
 
 impl Source {
@@ -139,12 +141,14 @@ impl SourceKeys {
         match self {
             Self::Own(keys) => {
                 let live = keys.iter().filter(|one| (one.from..=one.until).contains(&now));
-                let live = live.map(|one| LiveKey { key: &one.key, number: one.number });
+                let live =
+                    live.map(|one| LiveKey { key: &one.key, number: one.number, pending: false });
                 live.take(LIVE_VERSIONS_MAX).collect()
             }
             Self::Credential(key_id) => {
                 let live = keyring.live_versions(key_id.as_str(), scheme, now);
-                let live = live.map(|(key, number)| LiveKey { key, number });
+                let live =
+                    live.map(|(key, by)| LiveKey { key, number: by.number, pending: by.pending });
                 live.take(LIVE_VERSIONS_MAX).collect()
             }
         }

@@ -31,6 +31,8 @@ pub(super) struct By {
     pub(super) secret: [u8; 16],
     /// Its number.
     pub(super) number: u32,
+    /// Whether it is a pending version of a credential.
+    pub(super) pending: bool,
 }
 
 /// Tries every live key with every signature, on the bytes as they came, in constant time. `room`
@@ -102,7 +104,7 @@ impl By {
         digest.update(source.name.as_bytes());
         let digest = digest.finish();
         let secret = digest.first_chunk().copied().unwrap_or_default();
-        Self { secret, number: key.number }
+        Self { secret, number: key.number, pending: key.pending }
     }
 }
 

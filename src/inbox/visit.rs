@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use http::request::Parts;
 use serde_json::json;
 
+use crate::clock::Timestamp;
 use crate::gateway::admission::reading::Broken;
 use crate::journal::Refusal;
 use crate::peer::Peer;
-use crate::telemetry::Level;
+use crate::telemetry::{Level, Use, UsedVersion};
 
 use super::Inbox;
 use super::answer::Outcome;
@@ -20,7 +21,7 @@ use super::body::Received;
 use super::message::Misshapen;
 use super::refusal::Refused;
 use super::shape::Told;
-use super::source::Source;
+use super::source::{Source, SourceKeys};
 use super::verification::Verified;
 
 /// The visit of one message. Dropped before it was closed, because the sender left, it is counted
@@ -81,11 +82,20 @@ impl<'i> Visit<'i> {
         received.map_err(Refused::from)
     }
 
-    /// Notes that its signature was good: its address is known from now on.
+    /// Notes that its signature was good: its address is known from now on, and the version of a
+    /// managed secret was used.
     pub(super) fn verified(&self, verified: &Verified<'_>) {
-        if verified.by().is_some() {
-            self.verified.set(true);
-            self.inbox.addresses.verified(self.peer.ip, self.arrived());
+        let Some(by) = verified.by() else { return };
+        self.verified.set(true);
+        self.inbox.addresses.verified(self.peer.ip, self.arrived());
+        if let SourceKeys::Credential(key_id) = &self.source.keys
+            && by.number > 0
+        {
+            let (number, pending) = (by.number, by.pending);
+            let version = UsedVersion { key_id: key_id.shared(), number, pending };
+            let last_at = Timestamp::from_secs(self.received_millis / 1000);
+            let once = Use { requests: 1, last_at, last_address: self.peer.ip };
+            self.inbox.uses.give_back([(version, once)].into());
         }
     }
 
