@@ -48,7 +48,7 @@ impl Reading {
         let mut digest = DigestInProgress::default();
         digest.update(KEY_LABEL);
         let mut add = |value: &[u8]| {
-            digest.update(&(value.len() as u64).to_be_bytes());
+            digest.update(&u64::try_from(value.len()).unwrap_or(u64::MAX).to_be_bytes());
             digest.update(value);
         };
         match &self.identity {

@@ -24,7 +24,7 @@ impl Compiler<'_> {
     /// The identity, and what is not signed in it.
     pub(super) fn identity(&mut self, scope: &Scope) -> (Option<Identity>, Vec<Closed>) {
         let stated = self.profile.identity.as_deref();
-        if self.profile.unsigned.is_some() {
+        if self.profile.unsigned.as_deref() == Some("confirm") {
             if stated.is_some_and(|texts| !texts.is_empty()) {
                 let problem = "messages without a signature are taken, and whoever makes one up \
                                could take the place of a true one by its identity";
