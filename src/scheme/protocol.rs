@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::crypto::digest::Tag;
 use crate::crypto::{DigestInProgress, hex, random};
-use crate::recipe::{Fault, Subject};
+use crate::recipe::{Fault, Origin, Subject};
 use crate::secret::Secret;
 
 use super::algorithm::{InProgress, Method};
@@ -117,6 +117,18 @@ impl Protocol {
     pub(super) fn coverage(&self) -> Coverage {
         let Requirement { method, target, body, nonce, .. } = self.signatures.requirement;
         Coverage { method, target, body, time: true, nonce }
+    }
+
+    /// Whether what a message gives for an origin is covered by every signature that counts.
+    pub(super) fn binds(&self, origin: &Origin) -> bool {
+        let requirement = &self.signatures.requirement;
+        match origin {
+            Origin::Method => requirement.method,
+            Origin::Path | Origin::Query | Origin::Target => requirement.target,
+            Origin::QueryField(_) | Origin::QueryFields => requirement.target,
+            Origin::Header(name) => requirement.covers_field(&name.0),
+            origin => origin.is_body() && requirement.body,
+        }
     }
 
     /// How much they prove.
