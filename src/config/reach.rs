@@ -69,12 +69,7 @@ pub(super) fn check(https: bool, host: &str, reach: &Reach) -> Result<(), OutOfR
         "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         host => host.parse::<IpAddr>().into_iter().collect(),
     };
-    let inside = |address: &IpAddr| {
-        let address = address.to_canonical();
-        reach.networks.iter().any(|network| network.contains(&address))
-    };
-    // Over https what is of the internet needs no network.
-    let open = |address: &IpAddr| inside(address) || (https && !is_inner(address.to_canonical()));
+    let open = |address: &IpAddr| reach.may_call(*address, https);
     let Some(first) = addresses.first().filter(|_| !addresses.iter().any(open)) else {
         return Ok(());
     };
@@ -82,19 +77,4 @@ pub(super) fn check(https: bool, host: &str, reach: &Reach) -> Result<(), OutOfR
         problem: format!("{host} lies in none of the networks that may be called"),
         hint: format!("networks = [\"{first}\"]"),
     })
-}
-
-/// Whether an address is of this machine or of a network of one's own.
-fn is_inner(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()
-        }
-        IpAddr::V6(v6) => {
-            v6.is_loopback()
-                || v6.is_unique_local()
-                || v6.is_unicast_link_local()
-                || v6.is_unspecified()
-        }
-    }
 }

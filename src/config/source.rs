@@ -106,7 +106,7 @@ fn source<'n>(
     // What a misspelt provider would have said is not known: nothing is said of what is missing.
     let known = provider.is_some() || !table.stated("provider");
     let profile = known.then(|| asking.profile(provider, own, scheme.as_deref()));
-    let unsigned = profile.as_ref().and_then(|one| one.unsigned.as_deref()) == Some("confirm");
+    let unsigned = profile.as_ref().is_some_and(|profile| profile.unsigned.is_some());
     let compiled = profile
         .as_ref()
         .zip(scheme.as_ref())

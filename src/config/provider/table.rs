@@ -214,11 +214,6 @@ pub(super) fn check<'n>(
     });
     let matches = text(table, before, "matches", places);
     let equals = text(table, before, "equals", places);
-    let rules = ["one_of", "matches", "equals"];
-    if rules.iter().filter(|rule| table.stated(rule)).count() != 1 {
-        let hint = "one_of = [\"…\"], matches = \"…\" or equals = \"{…}\"";
-        table.refuse("", "it must be one thing that holds of the value", Some(hint.to_owned()));
-    }
     Some(CheckText { name: String::new(), value: value?, one_of, matches, equals })
 }
 
@@ -258,12 +253,11 @@ fn answers<'n>(table: &mut Table<'n>, places: &mut Places<'n>) -> Vec<(String, A
 
 fn answer<'n>(table: &mut Table<'n>, key: &str, places: &mut Places<'n>) -> AnswerText {
     let before = format!("answers.{key}.");
-    let bounds = if key == "refused" { 400..=499 } else { 200..=399 };
     let status = table.node("status");
     if let Some(node) = status {
         places.add(format!("{before}status"), node);
     }
-    let status = table.optional("status", |node| value::number(node, bounds));
+    let status = table.optional("status", |node| value::number(node, 200..=599));
     AnswerText {
         status: status.and_then(|status| u16::try_from(status).ok()),
         content_type: text(table, &before, "content_type", places),

@@ -93,25 +93,25 @@ impl Asking {
         own: Profile,
         scheme: Option<&Scheme>,
     ) -> Profile {
-        let nothing = Profile::default();
-        let base = provider.unwrap_or(&nothing);
-        let merge = |ours: &Option<InquiryText>, own: &Option<InquiryText>| match own {
-            Some(own) => Some(call::merged(ours.as_ref(), own.clone())),
-            None => ours.clone(),
+        let own = Profile {
+            confirm: self.confirm.own.clone(),
+            order: self.order.own.clone(),
+            post_back: self.post_back.own.clone(),
+            ..own
         };
-        let mut profile = base.overridden_by(&own);
-        let unsigned = profile.unsigned.as_deref() == Some("confirm");
+        let mut profile = provider.map_or_else(|| own.clone(), |base| base.overridden_by(&own));
+        profile.unsigned = profile.unsigned.filter(|what| what == "confirm");
         let strength = scheme.map(Scheme::strength);
-        let weak = unsigned || strength.is_some_and(|strength| strength < Strength::Full);
-        let on = self.confirm.on.unwrap_or(weak);
-        profile.confirm = merge(&base.confirm, &self.confirm.own).filter(|_| on);
-        let on = self.order.on.unwrap_or(true);
-        profile.order = merge(&base.order, &self.order.own).filter(|_| on);
-        let post_back = match &self.post_back.own {
-            Some(own) => Some(call::merged_post_back(base.post_back.as_ref(), own.clone())),
-            None => base.post_back.clone(),
-        };
-        profile.post_back = post_back.filter(|_| self.post_back.on.unwrap_or(true));
+        let weak = profile.unsigned.is_some() || strength.is_some_and(|one| one < Strength::Full);
+        if !self.confirm.on.unwrap_or(weak) {
+            profile.confirm = None;
+        }
+        if !self.order.on.unwrap_or(true) {
+            profile.order = None;
+        }
+        if !self.post_back.on.unwrap_or(true) {
+            profile.post_back = None;
+        }
         profile
     }
 
