@@ -46,6 +46,21 @@ pub struct JournalLimits {
     pub keep_refusals: Duration,
 }
 
+impl Default for JournalLimits {
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+        Self {
+            bytes: 8 * 1024 * 1024 * 1024,
+            open: 1_000_000,
+            keys: 50_000_000,
+            refusals: 10_000,
+            keep_done: days(30),
+            keep_failed: days(90),
+            keep_refusals: days(30),
+        }
+    }
+}
+
 /// Attempts of one delivery that are kept; of more, the first and the last.
 pub const ATTEMPTS_MAX: usize = 50;
 

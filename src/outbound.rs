@@ -9,6 +9,7 @@ mod connect;
 mod retry_after;
 
 use std::error::Error as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,13 @@ pub struct Reach {
     pub networks: Vec<IpNet>,
     /// The certificate authorities to believe; none: those of the operating system.
     pub authorities: Option<Vec<CertificateDer<'static>>>,
+}
+
+impl Reach {
+    /// Whether an address may be called: over `https` any public one, else those of the networks.
+    pub fn may_call(&self, address: IpAddr, https: bool) -> bool {
+        address::is_among(address, &self.networks) || (https && address::is_public(address))
+    }
 }
 
 /// Makes calls, and keeps connections open for the next ones.

@@ -15,6 +15,7 @@ use super::Scheme;
 use super::encoding::SignatureBytes;
 use super::http_signatures;
 use super::plan::Plan;
+use super::protocol::Protocol;
 
 /// The longest key id or nonce, in characters.
 const NAME_CHARS_MAX: usize = 128;
@@ -145,6 +146,16 @@ impl Scheme {
         let deadline = reader.time(plan.deadline.as_ref(), self)?;
         let signatures = reader.signatures(plan, self)?;
         Ok(Claims { key_id, timestamp, deadline, nonce, signatures, protocol: None })
+    }
+
+    /// Whether a message has no signature at all, at any place: absent, and not malformed.
+    pub fn finds_no_signature(&self, subject: &Subject<'_>) -> bool {
+        if self.protocol.is_some() {
+            return Protocol::finds_no_signature(subject);
+        }
+        let Some(plan) = self.plan(subject.method) else { return false };
+        let reader = Reader { subject, scope: &plan.scope, evaluation: OnceCell::new() };
+        matches!(reader.signatures(plan, self), Err(ClaimFault::Missing(_)))
     }
 
     fn is_nonce(&self, text: &str) -> bool {
