@@ -13,12 +13,9 @@ use crate::journal::{self, JournalFault, Work};
 use crate::telemetry::Level;
 
 use super::Courier;
-use super::gauges::Gauges;
 use super::lane::{Duty, Lane, Learned};
 use super::work::work;
 
-/// How often what there is to see of the journal is told.
-const GAUGES_EVERY: Duration = Duration::from_secs(5);
 /// How long the journal was read without a fault when that is said.
 const RECOVERED_AFTER: Duration = Duration::from_secs(5);
 
@@ -30,9 +27,6 @@ pub(super) struct Rounds {
     running: JoinSet<Option<Learned>>,
     /// To which lane and delivery a running task belongs.
     places: HashMap<Id, (journal::Lane, i64)>,
-    stopped: BTreeMap<String, String>,
-    gauges: Gauges,
-    told_at: Option<Instant>,
     /// When the journal could not be read the last time, until that counts as over.
     failed_at: Option<Instant>,
 }
@@ -49,9 +43,6 @@ impl Rounds {
             lanes: BTreeMap::new(),
             running: JoinSet::new(),
             places: HashMap::new(),
-            stopped: BTreeMap::new(),
-            gauges: Gauges::default(),
-            told_at: None,
             failed_at: None,
         };
         rounds.follow(sources);
@@ -68,23 +59,13 @@ impl Rounds {
         if !Arc::ptr_eq(&sources, &self.sources) {
             self.follow(sources);
         }
+        // Without an answer nothing can be read of the lanes either.
         let stopped = self.courier.journal.stopped();
-        if let Some(stopped) = self.read(stopped) {
-            self.stopped = stopped;
-        }
+        let Some(stopped) = self.read(stopped) else { return };
         for lane in self.lanes.values_mut() {
             let delivers = lane.key.work == Work::Deliver;
-            lane.set_stopped(delivers && self.stopped.contains_key(&*lane.key.name));
+            lane.set_stopped(delivers && stopped.contains_key(&*lane.key.name));
             lane.touch();
-        }
-        if self.told_at.is_none_or(|at| at.elapsed() >= GAUGES_EVERY) {
-            self.told_at = Some(Instant::now());
-            let usage = self.courier.journal.usage();
-            if let Some(usage) = self.read(usage) {
-                let Courier { metrics, clock, .. } = &*self.courier;
-                let now_millis = clock.now_millis();
-                self.gauges.tell(metrics, &self.sources, &usage, &self.stopped, now_millis);
-            }
         }
     }
 
@@ -171,7 +152,7 @@ impl Rounds {
             Ok(read) => Some(read),
             Err(fault) => {
                 if self.failed_at.replace(Instant::now()).is_none() {
-                    let fields = json!({ "fault": fault.to_string() });
+                    let fields = json!({ "cause": fault.to_string() });
                     self.courier.log.event(Level::Error, "journal_failing", fields);
                 }
                 None

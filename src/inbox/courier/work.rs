@@ -14,7 +14,6 @@ use crate::telemetry::Level;
 use super::attempt::Try;
 use super::confirm::confirm;
 use super::deliver::deliver;
-use super::gauges::post_back_given_up;
 use super::lane::{Duty, Learned};
 use super::post_back::post_back;
 use super::{Courier, Outcome};
@@ -132,7 +131,7 @@ impl Courier {
                 say("delivery_dead", json!({}));
             }
             Settled::GivenUp { .. } => {
-                post_back_given_up(&self.metrics, &delivery.source);
+                self.metrics.stuck.with_label_values(&[&*delivery.source, "post_back"]).inc();
                 say("post_back_given_up", json!({}));
             }
         }
