@@ -195,7 +195,8 @@ impl Bench {
     }
 
     pub(super) fn start(&mut self) {
-        let memory = crate::replay::Memory::new(NonZeroUsize::new(MIB).unwrap());
+        let memory =
+            crate::replay::Memory::without_past(NonZeroUsize::new(16 * MIB).unwrap()).unwrap();
         let keyring = Keyring::build([], &memory, &Quotas::new()).unwrap();
         let courier = Courier {
             journal: Arc::clone(&self.journal),
