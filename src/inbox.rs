@@ -22,6 +22,8 @@ mod refusal;
 mod shape;
 pub mod source;
 mod unsigned;
+#[cfg(test)]
+mod tests;
 mod verification;
 mod visit;
 
