@@ -154,7 +154,7 @@ impl Inbox {
         let fresh = freshness::check(stated)?;
         // After the body, which may take its time: a key that ended meanwhile is none.
         let (keyring, now) = (self.keyring.load_full(), self.clock.now());
-        let room = || self.unsigned.take(&visit.source.name);
+        let room = || self.unsigned.take(&visit.source.name, &self.journal);
         let verified = verification::verify(fresh, &keyring, now, room).await?;
         visit.verified(&verified);
         let told = visit.told(shape::read(verified))?;
