@@ -9,7 +9,6 @@
 mod attempt;
 mod confirm;
 mod deliver;
-mod gauges;
 mod lane;
 mod pace;
 mod post_back;

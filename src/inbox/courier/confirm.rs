@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::inbox::inquiry::{Finding, Means};
-use crate::inbox::source::{Asked, Source};
+use crate::inbox::source::{Asked, LiveKey, Source};
 use crate::journal::{Confirmation, Settled, Task};
 use crate::keyring::Keyring;
 
@@ -52,7 +52,7 @@ async fn ask(clock: &Clock, source: &Source, keyring: &Keyring, task: &Task) -> 
     let Some(confirm) = &source.confirm else { return found };
     let now = clock.now();
     let live = source.keys.live(now, &source.scheme, keyring);
-    let Some(newest) = live.iter().max_by_key(|live| live.number) else {
+    let Some(newest) = newest(&live) else {
         found.finding = nothing("no_keys");
         return found;
     };
@@ -73,6 +73,12 @@ async fn ask(clock: &Clock, source: &Source, keyring: &Keyring, task: &Task) -> 
         }
     }
     found
+}
+
+/// The secret that calls are made with: the newest that is in use, and one that waits for its first
+/// use only where there is no other.
+pub(super) fn newest<'l, 'k>(live: &'l [LiveKey<'k>]) -> Option<&'l LiveKey<'k>> {
+    live.iter().max_by_key(|live| (!live.pending, live.number))
 }
 
 /// What follows from what was found.

@@ -11,6 +11,7 @@ use crate::limit::MIB;
 
 use super::Outcome;
 use super::attempt::Try;
+use super::confirm::newest;
 use super::lane::Learned;
 use super::schedule;
 
@@ -61,7 +62,7 @@ async fn post(
     let post_back = source.post_back.as_ref().ok_or("nobody_to_ask")?;
     let now = clock.now();
     let live = source.keys.live(now, &source.scheme, keyring);
-    let newest = live.iter().max_by_key(|live| live.number).ok_or("no_keys")?;
+    let newest = newest(&live).ok_or("no_keys")?;
     let means = Means { key: newest.key, values: &source.values, now };
     let request = post_back.call.request(&task.delivery, means).map_err(|_| "unaskable")?;
     let answer = post_back.caller.call(request, DEADLINE, ANSWER_BYTES_MAX).await;

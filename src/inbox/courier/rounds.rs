@@ -13,12 +13,11 @@ use crate::journal::{self, JournalFault, Work};
 use crate::telemetry::Level;
 
 use super::Courier;
-use super::gauges::Gauges;
 use super::lane::{Duty, Lane, Learned};
 use super::work::work;
 
-/// How often what there is to see of the journal is told.
-const GAUGES_EVERY: Duration = Duration::from_secs(5);
+/// How long the journal was read without a fault when that is said.
+const RECOVERED_AFTER: Duration = Duration::from_secs(5);
 
 /// All lanes, and what is under way in them.
 pub(super) struct Rounds {
@@ -28,13 +27,8 @@ pub(super) struct Rounds {
     running: JoinSet<Option<Learned>>,
     /// To which lane and delivery a running task belongs.
     places: HashMap<Id, (journal::Lane, i64)>,
-    stopped: BTreeMap<String, String>,
-    gauges: Gauges,
-    told_at: Option<Instant>,
-    /// Whether the journal could not be read, and that was said.
-    failing: bool,
-    /// Whether it could not be read since it was looked at.
-    failed: bool,
+    /// When the journal could not be read the last time, until that counts as over.
+    failed_at: Option<Instant>,
 }
 
 /// A task that ended, as the set of them tells it.
@@ -49,11 +43,7 @@ impl Rounds {
             lanes: BTreeMap::new(),
             running: JoinSet::new(),
             places: HashMap::new(),
-            stopped: BTreeMap::new(),
-            gauges: Gauges::default(),
-            told_at: None,
-            failing: false,
-            failed: false,
+            failed_at: None,
         };
         rounds.follow(sources);
         rounds
@@ -61,31 +51,21 @@ impl Rounds {
 
     /// Looks at everything that may have changed outside.
     pub(super) fn look(&mut self) {
-        if self.failing && !std::mem::take(&mut self.failed) {
-            self.failing = false;
+        if self.failed_at.is_some_and(|at| at.elapsed() >= RECOVERED_AFTER) {
+            self.failed_at = None;
             self.courier.log.event(Level::Info, "journal_recovered", json!({}));
         }
         let sources = self.courier.sources.load_full();
         if !Arc::ptr_eq(&sources, &self.sources) {
             self.follow(sources);
         }
+        // Without an answer nothing can be read of the lanes either.
         let stopped = self.courier.journal.stopped();
-        if let Some(stopped) = self.read(stopped) {
-            self.stopped = stopped;
-        }
+        let Some(stopped) = self.read(stopped) else { return };
         for lane in self.lanes.values_mut() {
             let delivers = lane.key.work == Work::Deliver;
-            lane.set_stopped(delivers && self.stopped.contains_key(&*lane.key.name));
+            lane.set_stopped(delivers && stopped.contains_key(&*lane.key.name));
             lane.touch();
-        }
-        if self.told_at.is_none_or(|at| at.elapsed() >= GAUGES_EVERY) {
-            self.told_at = Some(Instant::now());
-            let usage = self.courier.journal.usage();
-            if let Some(usage) = self.read(usage) {
-                let Courier { metrics, clock, .. } = &*self.courier;
-                let now_millis = clock.now_millis();
-                self.gauges.tell(metrics, &self.sources, &usage, &self.stopped, now_millis);
-            }
         }
     }
 
@@ -171,9 +151,8 @@ impl Rounds {
         match result {
             Ok(read) => Some(read),
             Err(fault) => {
-                self.failed = true;
-                if !std::mem::replace(&mut self.failing, true) {
-                    let fields = json!({ "fault": fault.to_string() });
+                if self.failed_at.replace(Instant::now()).is_none() {
+                    let fields = json!({ "cause": fault.to_string() });
                     self.courier.log.event(Level::Error, "journal_failing", fields);
                 }
                 None

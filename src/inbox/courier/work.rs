@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::inbox::source::Sources;
@@ -14,7 +14,6 @@ use crate::telemetry::Level;
 use super::attempt::Try;
 use super::confirm::confirm;
 use super::deliver::deliver;
-use super::gauges::post_back_given_up;
 use super::lane::{Duty, Learned};
 use super::post_back::post_back;
 use super::{Courier, Outcome};
@@ -102,14 +101,20 @@ impl Courier {
             let source = &*delivery.source;
             self.metrics.confirmations.with_label_values(&[source, outcome]).inc();
         };
-        let mut fields = json!({
-            "delivery": delivery.id.as_str(),
-            "source": &*delivery.source,
-            "destination": &*delivery.destination,
-            "attempts": task.attempts.saturating_add(1),
-            "outcome": outcome,
-            "status": status,
-        });
+        let say = |event, more: Value| {
+            let mut fields = json!({
+                "delivery": delivery.id.as_str(),
+                "source": &*delivery.source,
+                "destination": &*delivery.destination,
+                "attempts": task.attempts.saturating_add(1),
+                "outcome": outcome,
+                "status": status,
+            });
+            if let (Some(fields), Value::Object(more)) = (fields.as_object_mut(), more) {
+                fields.extend(more);
+            }
+            self.log.event(Level::Error, event, fields);
+        };
         match settled {
             Settled::Again { .. } | Settled::Done { .. } => {}
             Settled::Confirmed { .. } => confirmed("agreed"),
@@ -118,16 +123,16 @@ impl Courier {
                 // Which facts, and not what they say.
                 let facts = confirmation.differences.iter();
                 let facts = facts.filter_map(|line| line.split(':').next());
-                fields["asked"] = json!(confirmation.asked);
-                fields["differs"] = json!(facts.collect::<Vec<_>>());
-                self.log.event(Level::Error, "delivery_disagreed", fields);
+                let facts: Vec<&str> = facts.collect();
+                let more = json!({ "asked": confirmation.asked, "differs": facts });
+                say("delivery_disagreed", more);
             }
             Settled::GivenUp { .. } if task.work == Work::Deliver => {
-                self.log.event(Level::Error, "delivery_dead", fields);
+                say("delivery_dead", json!({}));
             }
             Settled::GivenUp { .. } => {
-                post_back_given_up(&self.metrics, &delivery.source);
-                self.log.event(Level::Error, "post_back_given_up", fields);
+                self.metrics.stuck.with_label_values(&[&*delivery.source, "post_back"]).inc();
+                say("post_back_given_up", json!({}));
             }
         }
     }
