@@ -207,10 +207,8 @@ mod tests {
         let found = connector.first(&[open, closed], "shop.example", true, until()).await;
         assert_eq!(found.err(), Some(CallFault::Unreachable));
         let took = begun.elapsed();
-        assert!(
-            took >= Duration::from_millis(290) && took < Duration::from_millis(550),
-            "{took:?}"
-        );
+        let share = Duration::from_millis(990)..Duration::from_millis(1800);
+        assert!(share.contains(&took), "{took:?}");
         let found = connector.first(&[], "shop.example", true, until()).await;
         assert_eq!(found.err(), Some(CallFault::NoAddress));
     }
