@@ -110,6 +110,8 @@ fn a_source_that_a_reload_brings_takes_webhooks_beside_requests() {
         gateway.metric("countersign_webhook_deliveries", &state) > 1.5
     });
     assert!(gateway.folder.path().join("state/inbox.db").exists());
+    let refused = "\"code\":\"invalid_signature\"";
+    wait_until("the log is written", || gateway.log().contains(refused));
     let log = gateway.log();
     let line = log.lines().find(|line| line.contains("\"event\":\"webhook\"")).unwrap();
     assert!(line.contains("\"outcome\":\"stored\"") && line.contains("dlv_"), "{line}");
