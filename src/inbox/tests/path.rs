@@ -212,6 +212,7 @@ async fn what_proves_too_little_is_confirmed_first_or_held() {
             assert!(desk.due(Work::Deliver).is_empty());
             let due = desk.due(Work::Confirm);
             assert_eq!(due.len(), usize::from(asked));
+            assert_eq!(desk.told("delivery_held"), usize::from(!asked));
             for task in due {
                 assert_eq!(task.delivery.verdict.must_confirm.as_deref(), Some(word));
             }
