@@ -165,6 +165,12 @@ impl Protocol {
         })
     }
 
+    /// Whether a message has none of the fields that carry signatures.
+    pub(super) fn finds_no_signature(subject: &Subject<'_>) -> bool {
+        let fields = HttpSignatures::credential_headers();
+        fields.iter().all(|name| !subject.headers.contains_key(name))
+    }
+
     /// Begins to verify a message against keys.
     pub(super) fn verify<'a>(
         &self,
