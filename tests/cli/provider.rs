@@ -53,7 +53,7 @@ fn a_provider_is_shown_whole() {
     assert_eq!(stripe["identity"][0], "{json:id}");
     let output = run(&["provider", "show", "striep"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("no provider is named striep"));
+    assert!(crate::support::text(&output.stderr).contains("no provider is named striep"));
 }
 
 fn write(file: &Path, content: &str) {
