@@ -103,8 +103,6 @@ impl InboxOnDemand {
     ) -> Result<Option<Arc<Journal>>, JournalFault> {
         let mut opened = lock(&self.journal);
         if said.sources.is_empty() {
-            // What was taken before is kept as long as it was to be.
-            opened.iter().for_each(|journal| journal.set_limits(said.limits));
             return Ok(None);
         }
         let journal = match &*opened {
@@ -117,13 +115,16 @@ impl InboxOnDemand {
                 }
             }
         };
-        journal.set_limits(said.limits);
         *opened = Some(Arc::clone(&journal));
         Ok(Some(journal))
     }
 
     /// Puts sources in force. Nothing here can fail.
-    fn install(&self, sources: &Arc<Sources>, inbox: Option<Inbox>) {
+    fn install(&self, sources: &Arc<Sources>, inbox: Option<Inbox>, limits: JournalLimits) {
+        // Of a journal without sources as well: what was taken before is kept as long as is said.
+        if let Some(journal) = &*lock(&self.journal) {
+            journal.set_limits(limits);
+        }
         self.sources.store(Arc::clone(sources));
         self.current.store(inbox.map(Arc::new));
     }
@@ -243,7 +244,7 @@ impl Parts {
             unsigned: Arc::clone(&kept.inbox.unsigned),
             panics: self.metrics.panics.clone(),
         });
-        kept.inbox.install(&sources, inbox);
+        kept.inbox.install(&sources, inbox, said.limits);
     }
 
     /// Starts the courier where there is a journal and none is at work.
@@ -271,14 +272,14 @@ impl Parts {
                 // One that a defect ends must not leave deliveries to lie for ever.
                 let run = AssertUnwindSafe(|| work(courier, &own));
                 let cause = match std::panic::catch_unwind(run) {
-                    Ok(Ok(())) => None,
-                    Ok(Err(error)) => Some(error.to_string()),
+                    Ok(Ok(())) => "it ended unasked".to_owned(),
+                    Ok(Err(error)) => error.to_string(),
                     Err(_) => {
                         panics.inc();
-                        Some("a panic".to_owned())
+                        "a panic".to_owned()
                     }
                 };
-                if let Some(cause) = cause {
+                if !own.is_cancelled() {
                     log.event(Level::Error, "courier_ended", json!({ "cause": cause }));
                     std::thread::sleep(PAUSE);
                 }
