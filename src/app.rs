@@ -2,6 +2,7 @@
 
 mod assembly;
 mod control;
+mod inbox;
 mod keys;
 mod ledger;
 mod reload;
@@ -23,6 +24,7 @@ use crate::clock::{Clock, ClockState};
 use crate::config::Config;
 use crate::crypto::NoRandom;
 use crate::gateway::upstream::UnusableUpstream;
+use crate::journal::JournalFault;
 use crate::replay::{FolderFault, OpenFault};
 use crate::roll::{Epochs, Kill, Roll, Tell};
 use crate::serve::{Drain, TlsFaults, bind};
@@ -105,6 +107,9 @@ pub enum StartFault {
     /// The ledger that a route asks for cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerFault),
+    /// The journal that a source asks for cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
     /// No random bytes.
     #[error(transparent)]
     NoRandom(#[from] NoRandom),
@@ -156,6 +161,7 @@ impl Gate {
         let operations_address = first_address(&operations_sockets)?;
         let parts = Arc::new(Parts::assemble(config, clock, options)?);
         parts.open_keys()?;
+        parts.start_courier()?;
         let (tell, ended) = mpsc::channel();
         let workers = sockets.into_iter().enumerate().map(|(index, socket)| {
             worker::spawn(index, socket, Arc::clone(&parts), workers_count, tell.clone())
@@ -250,6 +256,7 @@ impl Gate {
                 Err(mpsc::RecvTimeoutError::Disconnected) => waiting = 0,
             }
         }
+        self.parts.kept.inbox.stop(&self.parts.log);
         let panicked = self.workers.into_iter().filter_map(|worker| worker.join().err()).count();
         let saved = self.parts.save() && panicked == 0;
         self.parts.log.event(Level::Info, "stopped", json!({ "cut": cut, "saved": saved }));

@@ -12,6 +12,7 @@ mod failure;
 mod http_file;
 mod init;
 mod keys;
+mod provider;
 mod rolling;
 mod scan;
 mod scheme;
@@ -69,6 +70,9 @@ enum Command {
     /// Look at schemes: list, explain, test and begin them.
     #[command(subcommand)]
     Scheme(scheme::Command),
+    /// Look at the built-in payment providers whose webhooks can be taken.
+    #[command(subcommand)]
+    Provider(provider::Command),
     /// Say why a saved request's signature matches or does not: what is signed, and the mistake.
     Explain(explain::Arguments),
     /// Sign a request: print its headers, or a curl line that sends it.
@@ -95,6 +99,7 @@ pub(crate) fn run(secret: impl FnOnce() -> Option<OsString>) -> Result<(), Failu
         Command::Certs(certs::Command::Dev(arguments)) => certs::dev(&arguments),
         Command::Envelope(command) => envelope::run(&command),
         Command::Scheme(command) => scheme::run(command),
+        Command::Provider(command) => provider::run(&command),
         Command::Explain(arguments) => explain::run(&arguments, secret),
         Command::Sign(arguments) => sign::run(&arguments, secret),
         Command::Send(arguments) => send::run(&arguments, secret),

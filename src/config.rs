@@ -5,19 +5,25 @@
 //! and no note shows one. Only here and in `main` is the environment read.
 
 mod capacity;
+mod destination;
 mod document;
 pub mod envelope;
 mod fault;
+mod inbox;
 pub mod keys;
 mod listener;
 mod merchant;
 mod node;
 mod place;
+pub mod provider;
+mod reach;
 mod reader;
 mod review;
 mod route;
 pub mod scheme;
 mod secret_file;
+mod secret_place;
+mod source;
 mod upstream;
 mod value;
 
@@ -32,6 +38,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::administration::catalogue::Catalogue;
+use crate::clock::Timestamp;
 use crate::store::ledger::LedgerLimits;
 use crate::telemetry::LogFormat;
 use capacity::Capacity;
@@ -41,13 +48,17 @@ pub use fault::{Colour, Excerpt, Fault, Faults, Note, Weight};
 use keys::Keys;
 pub use listener::{Listener, Operations};
 use merchant::{PlacedMerchant, Register};
+use reach::Callers;
 use reader::Table;
 use scheme::Schemes;
 use secret_file::{Environment, SecretSources};
+use source::PlacedSource;
 
 use crate::gateway::route::RouteSpec;
 use crate::gateway::upstream::UpstreamSpec;
-use crate::keyring::MerchantSpec;
+use crate::inbox::source::Source;
+use crate::journal::JournalLimits;
+use crate::keyring::{KeyId, MerchantSpec};
 use crate::limit::{BODY_BYTES_MAX, MIB, REPLAY_MEMORY_BYTES, UNVERIFIED_BYTES_MAX};
 
 /// Everything that the gate is told.
@@ -78,6 +89,10 @@ pub struct Config {
     pub routes: Vec<RouteSpec>,
     /// Who may sign.
     pub merchants: Vec<MerchantSpec>,
+    /// From whom webhooks come.
+    pub sources: Vec<Source>,
+    /// How much of webhooks is kept, and for how long.
+    pub inbox: JournalLimits,
     /// Every file that this configuration depends on: both files, schemes, secrets, certificates,
     /// keys and CAs.
     pub watched: Vec<PathBuf>,
@@ -124,6 +139,13 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Secrets of sources that end soon, or that verify nothing now: for `countersign check`.
+    pub fn ending_secrets(&self, now: Timestamp) -> Vec<Note> {
+        source::ending(&self.sources, now)
+    }
+}
+
 fn load(path: &Path, environment: Environment<'_>) -> Result<(Config, Vec<Note>), Faults> {
     let mut faults = Vec::new();
     let loaded = load_all(path, environment, &mut faults);
@@ -138,35 +160,59 @@ fn load_all(
     faults: &mut Vec<Fault>,
 ) -> Option<(Config, Vec<Note>)> {
     let text = text_of(path, faults)?;
-    let document = Document::parse(path, &text);
-    let mut watched = vec![path.to_owned()];
-    let draft =
-        Table::read_root(&document, |table| draft(table, environment, &mut watched, faults));
-    let main_is_broken = document.is_broken();
-    faults.extend(document.into_faults());
-    let sources = SecretSources::new(environment)
+    let secrets = SecretSources::new(environment)
         .map_err(|fault| faults.push(Fault::of_file(path, fault.to_string())))
         .ok()?;
-    // Without a merchants file all merchants are in the store.
-    let Some(merchants_path) = draft.merchants.clone() else {
-        let capacity = Capacity::new(draft.replay.memory_bytes, &draft.routes);
-        return draft.finish(Vec::new(), &capacity, watched);
+    let document = Document::parse(path, &text);
+    let mut reading =
+        Reading { environment, secrets, callers: Callers::default(), watched: Vec::new(), faults };
+    reading.watched.push(path.to_owned());
+    let draft = Table::read_root(&document, |table| draft(table, &mut reading));
+    let Reading { secrets, callers, mut watched, faults, .. } = reading;
+    watched.extend(callers.watched);
+    let merchants = merchants(&draft, secrets, &document, &mut watched, faults);
+    let known = merchants.as_deref().unwrap_or_default();
+    let absent = source::check_credentials(&draft.sources, known, &document);
+    faults.extend(document.into_faults());
+    draft.finish(merchants?, absent, watched)
+}
+
+/// What reading the main file needs, and where it leaves what it finds.
+struct Reading<'r> {
+    environment: Environment<'r>,
+    secrets: SecretSources<'r>,
+    callers: Callers,
+    watched: Vec<PathBuf>,
+    faults: &'r mut Vec<Fault>,
+}
+
+/// Who stands in the merchants file: nobody where there is none, and all merchants are in the
+/// store. Nothing where it cannot be read.
+fn merchants(
+    draft: &Draft,
+    secrets: SecretSources<'_>,
+    main: &Document<'_>,
+    watched: &mut Vec<PathBuf>,
+    faults: &mut Vec<Fault>,
+) -> Option<Vec<PlacedMerchant>> {
+    let Some(path) = &draft.merchants else {
+        watched.extend(secrets.watched);
+        return Some(Vec::new());
     };
-    if main_is_broken && !merchants_path.is_file() {
+    if main.is_broken() && !path.is_file() {
         return None;
     }
-    watched.push(merchants_path.clone());
-    let text = text_of(&merchants_path, faults)?;
-    let document = Document::parse(&merchants_path, &text);
-    let mut register = Register::new(sources, &draft.schemes, &draft.envelopes, &draft.routes);
+    watched.push(path.clone());
+    let text = text_of(path, faults)?;
+    let document = Document::parse(path, &text);
+    let mut register = Register::new(secrets, &draft.schemes, &draft.envelopes, &draft.routes);
     let merchants = Table::read_root(&document, |table| merchant::merchants(table, &mut register));
-    let capacity = Capacity::new(draft.replay.memory_bytes, &draft.routes);
-    if !main_is_broken {
-        capacity.check(&merchants, &document);
+    if !main.is_broken() {
+        draft.capacity().check(&merchants, &document);
     }
     faults.extend(document.into_faults());
-    watched.append(&mut register.sources.watched);
-    draft.finish(merchants, &capacity, watched)
+    watched.append(&mut register.secrets.watched);
+    Some(merchants)
 }
 
 /// The text of a file, or a fault. It is wiped in the end: it may hold a literal secret by mistake.
@@ -205,16 +251,16 @@ struct Draft {
     schemes: Schemes,
     envelopes: Envelopes,
     routes: Vec<RouteSpec>,
+    inbox: JournalLimits,
+    sources: Vec<PlacedSource>,
+    /// Notes about destinations.
+    delivering: Vec<Note>,
 }
 
-fn draft(
-    table: &mut Table<'_>,
-    environment: Environment<'_>,
-    watched: &mut Vec<PathBuf>,
-    faults: &mut Vec<Fault>,
-) -> Draft {
+fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
+    let Reading { environment, secrets, callers, watched, faults } = reading;
     let state = table.required("state", value::path);
-    let keys = keys::keys(table, state.as_deref(), environment);
+    let keys = keys::keys(table, state.as_deref(), *environment);
     let workers = table.optional("workers", value::count(1024));
     let listener = table.required_table("listener", listener::listener).flatten();
     let (listener, body_bytes_max) = listener.unzip();
@@ -230,16 +276,30 @@ fn draft(
     let files = table.list("envelopes", value::path);
     let envelopes = envelope::read_all(&files, faults);
     watched.extend(files);
+    let body_bytes_max = body_bytes_max.unwrap_or(BODY_BYTES_MAX);
+    let unverified_bytes_max =
+        listener.as_ref().map_or(UNVERIFIED_BYTES_MAX, |listener| listener.unverified_bytes_max);
     let surroundings = route::Surroundings {
         upstreams: table.names("upstreams"),
         schemes: &schemes,
         envelopes: &envelopes,
-        body_bytes_max: body_bytes_max.unwrap_or(BODY_BYTES_MAX),
-        unverified_bytes_max: listener
-            .as_ref()
-            .map_or(UNVERIFIED_BYTES_MAX, |listener| listener.unverified_bytes_max),
+        body_bytes_max,
+        unverified_bytes_max,
     };
     let routes = route::routes(table, &surroundings);
+    let inbox = table.table("inbox", inbox::limits).unwrap_or(inbox::DEFAULT);
+    let destinations = destination::destinations(table, secrets, callers);
+    let mut surroundings = source::Surroundings {
+        schemes: &schemes,
+        destinations: &destinations,
+        routes: &routes,
+        body_bytes_max,
+        unverified_bytes_max,
+        secrets,
+        callers,
+    };
+    let sources = source::sources(table, &mut surroundings);
+    let delivering = destination::notes(&destinations, &sources);
     let taken = operations.address;
     if listener.as_ref().is_some_and(|own| own.address == taken && taken.port() != 0) {
         table.refuse("operations", "it has the address of the listener", None);
@@ -257,7 +317,10 @@ fn draft(
         upstreams,
         schemes,
         envelopes,
-        routes,
+        routes: routes.into_iter().map(|(route, _)| route).collect(),
+        inbox,
+        sources,
+        delivering,
     }
 }
 
@@ -289,13 +352,18 @@ fn log(table: &mut Table<'_>) -> Log {
 }
 
 impl Draft {
+    fn capacity(&self) -> Capacity {
+        Capacity::new(self.replay.memory_bytes, &self.routes)
+    }
+
     /// The whole, where nothing is missing.
     fn finish(
         self,
         merchants: Vec<PlacedMerchant>,
-        capacity: &Capacity,
+        absent: Vec<(Arc<str>, KeyId)>,
         mut watched: Vec<PathBuf>,
     ) -> Option<(Config, Vec<Note>)> {
+        let capacity = self.capacity();
         let listener = self.listener?;
         let mut operations = self.operations;
         if operations.certificates.is_empty() {
@@ -316,6 +384,8 @@ impl Draft {
         notes.extend(upstream::notes(&self.upstreams));
         notes.extend(capacity.notes());
         notes.extend(route::orders::capacity(&self.routes, &merchants, self.ledger));
+        notes.extend(source::notes(&self.sources, &absent));
+        notes.extend(self.delivering);
         notes.sort_by_key(|note| note.weight);
         let config = Config {
             state: self.state?,
@@ -330,6 +400,8 @@ impl Draft {
             upstreams: self.upstreams,
             routes: self.routes,
             merchants,
+            sources: self.sources.into_iter().map(|placed| placed.source).collect(),
+            inbox: self.inbox,
             watched,
         };
         Some((config, notes))

@@ -16,9 +16,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
-use http::header::EXPECT;
 use http::request::Parts;
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use prometheus::IntCounter;
 
@@ -27,7 +26,8 @@ use crate::telemetry::{Code, Lane, Record};
 
 use admission::Admission;
 use admission::intake::Visit;
-use answer::{Asked, Body, Outcome, respond, sealed};
+use admission::unread::Asked;
+use answer::{Body, Outcome, respond, sealed};
 use forward::Forwarder;
 use rejection::Rejection;
 use reply::ReplySlot;
@@ -111,12 +111,5 @@ impl Drop for Open<'_> {
         if !self.closed {
             self.lane.finish(&self.record, Code::ClientGone, CLIENT_GONE);
         }
-    }
-}
-
-impl Asked {
-    fn of(head: &Parts) -> Self {
-        let http1 = head.version != Version::HTTP_2;
-        Self { http1, expects_continue: head.headers.contains_key(EXPECT) }
     }
 }

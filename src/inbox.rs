@@ -7,43 +7,66 @@
 //! nothing else. Must never be done here: keeping anything of a message that was not verified but
 //! that it came, why it was refused, and how long it was.
 
+mod answer;
+mod body;
+mod claims;
 pub mod courier;
 pub mod destination;
+mod entry;
+mod freshness;
 pub mod inquiry;
+mod keeping;
 pub mod message;
 pub mod profile;
-pub mod source;
-
 mod refusal;
+mod shape;
+pub mod source;
+mod unsigned;
+#[cfg(test)]
+mod tests;
+mod verification;
+mod visit;
 
+use std::cell::OnceCell;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{Request, Response};
+use http_body::Body;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use prometheus::IntCounter;
 
 use crate::clock::Clock;
 use crate::gateway::admission::budget::Budget;
+use crate::gateway::admission::intake::guard;
+use crate::gateway::admission::unread::Asked;
 use crate::journal::Journal;
 use crate::keyring::Keyring;
 use crate::limit::{BodyDeadlines, HeadLimits};
 use crate::peer::Peer;
 use crate::quota::Addresses;
-use crate::telemetry::{InboxMetrics, Log};
+use crate::telemetry::{InboxMetrics, Log, Uses};
 
 pub use refusal::Refused;
+pub use unsigned::Unsigned;
 
+use answer::Outcome;
+use body::Received;
+use entry::Threshold;
 use source::{Source, Sources};
+use visit::Visit;
 
-/// One core's inbox.
+/// The inbox, shared by all cores: one immutable snapshot of sources, one of keys that is replaced
+/// apart, and the parts that outlive every reload.
 pub struct Inbox {
-    /// The snapshot in force.
-    pub sources: Arc<ArcSwap<Sources>>,
+    /// Who sends.
+    pub sources: Arc<Sources>,
     /// Who may sign.
     pub keyring: Arc<ArcSwap<Keyring>>,
     /// Where deliveries are kept.
@@ -66,21 +89,85 @@ pub struct Inbox {
     pub access_log: bool,
     /// What is counted.
     pub metrics: InboxMetrics,
+    /// Which versions of managed secrets are used.
+    pub uses: Uses,
+    /// What sources may still bring unsigned.
+    pub unsigned: Arc<Unsigned>,
+    /// Messages that ended in a panic.
+    pub panics: IntCounter,
 }
 
 impl Inbox {
     /// The source that a request is for, whatever its method; none: it is for somebody else.
-    pub fn source_of(&self, _head: &Parts) -> Option<Arc<Source>> {
-        unimplemented!()
+    pub fn source_of<B>(&self, request: &Request<B>) -> Option<Arc<Source>> {
+        let (uri, fields) = (request.uri(), request.headers());
+        let host = guard::host_named(uri, request.version(), fields)?;
+        self.sources.find(host, uri.path()).cloned()
     }
 
     /// Takes a message of a source.
-    pub async fn receive(
+    pub async fn receive<B: Body<Data = Bytes> + Unpin>(
         &self,
-        _source: Arc<Source>,
-        _request: Request<Incoming>,
-        _peer: &Rc<Peer>,
+        source: Arc<Source>,
+        request: Request<B>,
+        peer: &Rc<Peer>,
     ) -> Response<Full<Bytes>> {
-        unimplemented!()
+        let (head, mut body) = request.into_parts();
+        let asked = Asked::of(&head);
+        let visit = Visit::begin(self, source, &head, peer);
+        let path = AssertUnwindSafe(self.path(&visit, head, &mut body)).catch_unwind();
+        let (mut answer, outcome) = path.await.unwrap_or_else(|_| {
+            self.panics.inc();
+            let outcome = Err(Refused::Internal);
+            (answer::of(&outcome, &visit.source, None), outcome)
+        });
+        answer::settle(&mut answer, outcome.as_ref().err().copied(), &mut body, asked).await;
+        visit.close(&outcome, answer.status().as_u16());
+        answer
+    }
+
+    /// From a message to its answer. The message stays until that is made of it.
+    async fn path<B: Body<Data = Bytes> + Unpin>(
+        &self,
+        visit: &Visit<'_>,
+        head: Parts,
+        body: &mut B,
+    ) -> (Response<Full<Bytes>>, Result<Outcome, Refused>) {
+        let came = OnceCell::new();
+        let outcome = self.steps(visit, head, body, &came).await;
+        (answer::of(&outcome, &visit.source, came.get()), outcome)
+    }
+
+    /// Every message passes these steps, in this order, or is refused.
+    async fn steps<B: Body<Data = Bytes> + Unpin>(
+        &self,
+        visit: &Visit<'_>,
+        head: Parts,
+        body: &mut B,
+        came: &OnceCell<Received>,
+    ) -> Result<Outcome, Refused> {
+        let entered = entry::enter(Arc::clone(&visit.source), head, &self.threshold(visit))?;
+        let Some(announced) = entered.announces()? else { return Ok(Outcome::Probe) };
+        let memory = self.budget.open(visit.peer.ip, announced.is_trusted());
+        let received = body::receive(announced, body, memory, self.body, came).await;
+        let stated = claims::read(visit.read(received)?)?;
+        let fresh = freshness::check(stated)?;
+        // After the body, which may take its time: a key that ended meanwhile is none.
+        let (keyring, now) = (self.keyring.load_full(), self.clock.now());
+        let room = || self.unsigned.take(&visit.source.name, &self.journal);
+        let verified = verification::verify(fresh, &keyring, now, room).await?;
+        visit.verified(&verified);
+        let told = visit.told(shape::read(verified))?;
+        Ok(keeping::keep(told, &self.journal).await?.into())
+    }
+
+    fn threshold<'a>(&'a self, visit: &'a Visit<'_>) -> Threshold<'a> {
+        Threshold {
+            peer: &visit.peer,
+            limits: &self.head,
+            addresses: &self.addresses,
+            arrived: visit.arrived(),
+            received_millis: visit.received_millis,
+        }
     }
 }

@@ -2,29 +2,90 @@
 //! to be done for each, what was refused, and by what a repeated one is known.
 //!
 //! Promises that what [`Journal::keep`] said is kept has reached the disk, once, together with all
-//! that is to be done for it; and that nothing else is. One thread of its own writes, and commits
-//! at once whatever queued meanwhile; reading has connections of its own, and neither waits for the
-//! other. Must never be done here: judging a message, or waiting for a disk on the caller's thread.
+//! that is to be done for it; and that nothing else is. One writes: a thread of its own, which
+//! commits what queued meanwhile. Must never be done here: judging a message.
 
-use std::collections::{BTreeMap, HashSet};
+mod content;
+mod delivery;
+mod desk;
+mod keeping;
+mod name;
+mod progress;
+mod reader;
+mod refusals;
+mod retention;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::telemetry::JournalMetrics;
 
-/// The journal of a state folder, open.
-pub struct Journal {}
+use content::Fresh;
+use progress::Outcome;
+use reader::Reader;
+use tables::Place;
+use writer::{Op, Reply, Writer};
 
-/// The name of a delivery: `dlv_` and 26 letters and digits. It stays the same over all attempts,
-/// and is the `webhook-id` that the merchant's service sees.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DeliveryId(Arc<str>);
+pub use delivery::{
+    ATTEMPTS_MAX, Attempt, Confirmation, Delivery, DeliveryId, Facts, Lane, NewDelivery, Settled,
+    State, Task, Verdict, Work,
+};
+pub use desk::{Desk, Filter, History};
+pub use refusals::{Refusal, RefusalRow};
+
+/// The file of the state folder that the tables are in.
+const FILE: &str = "inbox.db";
+
+/// Questions that may wait for the writer; one more is refused.
+const WAITING_MAX: usize = 8 * 1024;
+/// Bytes of deliveries that may wait for it.
+const WAITING_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// How long a caller waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The journal of a state folder, open. Dropped, it writes what has queued and ends its thread.
+pub struct Journal {
+    queue: Option<Sender<Op>>,
+    clock: Clock,
+    metrics: JournalMetrics,
+    shared: Arc<Shared>,
+    reader: Reader,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the writer shares with those who ask.
+#[derive(Default)]
+struct Shared {
+    waiting: AtomicUsize,
+    waiting_bytes: AtomicUsize,
+    limits: Mutex<JournalLimits>,
+    refusals: Mutex<refusals::Buffer>,
+    /// Secrets of which keys were forgotten, by their sources.
+    forgotten: RwLock<HashMap<String, HashSet<[u8; 16]>>>,
+    /// Open deliveries that were not signed, by their sources.
+    unsigned: RwLock<HashMap<String, u64>>,
+    changed: Arc<Notify>,
+    /// Why the newest commit failed; none: it did not.
+    fault: Mutex<Option<String>>,
+}
 
 /// How much a journal may hold. Whatever is full refuses new deliveries with [`Busy`]; nothing
 /// that is not done with is ever removed to make room.
@@ -46,106 +107,18 @@ pub struct JournalLimits {
     pub keep_refusals: Duration,
 }
 
-/// Attempts of one delivery that are kept; of more, the first and the last.
-pub const ATTEMPTS_MAX: usize = 50;
-
-/// What is to be done for a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Work {
-    /// Ask the provider, and whoever else is to be asked, whether it is true.
-    Confirm,
-    /// Send the fields back to the provider, as its acknowledgement.
-    PostBack,
-    /// Hand it to the merchant's service.
-    Deliver,
-}
-
-/// How far a delivery is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Somebody is asked whether it is true.
-    Confirming,
-    /// On its way to the merchant's service.
-    Delivering,
-    /// The merchant's service has it.
-    Delivered,
-    /// Who was asked says something else. It is not delivered.
-    Disagreed,
-    /// Attempts to deliver it are over.
-    Dead,
-    /// It needs to be confirmed, and nobody can be asked: an operator has to look at it.
-    Held,
-}
-
-/// A webhook that was verified, and is to be kept.
-#[derive(Clone, Debug)]
-pub struct NewDelivery {
-    /// The name of its source.
-    pub source: Arc<str>,
-    /// The name of its destination.
-    pub destination: Arc<str>,
-    /// By what a repeated one is known, within the source.
-    pub key: [u8; 32],
-    /// Which secret verified it: a digest, within the source. Nothing where it is unsigned.
-    pub secret: Option<[u8; 16]>,
-    /// How long `key` is kept.
-    pub key_until: Timestamp,
-    /// When it came, in Unix milliseconds.
-    pub received_millis: u64,
-    /// Its method.
-    pub method: String,
-    /// Path and query as they came.
-    pub target: String,
-    /// Header fields as they came, in their order.
-    pub headers: Vec<(String, Bytes)>,
-    /// Its body as it came.
-    pub body: Bytes,
-    /// What was found out about it.
-    pub verdict: Verdict,
-    /// What it says, by the names of facts.
-    pub facts: Facts,
-    /// What it is about: deliveries of one order key can be kept in their order.
-    pub order_key: Option<String>,
-    /// What is to be done first. Nothing: it is held.
-    pub first: Option<Work>,
-    /// Whether it is posted back to its provider beside that.
-    pub post_back: bool,
-}
-
-/// What a message says, by the names of facts (`order`, `amount`, …).
-pub type Facts = BTreeMap<String, String>;
-
-/// What was found out about a message when it came. It is never judged again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// The scheme that it was verified by.
-    pub scheme: String,
-    /// How much that proves: `full`, `partial`, `token` or `none`.
-    pub strength: String,
-    /// Which secret verified it: its number in the keyring or the configuration; none: unsigned.
-    pub secret_version: Option<u32>,
-    /// The time that it states, in Unix seconds, where its scheme has one.
-    pub stated: Option<u64>,
-    /// What the provider calls it, signed or not.
-    pub provider_id: Option<String>,
-    /// Why it has to be confirmed, where it has to.
-    pub must_confirm: Option<String>,
-}
-
-/// What was found out by asking.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confirmation {
-    /// Whether everybody who was asked agrees.
-    pub agreed: bool,
-    /// Who was asked: `provider`, `merchant`, or both with a comma.
-    pub asked: String,
-    /// The state that the provider gives, in the words of its profile.
-    pub state: Option<String>,
-    /// Where they disagree: a fact with both values a line; or why nobody could be asked.
-    pub differences: Vec<String>,
-    /// When, in Unix milliseconds.
-    pub at_millis: u64,
+impl Default for JournalLimits {
+    fn default() -> Self {
+        Self {
+            bytes: 8 * 1024 * 1024 * 1024,
+            open: 1_000_000,
+            keys: 50_000_000,
+            refusals: 10_000,
+            keep_done: 30 * DAY,
+            keep_failed: 90 * DAY,
+            keep_refusals: 30 * DAY,
+        }
+    }
 }
 
 /// What [`Journal::keep`] did.
@@ -160,129 +133,6 @@ pub enum Kept {
 /// The journal is full, away, or has too much to do. Nothing was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
-
-/// A message that was refused.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// The name of its source.
-    pub source: Arc<str>,
-    /// Why: a code.
-    pub reason: &'static str,
-    /// When it came, in Unix milliseconds.
-    pub at_millis: u64,
-    /// Bytes of its head.
-    pub head_bytes: u64,
-    /// Bytes of its body that were read.
-    pub body_bytes: u64,
-    /// From where it came.
-    pub address: std::net::IpAddr,
-}
-
-/// A queue of work: that of one destination, or of one source.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Lane {
-    /// What is done in it.
-    pub work: Work,
-    /// Of the destination for [`Work::Deliver`], else of the source.
-    pub name: Arc<str>,
-}
-
-/// Something that is to be done.
-#[derive(Clone, Debug)]
-pub struct Task {
-    /// For which delivery.
-    pub delivery: Arc<Delivery>,
-    /// What.
-    pub work: Work,
-    /// How often it was tried in vain since it began, or since an operator asked for it anew.
-    pub attempts: u32,
-    /// When it was tried first, in Unix milliseconds; none: never.
-    pub first_tried_millis: Option<u64>,
-}
-
-/// A delivery as it is kept.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// Its place in the journal: later ones have higher numbers.
-    pub sequence: i64,
-    /// Its name.
-    pub id: DeliveryId,
-    /// The name of its source.
-    pub source: Arc<str>,
-    /// The name of its destination.
-    pub destination: Arc<str>,
-    /// How far it is.
-    pub state: State,
-    /// When it came, in Unix milliseconds.
-    pub received_millis: u64,
-    /// Its method.
-    pub method: String,
-    /// Path and query as they came.
-    pub target: String,
-    /// Header fields as they came.
-    pub headers: Vec<(String, Bytes)>,
-    /// Its body as it came.
-    pub body: Bytes,
-    /// What was found out when it came.
-    pub verdict: Verdict,
-    /// What it says.
-    pub facts: Facts,
-    /// What was found out by asking.
-    pub confirmation: Option<Confirmation>,
-    /// What it is about.
-    pub order_key: Option<String>,
-}
-
-/// One try, as it is noted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Attempt {
-    /// Its own name, `att_` and 26 letters and digits: new with every try.
-    pub id: String,
-    /// When it began, in Unix milliseconds.
-    pub at_millis: u64,
-    /// How long it took, in milliseconds.
-    pub took_millis: u64,
-    /// What came of it: a code, such as `delivered`, `status`, `timed_out`, `refused_address`.
-    pub outcome: String,
-    /// The status of the answer, where there was one.
-    pub status: Option<u16>,
-}
-
-/// What came of a task.
-#[derive(Clone, Debug)]
-pub enum Settled {
-    /// It is to be tried again at a time, in Unix milliseconds.
-    Again {
-        /// When.
-        due_millis: u64,
-        /// What was tried.
-        attempt: Attempt,
-    },
-    /// It is done: a delivery is delivered, a post-back was taken.
-    Done {
-        /// What was tried.
-        attempt: Attempt,
-    },
-    /// Attempts are over. A delivery is dead; a post-back is given up, and counted.
-    GivenUp {
-        /// What was tried.
-        attempt: Attempt,
-    },
-    /// Of [`Work::Confirm`]: everybody agrees; it is to be delivered.
-    Confirmed {
-        /// What was tried.
-        attempt: Attempt,
-        /// What was found out.
-        confirmation: Confirmation,
-    },
-    /// Of [`Work::Confirm`]: somebody does not.
-    Disagreed {
-        /// What was tried.
-        attempt: Attempt,
-        /// What was found out.
-        confirmation: Confirmation,
-    },
-}
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -301,63 +151,20 @@ pub enum JournalFault {
         /// Which.
         path: PathBuf,
         /// What the operating system said.
-        cause: std::io::Error,
+        cause: io::Error,
+    },
+    /// The file, which a newer version made.
+    #[error("{}: a newer version made this journal of webhooks", .path.display())]
+    Newer {
+        /// Its file.
+        path: PathBuf,
     },
     /// No random bytes.
     #[error(transparent)]
     NoRandom(#[from] crate::crypto::NoRandom),
     /// No thread.
     #[error("the system gives no thread: {0}")]
-    Thread(std::io::Error),
-}
-
-/// Which deliveries an operator means. What is not said is not asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// These names.
-    pub ids: Vec<String>,
-    /// Of a source.
-    pub source: Option<String>,
-    /// For a destination.
-    pub destination: Option<String>,
-    /// In a state.
-    pub state: Option<State>,
-    /// About an order.
-    pub order: Option<String>,
-    /// That came at or after this time, in Unix milliseconds.
-    pub since_millis: Option<u64>,
-    /// That came before this time, in Unix milliseconds.
-    pub until_millis: Option<u64>,
-    /// Only those after this place in the journal.
-    pub after: Option<i64>,
-}
-
-/// A delivery with all that happened to it.
-#[derive(Clone, Debug)]
-pub struct History {
-    /// The delivery.
-    pub delivery: Delivery,
-    /// Its attempts, the oldest first, with what was tried.
-    pub attempts: Vec<(Work, Attempt)>,
-    /// When what is still to be done is due, in Unix milliseconds.
-    pub due: Vec<(Work, u64)>,
-}
-
-/// A refused message, as it was noted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RefusalRow {
-    /// The name of its source.
-    pub source: String,
-    /// Why: a code.
-    pub reason: String,
-    /// When it came, in Unix milliseconds.
-    pub at_millis: u64,
-    /// Bytes of its head.
-    pub head_bytes: u64,
-    /// Bytes of its body that were read.
-    pub body_bytes: u64,
-    /// From where it came.
-    pub address: String,
+    Thread(io::Error),
 }
 
 /// How much a journal holds, for gauges.
@@ -380,90 +187,106 @@ impl Journal {
     /// # Errors
     /// What the file, the database or the system says.
     pub fn open(
-        _folder: &Path,
-        _clock: Clock,
-        _metrics: JournalMetrics,
+        folder: &Path,
+        clock: Clock,
+        metrics: JournalMetrics,
     ) -> Result<Arc<Self>, JournalFault> {
-        unimplemented!()
+        Self::at(Place::File(folder.join(FILE)), clock, metrics)
     }
 
     /// A journal that ends with the process, for demonstrations and tests.
     ///
     /// # Errors
     /// What the database or the system says.
-    pub fn in_memory(_clock: Clock, _metrics: JournalMetrics) -> Result<Arc<Self>, JournalFault> {
-        unimplemented!()
+    pub fn in_memory(clock: Clock, metrics: JournalMetrics) -> Result<Arc<Self>, JournalFault> {
+        Self::at(Place::memory(), clock, metrics)
     }
 
     /// Sets how much may be kept from now on.
-    pub fn set_limits(&self, _limits: JournalLimits) {
-        unimplemented!()
+    pub fn set_limits(&self, limits: JournalLimits) {
+        *lock(&self.shared.limits) = limits;
     }
 
     /// Keeps a delivery with everything that is to be done for it, unless its key is known.
     ///
     /// # Errors
     /// [`Busy`]: nothing was kept, and the sender has to try again.
-    pub async fn keep(&self, _delivery: NewDelivery) -> Result<Kept, Busy> {
-        unimplemented!()
+    pub async fn keep(&self, delivery: NewDelivery) -> Result<Kept, Busy> {
+        let id = name::fresh(self.clock.now_millis()).map_err(|_| Busy)?;
+        let fresh = Fresh::new(id, delivery).ok_or(Busy)?;
+        self.ask(|reply| Op::Keep(Box::new(fresh), reply)).await
     }
 
     /// Notes a refused message. Waits for nobody; under a flood some are only counted.
-    pub fn note_refusal(&self, _refusal: Refusal) {
-        unimplemented!()
+    pub fn note_refusal(&self, refusal: Refusal) {
+        if !self.shared.refusals().note(refusal) {
+            self.metrics.refusals_dropped.inc();
+        }
     }
 
     /// Whether keys of a secret of a source were forgotten because of their age: then a message
     /// under it may be older than memory reaches, and has to be confirmed.
-    pub fn has_forgotten(&self, _source: &str, _secret: &[u8; 16]) -> bool {
-        unimplemented!()
+    pub fn has_forgotten(&self, source: &str, secret: &[u8; 16]) -> bool {
+        let forgotten = self.shared.forgotten.read().unwrap_or_else(PoisonError::into_inner);
+        forgotten.get(source).is_some_and(|secrets| secrets.contains(secret))
+    }
+
+    /// How many deliveries of a source are not done with and were not signed, a quarter of a second
+    /// ago at the most. From memory.
+    pub fn open_unsigned(&self, source: &str) -> u64 {
+        let unsigned = self.shared.unsigned.read().unwrap_or_else(PoisonError::into_inner);
+        unsigned.get(source).copied().unwrap_or(0)
     }
 
     /// What is due in a lane at a time, the longest due first, without those whose sequence is
     /// among `without`. In an ordered lane nothing comes before what is older and of the same order
-    /// key. Blocks shortly: for the thread that does the work.
+    /// key; of a stopped destination nothing is due. Blocks shortly: for the thread that does the
+    /// work.
     ///
     /// # Errors
     /// What the database says.
     pub fn due(
         &self,
-        _lane: &Lane,
-        _now_millis: u64,
-        _ordered: bool,
-        _most: usize,
-        _without: &HashSet<i64>,
+        lane: &Lane,
+        now_millis: u64,
+        ordered: bool,
+        most: usize,
+        without: &HashSet<i64>,
     ) -> Result<Vec<Task>, JournalFault> {
-        unimplemented!()
+        self.reader.read(|one| reader::due(one, lane, now_millis, ordered, most, without))
     }
 
-    /// When the next task of a lane is due, in Unix milliseconds.
+    /// When the first task of a lane is due, in Unix milliseconds: those that are under way, and
+    /// those that wait for an older one, included. None where its destination is stopped.
     ///
     /// # Errors
     /// What the database says.
-    pub fn next_due(&self, _lane: &Lane) -> Result<Option<u64>, JournalFault> {
-        unimplemented!()
+    pub fn next_due(&self, lane: &Lane) -> Result<Option<u64>, JournalFault> {
+        self.reader.read(|one| reader::next_due(one, lane))
     }
 
     /// Writes down what came of a task.
     ///
     /// # Errors
-    /// [`Busy`]: it is as if it had not been tried; it will be tried again.
-    pub async fn settle(&self, _sequence: i64, _work: Work, _settled: Settled) -> Result<(), Busy> {
-        unimplemented!()
+    /// [`Busy`]: it is as if it had not been tried; it will be tried again. So it is where nothing
+    /// of that kind can come of that work.
+    pub async fn settle(&self, sequence: i64, work: Work, settled: Settled) -> Result<(), Busy> {
+        let outcome = Outcome::new(sequence, work, settled).ok_or(Busy)?;
+        self.ask(|reply| Op::Settle(Box::new(outcome), reply)).await
     }
 
     /// Resolves after the next commit that brought work, or that another process made.
     /// Subscribe (call) before reading, await after: then no wake is missed.
-    pub fn changed(&self) -> tokio::sync::futures::OwnedNotified {
-        unimplemented!()
+    pub fn changed(&self) -> OwnedNotified {
+        Arc::clone(&self.shared.changed).notified_owned()
     }
 
     /// Stops a destination (410): nothing is delivered to it until it is resumed.
     ///
     /// # Errors
     /// [`Busy`].
-    pub async fn stop_destination(&self, _name: &str, _why: &str) -> Result<(), Busy> {
-        unimplemented!()
+    pub async fn stop_destination(&self, name: &str, why: &str) -> Result<(), Busy> {
+        self.ask(|reply| Op::Stop(name.to_owned(), why.to_owned(), reply)).await
     }
 
     /// Destinations that are stopped, with why.
@@ -471,7 +294,7 @@ impl Journal {
     /// # Errors
     /// What the database says.
     pub fn stopped(&self) -> Result<BTreeMap<String, String>, JournalFault> {
-        unimplemented!()
+        self.reader.read(reader::stopped)
     }
 
     /// How much it holds. Blocks shortly.
@@ -479,99 +302,102 @@ impl Journal {
     /// # Errors
     /// What the database says.
     pub fn usage(&self) -> Result<Usage, JournalFault> {
-        unimplemented!()
+        self.reader.read(reader::usage)
     }
 
     /// Why nothing could be written the last time, if so: for the log.
     pub fn fault(&self) -> Option<String> {
-        unimplemented!()
+        self.shared.fault().clone()
+    }
+
+    fn at(place: Place, clock: Clock, metrics: JournalMetrics) -> Result<Arc<Self>, JournalFault> {
+        let connection = place.make()?;
+        let reader = Reader::new(&place)?;
+        let shared = Arc::new(Shared::default());
+        let (queue, questions) = mpsc::channel();
+        let (told, counts) = (Arc::clone(&shared), metrics.clone());
+        let writer = Writer::new(place.clone(), connection, questions, told, clock.clone(), counts);
+        let writer = writer.map_err(|cause| place.fault(cause))?;
+        let thread = std::thread::Builder::new().name("journal".into());
+        let thread = thread.spawn(move || writer.run()).map_err(JournalFault::Thread)?;
+        let queue = Some(queue);
+        Ok(Arc::new(Self { queue, clock, metrics, shared, reader, thread: Some(thread) }))
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Op) -> Result<T, Busy> {
+        let (reply, answer) = oneshot::channel();
+        let op = question(reply);
+        if !self.shared.enter(op.bytes()) {
+            return Err(Busy);
+        }
+        self.metrics.waiting.inc();
+        // A writer that is no more drops its questions, and then nobody gets a yes.
+        let _gone = self.queue.as_ref().map(|queue| queue.send(op));
+        timeout(PATIENCE, answer).await.ok().and_then(Result::ok).ok_or(Busy)?
     }
 }
 
-/// The journal as an operator sees it, beside or without a running gate.
-pub struct Desk {}
-
-impl Desk {
-    /// Opens the journal of a state folder, which must be there.
-    ///
-    /// # Errors
-    /// What the file or the database says.
-    pub fn open(_folder: &Path, _clock: Clock) -> Result<Self, JournalFault> {
-        unimplemented!()
-    }
-
-    /// Deliveries that a filter means, the newest first.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn list(&self, _filter: &Filter, _most: usize) -> Result<Vec<Delivery>, JournalFault> {
-        unimplemented!()
-    }
-
-    /// Deliveries after a place in the journal, the oldest first: to follow what comes.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn after(&self, _filter: &Filter, _most: usize) -> Result<Vec<Delivery>, JournalFault> {
-        unimplemented!()
-    }
-
-    /// One delivery with all that happened to it.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn show(&self, _id: &str) -> Result<Option<History>, JournalFault> {
-        unimplemented!()
-    }
-
-    /// Refused messages, the newest first.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn refusals(
-        &self,
-        _source: Option<&str>,
-        _most: usize,
-    ) -> Result<Vec<RefusalRow>, JournalFault> {
-        unimplemented!()
-    }
-
-    /// Has deliveries delivered once more: the same id, new attempts, the whole schedule anew. What
-    /// is held, disagreed about or still being confirmed is delivered only where `unconfirmed`
-    /// says that the operator answers for it; else it is confirmed anew. Gives how many.
-    ///
-    /// # Errors
-    /// What the database says; nothing was changed.
-    pub fn replay(&self, _filter: &Filter, _unconfirmed: bool) -> Result<u64, JournalFault> {
-        unimplemented!()
-    }
-
-    /// Lets a stopped destination have deliveries again. Gives whether it was stopped.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn resume(&self, _destination: &str) -> Result<bool, JournalFault> {
-        unimplemented!()
-    }
-
-    /// Destinations that are stopped, with why.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn stopped(&self) -> Result<BTreeMap<String, String>, JournalFault> {
-        unimplemented!()
+impl Drop for Journal {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        // A thread that panicked has nothing left to write.
+        let _ended = self.thread.take().map(JoinHandle::join);
     }
 }
 
-impl DeliveryId {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for DeliveryId {
+impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let waiting = self.shared.waiting.load(Ordering::Relaxed);
+        f.debug_struct("Journal").field("waiting", &waiting).finish_non_exhaustive()
     }
+}
+
+impl Shared {
+    /// Takes a place among those who wait, where there is one.
+    fn enter(&self, bytes: usize) -> bool {
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting_bytes = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        // One that is larger than all that may wait is taken when nothing does.
+        let fits = waiting < WAITING_MAX && waiting_bytes < WAITING_BYTES_MAX;
+        if !fits {
+            self.leave(bytes);
+        }
+        fits
+    }
+
+    fn leave(&self, bytes: usize) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn limits(&self) -> JournalLimits {
+        *lock(&self.limits)
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, refusals::Buffer> {
+        lock(&self.refusals)
+    }
+
+    fn fault(&self) -> MutexGuard<'_, Option<String>> {
+        lock(&self.fault)
+    }
+
+    fn mark(&self, secrets: Vec<(String, [u8; 16])>) {
+        if secrets.is_empty() {
+            return;
+        }
+        let mut forgotten = self.forgotten.write().unwrap_or_else(PoisonError::into_inner);
+        for (source, secret) in secrets {
+            forgotten.entry(source).or_default().insert(secret);
+        }
+    }
+
+    fn set_unsigned(&self, counts: Vec<(String, u64)>) {
+        let mut unsigned = self.unsigned.write().unwrap_or_else(PoisonError::into_inner);
+        *unsigned = counts.into_iter().collect();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

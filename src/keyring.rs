@@ -252,6 +252,21 @@ impl Keyring {
         VerifyingKeys { credential, owner, keys, shared }
     }
 
+    /// The secrets of a credential that verify by this scheme now, each with its version; none where the key id is unknown, not in service, or of another scheme. For messages
+    /// of those whom configuration names: who asks learns which key ids there are.
+    pub fn live_versions(
+        &self,
+        key_id: &str,
+        scheme: &Scheme,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&VerifyingKey, VerifiedBy)> {
+        let known = self.credentials.get(key_id).map(|found| &found.0);
+        let credential = known.filter(|one| *one.scheme == *scheme && one.in_service(now));
+        let versions = credential.map_or(&[][..], |one| one.versions.as_slice());
+        let live = versions.iter().filter(move |one| one.verifies(now));
+        live.map(|one| (&*one.key, one.verified_by()))
+    }
+
     /// The merchants and key ids that configuration states.
     pub fn stated_names(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let stated = self.credentials.iter().filter(|one| !one.0.is_managed());
@@ -313,8 +328,7 @@ impl<'keyring> VerifyingKeys<'keyring> {
     /// The version that a key is of.
     pub fn version_of(&self, index: usize) -> VerifiedBy {
         let version = self.shared.get(index);
-        let by = |one: &&Version| VerifiedBy { number: one.number, pending: one.on_first_use };
-        version.map(by).unwrap_or_default()
+        version.map(|one| one.verified_by()).unwrap_or_default()
     }
 }
 
@@ -452,6 +466,10 @@ impl Credential {
 }
 
 impl Version {
+    fn verified_by(&self) -> VerifiedBy {
+        VerifiedBy { number: self.number, pending: self.on_first_use }
+    }
+
     fn verifies(&self, now: Timestamp) -> bool {
         let in_first_use = self.on_first_use && self.state == State::Pending && now <= self.until;
         in_first_use || self.state.verifies(now, Some(self.until))

@@ -25,6 +25,8 @@ struct Case {
 
 const ADMISSION: &str = "src/gateway/admission.rs";
 
+const INBOX: &str = "src/inbox.rs";
+
 const FRESHNESS: &str = "let fresh = freshness::check(claimed)?;";
 const VERIFIED: &str =
     "let verified = signature::verify(stated, keys, &self.addresses, &self.practice).await?;";
@@ -181,6 +183,38 @@ const CASES: &[Case] = &[
              Outcome::from(self.forwarder.forward(admitted).await) }",
         error: "E0382",
         says: "use of moved value: `admitted`",
+    },
+    Case {
+        name: "keep a webhook whose time was not looked at",
+        file: INBOX,
+        from: "let fresh = freshness::check(stated)?;",
+        to: "let fresh = stated;",
+        error: "E0308",
+        says: "expected `Fresh<'_>`, found `Stated<'_>`",
+    },
+    Case {
+        name: "keep a webhook that was not verified",
+        file: INBOX,
+        from: "let told = visit.told(shape::read(verified))?;",
+        to: "let told = visit.told(shape::read(fresh))?;",
+        error: "E0308",
+        says: "expected `Verified<'_>`, found `Fresh<'_>`",
+    },
+    Case {
+        name: "keep a webhook whose shape was not looked at",
+        file: INBOX,
+        from: "keeping::keep(told, &self.journal)",
+        to: "keeping::keep(verified, &self.journal)",
+        error: "E0308",
+        says: "expected `Told<'_>`, found `Verified<'_>`",
+    },
+    Case {
+        name: "forge the proof of a webhook",
+        file: INBOX,
+        from: "visit.verified(&verified);",
+        to: "let verified = verification::Verified { fresh: loop {}, by: None, content: [0; 32] };",
+        error: "E0451",
+        says: "field `fresh` of struct `Verified` is private",
     },
     Case {
         name: "print a secret",

@@ -28,6 +28,7 @@ use crate::store::ledger::Ledger;
 use crate::telemetry::connections::ConnectionMetrics;
 use crate::telemetry::{GateMetrics, Level, Log, Uses};
 
+use super::inbox::{InboxOnDemand, Means};
 use super::keys::Managed;
 use super::keys::rolling::Events;
 use super::ledger::LedgerOnDemand;
@@ -76,8 +77,9 @@ pub(super) struct Kept {
     pub(super) practice: Arc<Practice>,
     pub(super) roll: Arc<Roll>,
     pub(super) ledger: LedgerOnDemand,
+    pub(super) inbox: InboxOnDemand,
     upstreams: Mutex<Vec<Arc<Upstream>>>,
-    started: Instant,
+    pub(super) started: Instant,
     longest_window_seconds: AtomicU64,
 }
 
@@ -117,11 +119,23 @@ impl Parts {
         let (upstreams, keyring) = (kept.upstreams(&config, &metrics)?, kept.keyring(&mut config)?);
         let keyring = Arc::new(ArcSwap::from_pointee(keyring));
         let ledger = kept.ledger.serve(&config, &clock, &metrics)?;
+        let journal = kept.inbox.serve(&config, &clock, &metrics.inbox)?;
+        let uses = Uses::default();
+        let means = Means {
+            kept: &kept,
+            keyring: &keyring,
+            clock: &clock,
+            log: &log,
+            access_log,
+            metrics: &metrics,
+            uses: &uses,
+        };
+        means.install(&mut config, journal);
         let admission = kept.admission(config, upstreams, &keyring, &clock, &metrics, ledger);
         let parts = Self {
             admission: Arc::new(ArcSwap::from_pointee(admission)),
             keyring,
-            uses: Uses::default(),
+            uses,
             events,
             keys,
             catalogue: Mutex::new(catalogue),
@@ -157,6 +171,7 @@ impl Parts {
         self.kept.memory.sweep(self.clock.now(), longest);
         self.tell_obstacles();
         self.kept.ledger.tell(&self.log);
+        self.kept.inbox.tell(&self.log);
     }
 
     /// Forgets chains of rolling keys that nobody can present any more.
@@ -198,6 +213,7 @@ impl Parts {
         metrics.replay_forgotten.set(i64::try_from(forgotten).unwrap_or(i64::MAX));
         metrics.body_bytes.set(gauge(self.kept.budget.held()));
         self.kept.ledger.refresh_gauges(metrics);
+        self.kept.inbox.refresh_gauges(&metrics.inbox, self.clock.now_millis());
         let ahead = i128::from(self.clock.now_millis()) - i128::from(self.clock.wall_millis());
         metrics.clock_offset.set(i64::try_from(ahead).unwrap_or(i64::MAX));
         let obstacles = self.readiness.obstacles();
@@ -264,6 +280,7 @@ impl Kept {
             practice: Arc::new(Practice::new(&metrics.mistakes)),
             roll: Arc::new(roll),
             ledger: LedgerOnDemand::new(folder.map(|folder| folder.path().to_owned())),
+            inbox: InboxOnDemand::new(folder.map(|folder| folder.path().to_owned())),
             upstreams: Mutex::new(Vec::new()),
             started: Instant::now(),
             longest_window_seconds: AtomicU64::new(0),

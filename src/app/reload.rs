@@ -198,9 +198,13 @@ impl Parts {
         let (own, clock, metrics) = (&self.keyring, &self.clock, &self.metrics);
         let ledger = self.kept.ledger.serve(&config, clock, metrics);
         let ledger = ledger.map_err(|fault| unusable(&fault))?;
+        let journal = self.kept.inbox.serve(&config, clock, &metrics.inbox);
+        let journal = journal.map_err(|fault| unusable(&fault))?;
+        self.start_courier().map_err(|fault| unusable(&fault))?;
         // From here on nothing can fail. Keys first: what is revoked is of no use on new routes.
-        let admission = self.kept.admission(config, upstreams, own, clock, metrics, ledger);
         self.keyring.store(Arc::new(keyring));
+        self.means().install(&mut config, journal);
+        let admission = self.kept.admission(config, upstreams, own, clock, metrics, ledger);
         *named = catalogue;
         self.forget_the_dead(suspended);
         self.admission.store(Arc::new(admission));

@@ -9,7 +9,11 @@ use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use futures_util::{FutureExt as _, future};
 use http::{Request, Response};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use serde_json::json;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
@@ -18,21 +22,45 @@ use crate::app::StartFault;
 use crate::gateway::Gateway;
 use crate::gateway::answer::Body;
 use crate::gateway::forward::Forwarder;
+use crate::inbox::Inbox;
 use crate::peer::Peer;
 use crate::serve::{Door, Handler, run};
 use crate::telemetry::{Lane, Level};
 
 use super::assembly::Parts;
 
-impl Handler for Gateway {
-    type Body = Body;
+/// The doors of a core: webhooks go to the inbox, everything else to the gateway.
+struct Doors {
+    gateway: Gateway,
+    inbox: Arc<ArcSwapOption<Inbox>>,
+}
+
+impl Handler for Doors {
+    type Body = Either<Full<Bytes>, Body>;
 
     fn handle(
         &self,
         request: Request<Incoming>,
         peer: &Rc<Peer>,
-    ) -> impl Future<Output = Response<Body>> {
-        Self::handle(self, request, peer)
+    ) -> impl Future<Output = Response<Self::Body>> {
+        // One look at nothing where no source is configured.
+        let inbox = self.inbox.load();
+        let found = inbox.as_ref().and_then(|inbox| inbox.source_of(&request).zip(Some(inbox)));
+        match found {
+            None => {
+                let answer = self.gateway.handle(request, peer);
+                future::Either::Left(answer.map(|answer| answer.map(Either::Right)))
+            }
+            Some((source, inbox)) => {
+                let inbox = Arc::clone(inbox);
+                // Boxed, because the library keeps room for this future in every idle connection.
+                let answer = Box::pin(async move {
+                    let answer = inbox.receive(source, request, peer).await;
+                    answer.map(Either::Left)
+                });
+                future::Either::Right(answer)
+            }
+        }
     }
 }
 
@@ -84,19 +112,20 @@ async fn serve(
     lane: Lane,
     cores: NonZeroUsize,
 ) -> io::Result<usize> {
-    let gateway = Rc::new(Gateway {
+    let gateway = Gateway {
         admission: Arc::clone(&parts.admission),
         forwarder: Forwarder::new(cores, parts.clock.clone()),
         lane,
         panics: parts.metrics.panics.clone(),
-    });
-    let own = Rc::clone(&gateway);
+    };
+    let doors = Rc::new(Doors { gateway, inbox: parts.kept.inbox.current() });
+    let own = Rc::clone(&doors);
     let chores = tokio::task::spawn_local(async move {
         let mut second = tokio::time::interval(Duration::from_secs(1));
         loop {
             second.tick().await;
-            own.forwarder.tidy();
-            own.lane.flush();
+            own.gateway.forwarder.tidy();
+            own.gateway.lane.flush();
         }
     });
     let door = Door {
@@ -104,11 +133,11 @@ async fn serve(
         connections: Arc::clone(&parts.connections),
         settings: Arc::clone(&parts.settings),
         metrics: Arc::clone(&parts.connection_metrics),
-        handler: Rc::clone(&gateway),
+        handler: Rc::clone(&doors),
         drain: parts.drain.clone(),
     };
     let cut = run(socket, door).await;
     chores.abort();
-    gateway.lane.flush();
+    doors.gateway.lane.flush();
     cut
 }

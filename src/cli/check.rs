@@ -7,6 +7,7 @@ use clap::Args;
 use countersign::clock::Clock;
 use countersign::config::{Colour, Config, Faults, Note};
 use countersign::gateway::route::RouteSpec;
+use countersign::inbox::source::Source;
 use countersign::keyring::{CredentialSpec, Environment};
 use countersign::serve::{Expiry, Tls};
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
-    let (config, notes) = match Config::load(&arguments.config) {
+    let (config, mut notes) = match Config::load(&arguments.config) {
         Ok(loaded) => loaded,
         Err(faults) => return Err(refuse(&faults, arguments.json, &mut out)?),
     };
@@ -43,6 +44,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Err(faults) => return Err(Failure::configuration(faults.join("\n"))),
     };
+    notes.extend(config.ending_secrets(Clock::system().now()));
+    notes.sort_by_key(|note| note.weight);
     if arguments.json {
         writeln!(out, "{:#}", to_json(&config, &certificates, &notes))?;
         return Ok(());
@@ -105,6 +108,9 @@ fn summary(config: &Config, certificates: &[Expiry]) -> Vec<Vec<Cell>> {
     for route in &config.routes {
         add("route", route.name.to_string(), describe(route));
     }
+    for source in &config.sources {
+        add("source", source.name.to_string(), describe_source(source));
+    }
     let credentials = credentials(config);
     let count = |environment| credentials.iter().filter(|c| c.environment == environment).count();
     let (test, live) = (count(Environment::Test), count(Environment::Live));
@@ -126,6 +132,17 @@ fn describe(route: &RouteSpec) -> String {
     format!("{} to {}; {scheme} {open}{rolling}", route.path, route.upstream)
 }
 
+fn describe_source(source: &Source) -> String {
+    let asked = match source.confirm.as_ref().map(|one| (&one.provider, &one.order)) {
+        None => "not confirmed",
+        Some((Some(_), Some(_))) => "confirmed by provider and order",
+        Some((Some(_), None)) => "confirmed by the provider",
+        Some((None, _)) => "confirmed by the order",
+    };
+    let (scheme, strength) = (source.scheme.name(), source.strength);
+    format!("{} to {}; {scheme} ({strength}), {asked}", source.path, source.destination.name)
+}
+
 fn credentials(config: &Config) -> Vec<&CredentialSpec> {
     config.merchants.iter().flat_map(|merchant| &merchant.credentials).collect()
 }
@@ -141,6 +158,22 @@ fn to_json(config: &Config, certificates: &[Expiry], notes: &[Note]) -> Value {
             "rolling": route.rolling.map(|rolling| rolling.policy.preset.as_str()),
         })
     };
+    let source = |source: &Source| {
+        let confirm = source.confirm.as_ref();
+        json!({
+            "name": &*source.name,
+            "path": source.path.to_string(),
+            "destination": &*source.destination.name,
+            "scheme": source.scheme.name(),
+            "strength": source.strength.as_str(),
+            "open": source.scheme.left_open(),
+            "unsigned": source.unsigned,
+            "asks_provider": confirm.is_some_and(|one| one.provider.is_some()),
+            "asks_order": confirm.is_some_and(|one| one.order.is_some()),
+            "posts_back": source.post_back.is_some(),
+            "remember": source.remember.as_secs(),
+        })
+    };
     let certificate = |expiry: &Expiry| {
         json!({
             "name": expiry.name,
@@ -154,6 +187,7 @@ fn to_json(config: &Config, certificates: &[Expiry], notes: &[Note]) -> Value {
         "operations": config.operations.address.to_string(),
         "certificates": certificates.iter().map(certificate).collect::<Vec<_>>(),
         "routes": config.routes.iter().map(route).collect::<Vec<_>>(),
+        "sources": config.sources.iter().map(source).collect::<Vec<_>>(),
         "merchants": config.merchants.len(),
         "credentials": credentials(config).len(),
         "notes": notes,

@@ -11,11 +11,12 @@ use toml::Spanned;
 
 use super::envelope::Envelopes;
 use super::listener;
-use super::node::{Mismatch, Node, one_of};
+use super::node::{Mismatch, Node};
 use super::reader::Table;
 use super::route;
 use super::scheme::Schemes;
 use super::secret_file::{SecretSources, Wiped};
+use super::secret_place::{self, Wanted, literal};
 use super::value;
 use crate::envelope::Envelope;
 use crate::gateway::route::RouteSpec;
@@ -32,9 +33,6 @@ const VERSIONS_MAX: usize = 4;
 /// Of these, retiring ones: each costs every bad request one more MAC.
 const RETIRING_MAX: usize = 2;
 
-const LITERAL: &str = "a literal secret is refused; name a file: \
-    { file = \"…\" }, { list = \"…\" } or { env = \"…\" }";
-
 /// A merchant and where its rate stands.
 pub(super) struct PlacedMerchant {
     pub(super) spec: MerchantSpec,
@@ -43,7 +41,7 @@ pub(super) struct PlacedMerchant {
 
 /// What is known across all merchants while they are read.
 pub(super) struct Register<'e> {
-    pub(super) sources: SecretSources<'e>,
+    pub(super) secrets: SecretSources<'e>,
     schemes: &'e Schemes,
     envelopes: &'e Envelopes,
     /// The schemes whose answers some route signs.
@@ -54,14 +52,14 @@ pub(super) struct Register<'e> {
 
 impl<'e> Register<'e> {
     pub(super) fn new(
-        sources: SecretSources<'e>,
+        secrets: SecretSources<'e>,
         schemes: &'e Schemes,
         envelopes: &'e Envelopes,
         routes: &'e [RouteSpec],
     ) -> Self {
         let answering = routes.iter().filter(|route| route.answers.sign);
         let answering = answering.map(|route| &*route.scheme).collect();
-        Self { sources, schemes, envelopes, answering, key_ids: HashMap::new() }
+        Self { secrets, schemes, envelopes, answering, key_ids: HashMap::new() }
     }
 }
 
@@ -195,10 +193,6 @@ fn versions(
     Some(items.into_iter().map(read).collect())
 }
 
-fn literal(node: &Node<'_>) -> Mismatch {
-    node.wrong_type("where to read the secret from").hidden().hint(LITERAL)
-}
-
 /// Who reads a credential's secret and values, and for which environment. A scheme at fault is
 /// none.
 #[derive(Clone, Copy, Default)]
@@ -219,46 +213,14 @@ fn named_values(
     register: &mut Register<'_>,
 ) -> Option<NamedSecrets> {
     let Reading { scheme, envelope, .. } = reading;
-    let mut values = NamedSecrets::default();
-    let mut good = true;
     let sealing = envelope.map_or_else(Vec::new, Envelope::value_names);
-    let read = if envelope.is_some() { "scheme and envelope read" } else { "the scheme reads" };
     let mut wanted: Vec<&str> = scheme.map(Scheme::value_names).into_iter().flatten().collect();
     wanted.extend(sealing.iter().map(String::as_str));
-    wanted.sort_unstable();
-    wanted.dedup();
-    let given = table.named("values", |name, table| {
-        let name = name.get_ref().as_ref();
-        if scheme.is_some() && !wanted.contains(&name) {
-            let problem = match wanted.as_slice() {
-                [] => format!("{read} no further values"),
-                names => format!("{read} {}, and no such value", one_of(names)),
-            };
-            table.refuse("", problem, None);
-        }
-        let bytes = secret_bytes(table, key_id, &mut register.sources);
-        let bytes = bytes.filter(|bytes| match own_text(bytes, reading) {
-            // A value does not sign: it may well be an id.
-            Ok(()) | Err(TextFault::OtherUse(_)) => true,
-            Err(fault) => {
-                table.refuse("", format!("the value {name} of {key_id}: {fault}"), None);
-                false
-            }
-        });
-        good &= bytes.is_some();
-        bytes.map(|mut bytes| values.insert(name, std::mem::take(&mut *bytes)))?;
-        Some(name.to_owned())
-    });
-    let missing = wanted.iter().filter(|name| !given.iter().any(|own| own == **name));
-    let missing: Vec<&str> = missing.copied().collect();
-    if good && !missing.is_empty() {
-        let problem = format!("{read} {} beside the secret", one_of(&missing));
-        let places = missing.iter().map(|name| format!("{name} = {{ file = \"…\" }}"));
-        let hint = format!("values = {{ {} }}", places.collect::<Vec<_>>().join(", "));
-        table.refuse("values", problem, Some(hint));
-        good = false;
-    }
-    good.then_some(values)
+    let who = if envelope.is_some() { "scheme and envelope read" } else { "the scheme reads" };
+    let wanted = Wanted { who, names: scheme.is_some().then_some(wanted) };
+    secret_place::values(table, key_id, wanted, &mut register.secrets, |bytes| {
+        own_text(bytes, reading)
+    })
 }
 
 fn version(
@@ -271,7 +233,7 @@ fn version(
     let stated = table.node("state").is_some();
     let until = table.optional("until", value::timestamp);
     let fitted = table.optional("fitted", value::boolean).unwrap_or(false);
-    let bytes = secret_bytes(table, key_id, &mut register.sources);
+    let bytes = secret_place::bytes(table, key_id, &mut register.secrets);
     let retiring = state == Some(State::Retiring);
     if retiring && table.node("until").is_none() {
         table.refuse("until", "a retiring secret needs the end of its time: until = \"…\"", None);
@@ -286,7 +248,7 @@ fn version(
         }
     };
     let place = format!("{key_id} ({})", table.document().place(table.span().start));
-    if let Some(earlier) = register.sources.remember(&secret, place) {
+    if let Some(earlier) = register.secrets.remember(secret.expose(), place) {
         let problem = format!("this secret of {key_id} has the same bytes as one of {earlier}");
         let hint = "make a secret of its own for every credential and version";
         table.refuse("", problem, Some(hint.to_owned()));
@@ -348,40 +310,6 @@ fn check_sealing(
             let problem = format!("{name} cannot use the secret and values of {key_id} as keys");
             let hint = format!("`countersign envelope explain {name}` says what it needs");
             table.refuse("", problem, Some(hint));
-        }
-    }
-}
-
-fn secret_bytes(
-    table: &mut Table<'_>,
-    key_id: &str,
-    sources: &mut SecretSources<'_>,
-) -> Option<Wiped> {
-    let id = table.optional("id", |node| node.str("an id in the list"));
-    let named: Vec<&str> =
-        ["file", "list", "env"].into_iter().filter(|key| table.node(key).is_some()).collect();
-    match named.as_slice() {
-        [one] => {
-            if id.is_some() && *one != "list" {
-                table.refuse("id", "an id belongs to a list", None);
-            }
-            match *one {
-                "file" => table.optional("file", |node| sources.file(node)).flatten(),
-                "list" => {
-                    let id = id.unwrap_or(key_id);
-                    table.optional("list", |node| sources.listed(node, id)).flatten()
-                }
-                _ => table.optional("env", |node| sources.variable(node)),
-            }
-        }
-        [] => {
-            table.refuse("", "a secret names one of file, list or env", Some(LITERAL.to_owned()));
-            None
-        }
-        several => {
-            let problem = format!("a secret names one source, here are {}", several.join(" and "));
-            table.refuse("", problem, None);
-            None
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One value with its place, and the fault that it leaves when it is not what its key asks for.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -102,6 +103,17 @@ impl<'n> Node<'n> {
         read: impl FnOnce(&Self) -> Result<T, Mismatch>,
     ) -> Option<T> {
         read(self).map_err(|mismatch| self.report(path.to_owned(), mismatch)).ok()
+    }
+
+    /// The entries of a table in the order in which they stand, or a fault.
+    pub(super) fn in_order(&self, path: &str) -> Option<Vec<(&'n str, Self)>> {
+        let mut entries: Vec<_> = self.entries(path, "a table")?.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let document = self.document;
+        let entry = |(key, value): (&'n Spanned<Cow<'n, str>>, _)| {
+            (key.get_ref().as_ref(), Node { document, value })
+        };
+        Some(entries.into_iter().map(entry).collect())
     }
 
     /// The node as a table, or a fault that does not show what is there instead: a secret may have

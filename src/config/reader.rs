@@ -89,6 +89,11 @@ impl<'n> Table<'n> {
         Some(Node { document: self.document, value })
     }
 
+    /// Whether a key has a value, whoever asks for it.
+    pub(super) fn stated(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// A value that may be absent.
     pub(super) fn optional<T>(
         &mut self,

@@ -15,7 +15,7 @@ pub(super) fn notes(routes: &[RouteSpec], merchants: &[MerchantSpec]) -> Vec<Not
     let mut notes = repeatable_reads(routes, merchants);
     notes.extend(unused_credentials(routes, merchants));
     notes.extend(unknown_credentials(routes, merchants));
-    if merchants.is_empty() {
+    if merchants.is_empty() && !routes.is_empty() {
         notes.push(Note {
             weight: Weight::Warning,
             key: "merchants".to_owned(),

@@ -48,8 +48,12 @@ pub(super) struct Surroundings<'s> {
     pub(super) unverified_bytes_max: NonZeroUsize,
 }
 
-/// Every route.
-pub(super) fn routes(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Vec<RouteSpec> {
+/// Every route and where it stands. They may be absent where webhooks are taken: then all else is
+/// refused.
+pub(super) fn routes(
+    table: &mut Table<'_>,
+    surroundings: &Surroundings<'_>,
+) -> Vec<(RouteSpec, String)> {
     let mut taken: Vec<(RouteSpec, String)> = Vec::new();
     table.tables("routes", "a table", |table| {
         let route = route(table, surroundings)?;
@@ -58,10 +62,10 @@ pub(super) fn routes(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> 
         taken.push((route, table.document().place(table.span().start)));
         Some(())
     });
-    if table.node("routes").is_none() {
+    if table.node("routes").is_none() && !table.stated("sources") {
         table.missing("routes");
     }
-    taken.into_iter().map(|(route, _)| route).collect()
+    taken
 }
 
 fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<RouteSpec> {
@@ -136,20 +140,20 @@ fn fits(table: &mut Table<'_>, scheme: &Scheme, remember: bool) {
     }
 }
 
-fn credential(node: &Node<'_>) -> Result<KeyId, Mismatch> {
+pub(super) fn credential(node: &Node<'_>) -> Result<KeyId, Mismatch> {
     let expected = "the key id of a credential";
     let text = node.str(expected)?;
     text.parse().map_err(|fault: KeyIdFault| Mismatch::text(expected, text).hint(fault.to_string()))
 }
 
-fn public_url(node: &Node<'_>) -> Result<Arc<str>, Mismatch> {
+pub(super) fn public_url(node: &Node<'_>) -> Result<Arc<str>, Mismatch> {
     let expected = "an address such as \"https://pay.example.com\"";
     let text = node.str(expected)?;
     let good = text.starts_with("https://") && text.bytes().all(|b| b.is_ascii_graphic());
     if good { Ok(Arc::from(text)) } else { Err(Mismatch::text(expected, text)) }
 }
 
-fn window(table: &mut Table<'_>, scheme: Option<&Scheme>) -> Window {
+pub(super) fn window(table: &mut Table<'_>, scheme: Option<&Scheme>) -> Window {
     let default = scheme.map_or_else(Window::default, Scheme::window);
     Window {
         past: table.optional("window", value::seconds).unwrap_or(default.past),
@@ -165,7 +169,7 @@ fn ahead(node: &Node<'_>) -> Result<Duration, Mismatch> {
     Err(Mismatch::text("a duration of whole seconds to 10m", node.str("")?))
 }
 
-fn path(node: &Node<'_>) -> Result<PathPattern, Mismatch> {
+pub(super) fn path(node: &Node<'_>) -> Result<PathPattern, Mismatch> {
     let expected = "a path such as \"/v1/orders\", or \"/v1/*\" for all below";
     let text = node.str(expected)?;
     let refuse = |why: String| Mismatch::text(expected, text).hint(why);

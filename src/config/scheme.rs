@@ -61,6 +61,11 @@ impl Schemes {
         })
     }
 
+    /// The scheme of a name that stands in no node.
+    pub(super) fn named(&self, name: &str) -> Option<Arc<Scheme>> {
+        self.own.get(name).cloned().or_else(|| builtin(name))
+    }
+
     /// Reads one more file. In a configuration no scheme may have a built-in's name: who reads that
     /// name must be able to know what it stands for.
     fn read(&mut self, path: &Path, names: Names, faults: &mut Vec<Fault>) {

@@ -4,6 +4,7 @@
 //! Must never be done here: put bytes of a secret, or a line of a secret file, into a fault.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -20,7 +21,6 @@ use super::node::{Mismatch, Node};
 use super::value;
 use crate::crypto::{Bytes32, MacKey, NoRandom};
 use crate::limit::MIB;
-use crate::secret::Secret;
 
 /// Bits that let others than the owner change a file, or anybody read it.
 const LOOSE_BITS: u32 = 0o027;
@@ -57,12 +57,17 @@ pub(super) fn read(path: &Path) -> io::Result<(Wiped, u32)> {
 /// Every source of secrets that the configuration names.
 pub(super) struct SecretSources<'e> {
     environment: Environment<'e>,
-    /// Lists by their path as written: all nodes are of one file.
-    lists: HashMap<String, Option<Rc<List>>>,
+    lists: HashMap<PathBuf, Option<Rc<List>>>,
     loose: Vec<PathBuf>,
-    digests: HashMap<Bytes32, String>,
+    digests: HashMap<Bytes32, Known>,
     digest_key: MacKey,
     pub(super) watched: Vec<PathBuf>,
+}
+
+/// Where a secret was met, and whether others of its kind may have the same bytes.
+struct Known {
+    place: String,
+    shared: bool,
 }
 
 struct List {
@@ -85,13 +90,24 @@ impl<'e> SecretSources<'e> {
     }
 
     /// Remembers a secret and its place; the earlier place where the same bytes were met before.
-    pub(super) fn remember(&mut self, secret: &Secret, place: String) -> Option<String> {
+    pub(super) fn remember(&mut self, bytes: &[u8], place: String) -> Option<String> {
+        self.note(bytes, place, false)
+    }
+
+    /// The same for a secret of a source: one provider may sign for several of its addresses with
+    /// one, so that of another source may have the same bytes.
+    pub(super) fn remember_shared(&mut self, bytes: &[u8], place: String) -> Option<String> {
+        self.note(bytes, place, true)
+    }
+
+    fn note(&mut self, bytes: &[u8], place: String, shared: bool) -> Option<String> {
         let mut mac = self.digest_key.begin();
-        mac.update(secret.expose());
+        mac.update(bytes);
         match self.digests.entry(mac.finish()) {
-            std::collections::hash_map::Entry::Occupied(earlier) => Some(earlier.get().clone()),
-            std::collections::hash_map::Entry::Vacant(free) => {
-                free.insert(place);
+            Entry::Occupied(known) if shared && known.get().shared => None,
+            Entry::Occupied(known) => Some(known.get().place.clone()),
+            Entry::Vacant(free) => {
+                free.insert(Known { place, shared });
                 None
             }
         }
@@ -113,14 +129,14 @@ impl<'e> SecretSources<'e> {
     /// The secret of an id in a list; nothing where the list is at fault, which was told before.
     pub(super) fn listed(&mut self, node: &Node<'_>, id: &str) -> Result<Option<Wiped>, Mismatch> {
         let text = node.str("a path")?;
-        let list = match self.lists.get(text) {
+        let path = value::path(node)?;
+        let list = match self.lists.get(&path) {
             Some(list) => list.clone(),
             None => {
-                self.lists.insert(text.to_owned(), None);
-                let path = value::path(node)?;
+                self.lists.insert(path.clone(), None);
                 let bytes = self.open(node, &path)?;
                 let list = bytes.map(|bytes| Rc::new(List::parse(node, &path, bytes)));
-                self.lists.insert(text.to_owned(), list.clone());
+                self.lists.insert(path, list.clone());
                 list
             }
         };

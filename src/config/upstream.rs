@@ -103,7 +103,7 @@ fn parse_url(text: &str) -> Option<Url> {
     Some(Url { tls, host: host.trim_matches(['[', ']']).to_owned(), port })
 }
 
-fn roots(
+pub(super) fn roots(
     node: &Node<'_>,
     path: &std::path::Path,
 ) -> Result<Vec<CertificateDer<'static>>, Mismatch> {

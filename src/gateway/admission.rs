@@ -13,12 +13,14 @@ mod opening;
 mod orders;
 mod permission;
 mod quota;
+pub mod reading;
 mod remembering;
 mod replay;
 mod rolling;
 mod routing;
 mod signature;
 mod stated;
+pub mod unread;
 
 use std::sync::Arc;
 

@@ -4,18 +4,13 @@
 //! a little of an unread body is read and thrown away, and where more is left the answer says that
 //! the connection closes.
 
-use std::time::Duration;
-
-use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderName, Response, StatusCode};
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::time::timeout;
 
+use crate::gateway::admission::unread::Asked;
 use crate::gateway::forward::UpstreamFault;
 use crate::gateway::rejection::{Flaw, Rejection, Stale, StaleReason};
 use crate::gateway::reply::{ReplySlot, Unsealable};
@@ -26,11 +21,6 @@ pub use crate::gateway::forward::Body;
 mod problem;
 
 const X_COUNTERSIGN_REQUEST_ID: HeaderName = HeaderName::from_static("x-countersign-request-id");
-
-/// Unread body that is thrown away before a refusal, in bytes.
-const DRAIN_BYTES_MAX: usize = 64 * 1024;
-/// How long that may take.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// What came of a request.
 pub enum Outcome {
@@ -70,15 +60,6 @@ struct Face {
     forwarded: Forwarded,
 }
 
-/// What of the request matters for its answer.
-#[derive(Clone, Copy)]
-pub struct Asked {
-    /// Over HTTP/1: the connection can be told to close.
-    pub http1: bool,
-    /// The client waits with the body until it is asked for (RFC 9110, section 10.1.1).
-    pub expects_continue: bool,
-}
-
 /// Answers an outcome, after what is left of the request body was drained or given up.
 pub async fn respond(
     outcome: Outcome,
@@ -95,10 +76,8 @@ pub async fn respond(
         Outcome::Failed(_) => None,
     };
     let face = face(&outcome);
-    let finished = unread.is_end_stream()
-        || (!asked.expects_continue
-            && rejection != Some(Rejection::BodyTooSlow)
-            && Box::pin(drain(unread)).await);
+    let slow = rejection == Some(Rejection::BodyTooSlow);
+    let finished = asked.finishes(unread, slow).await;
     let text = problem::text(&face, rejection, id);
     let mut answer = Response::new(Body::whole(text));
     *answer.status_mut() = face.status;
@@ -158,21 +137,6 @@ pub fn sealed(
             (Response::from_parts(head, Body::whole(body)), face.code)
         }
     }
-}
-
-/// Throws a little of a body away and says whether that was all of it.
-async fn drain(unread: &mut Incoming) -> bool {
-    let mut left = DRAIN_BYTES_MAX;
-    let draining = async {
-        while let Some(frame) = unread.frame().await {
-            let Ok(frame) = frame else { return false };
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            let Some(rest) = left.checked_sub(bytes) else { return false };
-            left = rest;
-        }
-        true
-    };
-    timeout(DRAIN_TIME_MAX, draining).await.unwrap_or(false)
 }
 
 /// The table.

@@ -1,19 +1,30 @@
 //! Asking somebody whether a message is true, and comparing what is answered: one engine for
 //! providers and for the merchant's own service. Compiled from a profile.
 
-use bytes::Bytes;
-use http::{HeaderName, Method, Request};
+pub(super) mod address;
+mod comparison;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
 
 use crate::clock::Timestamp;
 use crate::journal::{Delivery, Facts};
 use crate::outbound::Caller;
-use crate::recipe::{Scope, Template};
+use crate::recipe::{Evaluation, Given, Scope, Template, Value};
 use crate::scheme::{Scheme, VerifyingKey};
 use crate::secret::NamedSecrets;
 
 use super::message::Fact;
 
-use std::sync::Arc;
+/// From the question to the whole answer.
+const DEADLINE: Duration = Duration::from_secs(15);
+/// The longest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 /// A call that is made for a delivery: its texts are templates over the message as it came, and the
 /// facts that were read of it.
@@ -23,6 +34,7 @@ pub struct Call {
     pub(super) headers: Vec<(HeaderName, Template)>,
     pub(super) body: Option<Template>,
     pub(super) scope: Scope,
+    pub(super) given: Vec<Handed>,
     pub(super) sign: Option<(Arc<Scheme>, Template)>,
 }
 
@@ -31,6 +43,7 @@ pub struct Inquiry {
     /// The call that asks it.
     pub call: Call,
     pub(super) scope: Scope,
+    pub(super) given: Vec<Handed>,
     pub(super) require: Vec<[Template; 2]>,
     pub(super) unknown: Vec<u16>,
     pub(super) facts: Vec<(Fact, Template)>,
@@ -82,33 +95,36 @@ pub enum Finding {
 #[error("the call cannot be made: {0}")]
 pub struct Unaskable(pub String);
 
-impl Call {
-    /// The request for a delivery.
+impl Inquiry {
+    /// Asks, and compares what is answered with what the message says. Never gives a secret away.
     ///
-    /// # Errors
-    /// When the message lacks what it is made of.
-    pub fn request(
-        &self,
-        _delivery: &Delivery,
-        _means: Means<'_>,
-    ) -> Result<Request<Bytes>, Unaskable> {
-        unimplemented!()
+    /// A message that lacks what the question is made of can never be asked about, and so differs.
+    pub async fn ask(&self, caller: &Caller, delivery: &Delivery, means: Means<'_>) -> Finding {
+        let request = match self.call.request(delivery, means) {
+            Ok(request) => request,
+            Err(unaskable) => {
+                return Finding::Differs { state: None, differences: vec![unaskable.to_string()] };
+            }
+        };
+        match caller.call(request, DEADLINE, ANSWER_BYTES_MAX).await {
+            Ok(answer) => self.compare(&delivery.facts, &answer, means),
+            Err(fault) => Finding::NoAnswer { code: fault.code(), status: None, retry_after: None },
+        }
     }
 }
 
-impl Inquiry {
-    /// Asks, and compares what is answered with what the message says. Never gives a secret away.
-    pub async fn ask(&self, _caller: &Caller, _delivery: &Delivery, _means: Means<'_>) -> Finding {
-        unimplemented!()
-    }
+/// A fact that is handed in to a scope.
+#[derive(Clone, Copy)]
+pub(super) struct Handed {
+    pub(super) fact: Fact,
+    pub(super) place: Given,
+}
 
-    /// What an answer says of a message; the part of [`Inquiry::ask`] that is pure.
-    pub fn compare(
-        &self,
-        _facts: &Facts,
-        _answer: &http::Response<Bytes>,
-        _means: Means<'_>,
-    ) -> Finding {
-        unimplemented!()
+/// Hands the facts of a message in.
+fn give<'s>(evaluation: &mut Evaluation<'s>, given: &[Handed], facts: &'s Facts) {
+    for handed in given {
+        if let Some(text) = facts.get(handed.fact.as_str()) {
+            evaluation.give(handed.place, Value::from(text.as_str()));
+        }
     }
 }

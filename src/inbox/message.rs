@@ -1,11 +1,18 @@
 //! What is read of a message: facts, shape, and by what a repeated one is known; and what is
 //! answered. Compiled from a [`Profile`](super::profile::Profile), pure.
 
+mod check;
+mod reading;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
 use http::StatusCode;
 use regex::Regex;
 
 use crate::journal::Facts;
-use crate::recipe::{Scope, Subject, Template};
+use crate::recipe::{Evaluation, Scope, Subject, Template};
 
 /// What is read of a message.
 pub struct Reading {
@@ -106,16 +113,6 @@ pub struct Read {
     pub key: [u8; 32],
 }
 
-impl Reading {
-    /// Reads a message that was verified. `content` is the digest of exactly what is signed.
-    ///
-    /// # Errors
-    /// When its shape is not as it must be.
-    pub fn read(&self, _subject: Subject<'_>, _content: &[u8; 32]) -> Result<Read, Misshapen> {
-        unimplemented!()
-    }
-}
-
 impl Fact {
     /// Every fact with its name.
     pub const ALL: [(&'static str, Self); 8] = [
@@ -134,18 +131,23 @@ impl Fact {
         let own = Self::ALL.iter().find(|(_, fact)| *fact == self);
         own.map_or("", |(name, _)| name)
     }
-}
 
-impl Check {
-    /// Whether it holds of a message, in the scope of the reading.
-    pub fn holds(&self, _reading: &Reading, _subject: Subject<'_>) -> bool {
-        unimplemented!()
+    /// The fact of a name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(own, _)| *own == name).map(|(_, fact)| fact)
     }
 }
 
 impl Answer {
     /// Its body and where a browser goes, for a message. What the message lacks leaves it out.
-    pub fn of(&self, _reading: &Reading, _subject: Subject<'_>) -> (Vec<u8>, Option<String>) {
-        unimplemented!()
+    pub fn of(&self, reading: &Reading, subject: Subject<'_>) -> (Vec<u8>, Option<String>) {
+        let message = Evaluation::new(subject, &reading.scope);
+        let body = self.body.as_ref().and_then(|body| message.bytes(body).ok());
+        let location = self.location.as_ref().and_then(|location| message.text(location).ok());
+        let sendable = |text: &Cow<'_, str>| text.bytes().all(|byte| byte.is_ascii_graphic());
+        (
+            body.map(Cow::into_owned).unwrap_or_default(),
+            location.filter(sendable).map(Cow::into_owned),
+        )
     }
 }

@@ -2,6 +2,14 @@
 //! built-in profiles (`config/providers/*.toml`) and the tables of sources have the same keys: what
 //! a source states takes the place of what its provider's profile states.
 
+mod answers;
+mod calls;
+mod compile;
+mod identity;
+mod merge;
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -158,15 +166,23 @@ impl Profile {
     /// Every mistake, each with its key.
     pub fn compile(
         &self,
-        _scheme: &Scheme,
-        _schemes: &dyn Fn(&str) -> Option<Arc<Scheme>>,
+        scheme: &Scheme,
+        schemes: &dyn Fn(&str) -> Option<Arc<Scheme>>,
     ) -> Result<Compiled, Vec<ProfileMistake>> {
-        unimplemented!()
+        compile::profile(self, scheme, schemes)
+    }
+}
+
+impl ProfileMistake {
+    /// A mistake of a whole key.
+    pub fn of(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { key: key.into(), span: None, problem: problem.into(), hint: None }
     }
 
-    /// The same with what `own` states in place of what this states.
+    /// The same, and what to do.
     #[must_use]
-    pub fn overridden_by(&self, _own: &Self) -> Self {
-        unimplemented!()
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
     }
 }

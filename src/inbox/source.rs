@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::inbox::destination::Destination;
 use crate::inbox::inquiry::{Call, Inquiry};
 use crate::inbox::message::{Answers, Check, Reading};
-use crate::keyring::{KeyId, Keyring};
+use crate::keyring::{KeyId, Keyring, LIVE_VERSIONS_MAX};
 use crate::limit::Window;
 use crate::outbound::Caller;
 use crate::scheme::{Scheme, Strength, VerifyingKey};
@@ -118,6 +118,8 @@ pub struct LiveKey<'k> {
     pub key: &'k VerifyingKey,
     /// Its number.
     pub number: u32,
+    /// Whether it is a pending version of a credential, which its first use makes the active one.
+    pub pending: bool,
 }
 
 impl Source {
@@ -128,15 +130,28 @@ impl Source {
 }
 
 impl SourceKeys {
-    /// The keys that verify at a time, at most [`crate::keyring::LIVE_VERSIONS_MAX`]; none where
+    /// The keys that verify at a time, at most [`LIVE_VERSIONS_MAX`]; none where
     /// the credential is unknown, suspended, or of another scheme.
     pub fn live<'k>(
         &'k self,
-        _now: Timestamp,
-        _scheme: &Scheme,
-        _keyring: &'k Keyring,
+        now: Timestamp,
+        scheme: &Scheme,
+        keyring: &'k Keyring,
     ) -> Vec<LiveKey<'k>> {
-        unimplemented!()
+        match self {
+            Self::Own(keys) => {
+                let live = keys.iter().filter(|one| (one.from..=one.until).contains(&now));
+                let live =
+                    live.map(|one| LiveKey { key: &one.key, number: one.number, pending: false });
+                live.take(LIVE_VERSIONS_MAX).collect()
+            }
+            Self::Credential(key_id) => {
+                let live = keyring.live_versions(key_id.as_str(), scheme, now);
+                let live =
+                    live.map(|(key, by)| LiveKey { key, number: by.number, pending: by.pending });
+                live.take(LIVE_VERSIONS_MAX).collect()
+            }
+        }
     }
 }
 
@@ -155,13 +170,25 @@ pub struct Sources {
 
 impl Sources {
     /// Puts sources in the order in which they are tried.
-    pub fn new(_sources: Vec<Source>) -> Self {
-        unimplemented!()
+    pub fn new(sources: Vec<Source>) -> Self {
+        let mut sources: Vec<Arc<Source>> = sources.into_iter().map(Arc::new).collect();
+        let rank = |source: &Arc<Source>| (source.path.precedence(), !source.hosts.is_empty());
+        sources.sort_by_key(|source| std::cmp::Reverse(rank(source)));
+        Self { sources }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
     }
 
     /// The source for a host (without port, any case) and raw path, whatever the method.
-    pub fn find(&self, _host: &str, _path: &str) -> Option<&Arc<Source>> {
-        unimplemented!()
+    pub fn find(&self, host: &str, path: &str) -> Option<&Arc<Source>> {
+        self.sources.iter().find(|source| {
+            let of_host = |own: &String| own.eq_ignore_ascii_case(host);
+            source.path.matches(path)
+                && (source.hosts.is_empty() || source.hosts.iter().any(of_host))
+        })
     }
 
     /// The source of a name.

@@ -31,7 +31,7 @@ impl KeyId {
     }
 
     /// The id, not copied.
-    pub(super) fn shared(&self) -> Arc<str> {
+    pub(crate) fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
 }

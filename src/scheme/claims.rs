@@ -9,12 +9,13 @@ use smallvec::SmallVec;
 use crate::clock::Timestamp;
 use crate::recipe::expression::{Expression, Operand};
 use crate::recipe::source::Source;
-use crate::recipe::{Evaluation, Fault, Piece, Scope, Subject, Template, Value};
+use crate::recipe::{Evaluation, Fault, Origin, Piece, Scope, Subject, Template, Value};
 
 use super::Scheme;
 use super::encoding::SignatureBytes;
 use super::http_signatures;
 use super::plan::Plan;
+use super::protocol::Protocol;
 
 /// The longest key id or nonce, in characters.
 const NAME_CHARS_MAX: usize = 128;
@@ -145,6 +146,21 @@ impl Scheme {
         let deadline = reader.time(plan.deadline.as_ref(), self)?;
         let signatures = reader.signatures(plan, self)?;
         Ok(Claims { key_id, timestamp, deadline, nonce, signatures, protocol: None })
+    }
+
+    /// Whether a message has no signature at all, at any place: absent, and not malformed, nor in a
+    /// header that says something else.
+    pub fn finds_no_signature(&self, subject: &Subject<'_>) -> bool {
+        if self.protocol.is_some() {
+            return Protocol::finds_no_signature(subject);
+        }
+        let Some(plan) = self.plan(subject.method) else { return false };
+        let places = plan.places.iter().map(|place| place.signature.template.origins());
+        let mut origins = places.flat_map(|origins| origins.iter());
+        let is_there = |origin: &Origin| matches!(origin, Origin::Header(name) if subject.headers.contains_key(&name.0));
+        let reader = Reader { subject, scope: &plan.scope, evaluation: OnceCell::new() };
+        !origins.any(is_there)
+            && matches!(reader.signatures(plan, self), Err(ClaimFault::Missing(_)))
     }
 
     fn is_nonce(&self, text: &str) -> bool {

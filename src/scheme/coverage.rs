@@ -15,7 +15,7 @@ use super::algorithm::{Algorithm, Method};
 use super::claims::Claim;
 use super::definition::Definition;
 use super::plan::Plan;
-use super::walk::{Reading, readings};
+use super::walk::{Reading, readings, readings_elsewhere};
 
 /// What a signature binds. A part that is not bound can be changed by whoever sees the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,10 +100,44 @@ pub struct Unfit {
 }
 
 impl Scheme {
-    /// Whether its signature binds all that a template reads, whatever the method.
-    pub fn binds(&self, _template: &Template, _scope: &Scope) -> bool {
-        unimplemented!()
+    /// Whether its signature binds all that a template reads, whatever the method: two messages
+    /// under one signature give the same value. A template that reads nothing of a message is not
+    /// bound by anything. `scope` is that of the template, not the scheme's.
+    pub fn binds(&self, template: &Template, scope: &Scope) -> bool {
+        let reads = template.origins().iter().any(|origin| !is_fixed(origin));
+        reads && self.unbound(template, scope).is_empty()
     }
+
+    /// What a template reads that the signature does not bind, in words and in order.
+    pub fn unbound(&self, template: &Template, scope: &Scope) -> Vec<String> {
+        let read = readings_elsewhere(template, scope);
+        let named = |reading: &Reading<'_>| match reading.origin {
+            Some(origin) => origin.to_string(),
+            None => "a value that is handed in".to_owned(),
+        };
+        let read = read.iter().filter(|one| one.origin.is_none_or(|origin| !is_fixed(origin)));
+        let open: BTreeSet<String> = match &self.protocol {
+            Some(protocol) => {
+                let open =
+                    |one: &&Reading<'_>| !one.origin.is_some_and(|origin| protocol.binds(origin));
+                read.filter(open).map(named).collect()
+            }
+            None => {
+                let both = |plan| (Bound::new(plan), Bound::without(plan, Vec::new()));
+                let bounds: Vec<_> = self.plans().map(both).collect();
+                let fixed = |one: &Reading<'_>| bounds.iter().all(|(all, ex)| all.fixes(ex, one));
+                let open = |one: &&Reading<'_>| !fixed(one);
+                read.filter(open).map(named).collect()
+            }
+        };
+        open.into_iter().collect()
+    }
+}
+
+/// Whether it is no part of a message.
+fn is_fixed(origin: &Origin) -> bool {
+    let of_credential = matches!(origin, Origin::Secret | Origin::Credential(_));
+    of_credential || matches!(origin, Origin::Constant | Origin::PublicUrl)
 }
 
 /// What is found in the plans of a scheme.
@@ -283,12 +317,19 @@ pub(super) fn is_of_credential(template: &Template) -> bool {
 /// What one plan's signature binds.
 struct Bound<'p> {
     readings: Vec<Reading<'p>>,
+    /// The parameters that hold the signature: what is signed is all but these.
+    signatures: Vec<String>,
 }
 
 impl<'p> Bound<'p> {
+    /// What it binds of a message beside the signature itself.
     fn new(plan: &'p Plan) -> Self {
+        Self::without(plan, plan.signature_names())
+    }
+
+    /// What it binds when leaving out these parameters counts as no loss.
+    fn without(plan: &'p Plan, own: Vec<String>) -> Self {
         let compared = matches!(plan.algorithm, Algorithm::Fixed(Method::Comparison));
-        let own = plan.signature_names();
         let mut bound = match compared {
             true => Vec::new(),
             false => readings(&plan.message, &plan.scope, &own),
@@ -297,13 +338,47 @@ impl<'p> Bound<'p> {
         for [left, right] in &plan.require {
             let left = readings(left, &plan.scope, &own);
             let right = readings(right, &plan.scope, &own);
-            let held = Self { readings: bound };
+            let held = Self { readings: bound, signatures: Vec::new() };
             let (by_left, by_right) = (held.binds_all(&left), held.binds_all(&right));
             bound = held.readings;
             bound.extend(if by_left { right.clone() } else { Vec::new() });
             bound.extend(if by_right { left } else { Vec::new() });
         }
-        Self { readings: bound }
+        Self { readings: bound, signatures: own }
+    }
+
+    /// Whether a reading of another scope is bound: it, what it is made of, or the whole that it is
+    /// a part of. A whole that is signed as its parts does not fix how it is spelt, and one that is
+    /// signed without its signature does not fix how that is written: `exact` says what is bound
+    /// when leaving the signature out counts as a loss.
+    fn fixes(&self, exact: &Self, reading: &Reading<'_>) -> bool {
+        use Origin::{
+            Body, Form, FormFields, Header, Headers, Json, JsonDocument, Query, QueryField,
+            QueryFields, Target, Url, Xml, XmlElements,
+        };
+        if reading.is_handed_in() {
+            return false;
+        }
+        let bound = |name: &str| match self.signatures.iter().any(|own| own == name) {
+            true => exact,
+            false => self,
+        };
+        let raw_query = || self.whole(|own| matches!(own, Query | Target | Url));
+        let part = |bound: &Self, parts: &Origin| bound.whole(|own| own == parts || *own == Body);
+        let in_whole = reading.origin.is_some_and(|origin| match origin {
+            Origin::Path => self.path(),
+            Target => self.path() && raw_query(),
+            Query => raw_query(),
+            QueryFields => exact.query(),
+            QueryField(name) => bound(name).query(),
+            Header(_) => self.whole(|own| own == origin || *own == Headers),
+            FormFields | JsonDocument | XmlElements | Body => part(exact, origin),
+            Form(name) => part(bound(name), &FormFields),
+            Json(name) => part(bound(name), &JsonDocument),
+            Xml(name) => part(bound(name), &XmlElements),
+            _ => false,
+        });
+        in_whole || exact.readings.iter().any(|own| own.fixes(reading))
     }
 
     fn binds_all(&self, readings: &[Reading<'_>]) -> bool {
@@ -386,3 +461,6 @@ impl<'p> Bound<'p> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

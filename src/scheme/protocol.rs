@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::crypto::digest::Tag;
 use crate::crypto::{DigestInProgress, hex, random};
-use crate::recipe::{Fault, Subject};
+use crate::recipe::{Fault, Origin, Subject};
 use crate::secret::Secret;
 
 use super::algorithm::{InProgress, Method};
@@ -119,6 +119,18 @@ impl Protocol {
         Coverage { method, target, body, time: true, nonce }
     }
 
+    /// Whether what a message gives for an origin is covered by every signature that counts.
+    pub(super) fn binds(&self, origin: &Origin) -> bool {
+        let requirement = &self.signatures.requirement;
+        match origin {
+            Origin::Method => requirement.method,
+            Origin::Path | Origin::Query | Origin::Target => requirement.target,
+            Origin::QueryField(_) | Origin::QueryFields => requirement.target,
+            Origin::Header(name) => requirement.covers_field(&name.0),
+            origin => origin.is_body() && requirement.body,
+        }
+    }
+
     /// How much they prove.
     pub(super) fn strength(&self) -> Strength {
         if self.signatures.requirement.body { Strength::Full } else { Strength::Partial }
@@ -151,6 +163,12 @@ impl Protocol {
             http_signatures::Fault::Missing(name) => ClaimFault::Missing(name),
             fault => ClaimFault::Malformed(fault.header()),
         })
+    }
+
+    /// Whether a message has none of the fields that carry signatures.
+    pub(super) fn finds_no_signature(subject: &Subject<'_>) -> bool {
+        let fields = HttpSignatures::credential_headers();
+        fields.iter().all(|name| !subject.headers.contains_key(name))
     }
 
     /// Begins to verify a message against keys.

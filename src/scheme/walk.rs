@@ -39,6 +39,22 @@ impl Reading<'_> {
         self.source == other.source && stages <= self.calls.len() && same && self.losing <= stages
     }
 
+    /// Whether another reading is made of what this one keeps: two messages in which this one is
+    /// the same do not differ in the other. Where both put something in the place of an absent
+    /// value, absence and that text are one to the first and may be two to the other.
+    pub(super) fn fixes(&self, other: &Reading<'_>) -> bool {
+        let both = self.calls.iter().zip(&other.calls);
+        let common = both.take_while(|(own, one)| own.is_same(one)).count();
+        let later = |calls: &[&Call]| calls.iter().skip(common).any(|call| call.function.absence);
+        let absence = later(&self.calls) && later(&other.calls);
+        self.source == other.source && common >= self.losing && !absence
+    }
+
+    /// Whether it reads a name that stands for nothing: a value that is handed in.
+    pub(super) fn is_handed_in(&self) -> bool {
+        matches!(self.source, Source::Named(_) | Source::Member(..))
+    }
+
     /// Whether something is put in its place when it is absent.
     pub(super) fn may_be_absent(&self) -> bool {
         self.calls.iter().any(|call| call.function.absence)
@@ -52,7 +68,15 @@ pub(super) fn readings<'p>(
     scope: &'p Scope,
     own: &[String],
 ) -> Vec<Reading<'p>> {
-    let mut walk = Walk { scope, own, found: Vec::new() };
+    let mut walk = Walk { scope, own, through_members: false, found: Vec::new() };
+    walk.template(template, &[]);
+    walk.found
+}
+
+/// Everything that a template of a scope reads that is not the scheme's own. A member of a name is
+/// taken for the whole value of that name, since places in two scopes do not compare.
+pub(super) fn readings_elsewhere<'p>(template: &'p Template, scope: &'p Scope) -> Vec<Reading<'p>> {
+    let mut walk = Walk { scope, own: &[], through_members: true, found: Vec::new() };
     walk.template(template, &[]);
     walk.found
 }
@@ -73,6 +97,8 @@ pub(super) fn choices(template: &Template) -> Option<Vec<&str>> {
 struct Walk<'p, 'o> {
     scope: &'p Scope,
     own: &'o [String],
+    /// Whether members of names are followed to what the names stand for.
+    through_members: bool,
     found: Vec<Reading<'p>>,
 }
 
@@ -92,15 +118,17 @@ impl<'p> Walk<'p, '_> {
             let rest = calls.get(at..).unwrap_or_default();
             self.operands(call, rest);
         }
-        match &expression.source {
-            Source::Named(index) => {
-                let templates =
-                    self.scope.definition(*index).and_then(|one| one.templates.as_ref());
-                for (_, template) in templates.into_iter().flat_map(|templates| templates.iter()) {
-                    self.template(template, &calls);
-                }
+        let defined = |index: &usize| self.scope.definition(*index)?.templates.as_ref();
+        let (templates, after) = match &expression.source {
+            Source::Named(index) => (defined(index), calls.as_slice()),
+            Source::Member(index, ..) if self.through_members => (defined(index), &[][..]),
+            _ => (None, &[][..]),
+        };
+        match templates {
+            Some(templates) => {
+                templates.iter().for_each(|(_, template)| self.template(template, after));
             }
-            source => self.source(source, expression, calls),
+            None => self.source(&expression.source, expression, calls),
         }
     }
 

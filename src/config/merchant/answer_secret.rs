@@ -1,8 +1,9 @@
 //! `answer_secret`: what signs a credential's answers, where its scheme does not sign them with the
 //! secret of the request.
 
-use super::{Register, Signing, secret_bytes, usable_secret};
+use super::{Register, Signing, usable_secret};
 use crate::config::reader::Table;
+use crate::config::secret_place;
 use crate::scheme::{AnswerSecret, VerifyingKey};
 
 /// The key of a credential's answers; none where the scheme needs none of their own.
@@ -15,8 +16,8 @@ pub(super) fn key(
     let place = table
         .node("answer_secret")
         .map(|node| format!("answers of {key_id} ({})", table.document().place(node.span().start)));
-    let bytes =
-        table.table("answer_secret", |table| secret_bytes(table, key_id, &mut register.sources));
+    let bytes = table
+        .table("answer_secret", |table| secret_place::bytes(table, key_id, &mut register.secrets));
     let (reading, values) = signing?;
     let scheme = reading.scheme?;
     let own = scheme.answer_secret() == Some(AnswerSecret::Own);
@@ -40,7 +41,7 @@ pub(super) fn key(
         return None;
     }
     let problem = match usable_secret(bytes.flatten()?, reading) {
-        Ok(secret) => match register.sources.remember(&secret, place) {
+        Ok(secret) => match register.secrets.remember(secret.expose(), place) {
             Some(earlier) => format!("it has the same bytes as one of {earlier}"),
             None => match scheme.signing_key(&secret, values.clone()) {
                 Ok(key) => return Some(key),

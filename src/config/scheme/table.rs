@@ -114,7 +114,7 @@ fn formula<'n>(key: &str, path: &str, node: Node<'n>, places: &mut Places<'n>) -
         return node.take(path, |node| node.str(FORMULA).map(str::to_owned)).map(Formula::Always);
     }
     let mut texts = Vec::new();
-    for (method, inner) in in_order(&node, path)? {
+    for (method, inner) in node.in_order(path)? {
         let good = method == "*" || method.bytes().all(|b| b.is_ascii_uppercase());
         if !good {
             let mismatch =
@@ -128,22 +128,11 @@ fn formula<'n>(key: &str, path: &str, node: Node<'n>, places: &mut Places<'n>) -
     Some(Formula::ByMethod(texts))
 }
 
-/// The entries of a table in the order in which they stand.
-fn in_order<'n>(node: &Node<'n>, path: &str) -> Option<Vec<(&'n str, Node<'n>)>> {
-    let mut entries: Vec<_> = node.entries(path, "a table")?.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    let document = node.document;
-    let entry = |(key, value): (&'n Spanned<Cow<'n, str>>, _)| {
-        (key.get_ref().as_ref(), Node { document, value })
-    };
-    Some(entries.into_iter().map(entry).collect())
-}
-
 fn lets<'n>(table: &mut Table<'n>, places: &mut Places<'n>) -> Vec<(String, Formula)> {
     let Some(node) = table.node("let") else { return Vec::new() };
     let path = table.path_of("let");
     let mut lets = Vec::new();
-    for (name, inner) in in_order(&node, &path).unwrap_or_default() {
+    for (name, inner) in node.in_order(&path).unwrap_or_default() {
         let own = format!("{path}.{name}");
         let formula = formula(&format!("let.{name}"), &own, inner, places);
         lets.extend(formula.map(|formula| (name.to_owned(), formula)));
@@ -243,7 +232,7 @@ fn answer<'n>(table: &mut Table<'n>, places: &mut Places<'n>) -> Option<AnswerTa
         if let Some(node) = table.node("headers") {
             places.push(("answer.headers".to_owned(), node));
             let path = table.path_of("headers");
-            for (name, inner) in in_order(&node, &path).unwrap_or_default() {
+            for (name, inner) in node.in_order(&path).unwrap_or_default() {
                 places.push((format!("answer.headers.{name}"), inner));
                 let text = inner.take(&format!("{path}.{name}"), |node| node.str(TEMPLATE));
                 headers.extend(text.map(|text| (name.to_owned(), text.to_owned())));
@@ -283,7 +272,7 @@ fn pairs(table: &mut Table<'_>, key: &'static str) -> Vec<(String, String)> {
     let Some(node) = table.node(key) else { return Vec::new() };
     let path = table.path_of(key);
     let mut found = Vec::new();
-    for (name, inner) in in_order(&node, &path).unwrap_or_default() {
+    for (name, inner) in node.in_order(&path).unwrap_or_default() {
         let text = inner.take(&format!("{path}.{name}"), |node| node.str("text"));
         found.extend(text.map(|text| (name.to_owned(), text.to_owned())));
     }

@@ -1,7 +1,7 @@
 //! First step: addresses that keep failing are slowed, and nothing passes that two programs could
 //! read differently. [`Entered`] is a request whose head has one reading.
 
-mod guard;
+pub mod guard;
 
 use std::net::IpAddr;
 use std::ops::Deref;

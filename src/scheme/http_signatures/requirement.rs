@@ -1,5 +1,7 @@
 //! What a signature must cover before it counts. A signature over nothing is one over anything.
 
+use http::HeaderName;
+
 use super::body_digest;
 use super::component::{Component, Name};
 use super::fault::Fault;
@@ -47,6 +49,12 @@ impl Requirement {
             }
         }
         Ok(requirement)
+    }
+
+    /// Whether it asks for a whole field, however its value is taken.
+    pub fn covers_field(&self, field: &HeaderName) -> bool {
+        let whole = |component: &&Component| component.parameters.key.is_none();
+        self.components.iter().filter(whole).any(|component| component.is_field(field))
     }
 
     /// Checks what a signature covers, see [`super::HttpSignatures::check`].

@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HOST, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Method, Uri, Version};
+use http::{HeaderMap, Method, Uri, Version};
 
 use crate::gateway::rejection::{Flaw, Rejection};
 use crate::limit::HeadLimits;
@@ -16,11 +16,10 @@ use crate::peer::Peer;
 use crate::target::check_path;
 
 /// Checks a head and returns its one authority.
-pub(super) fn check(
-    head: &Parts,
-    limits: &HeadLimits,
-    peer: &Peer,
-) -> Result<Authority, Rejection> {
+///
+/// # Errors
+/// `bad_request`, `headers_too_large`, `unsupported_encoding` or `misdirected`.
+pub fn check(head: &Parts, limits: &HeadLimits, peer: &Peer) -> Result<Authority, Rejection> {
     let fields = Fields::check(head, limits)?;
     check_method(&head.method, limits)?;
     check_target(head)?;
@@ -30,8 +29,9 @@ pub(super) fn check(
 }
 
 /// Host or `:authority` as sent, and where its host stands, so that it is read only once.
-pub(super) struct Authority {
-    pub(super) value: HeaderValue,
+pub struct Authority {
+    /// As sent.
+    pub value: HeaderValue,
     host: Range<usize>,
 }
 
@@ -43,9 +43,18 @@ impl Authority {
     }
 
     /// The host, without port and without the brackets of an IPv6 address.
-    pub(super) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         let host = self.value.as_bytes().get(self.host.clone()).unwrap_or_default();
         std::str::from_utf8(host).unwrap_or_default()
+    }
+}
+
+/// The host that a head names, without port, before anything is checked: whom it is for must be
+/// known to say how it is answered.
+pub fn host_named<'h>(uri: &'h Uri, version: Version, fields: &'h HeaderMap) -> Option<&'h str> {
+    match uri.authority().filter(|_| version == Version::HTTP_2) {
+        Some(authority) => host_of(authority.as_str().as_bytes()),
+        None => fields.get(HOST).and_then(|value| host_of(value.as_bytes())),
     }
 }
 

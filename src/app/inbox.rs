@@ -1,0 +1,303 @@
+//! The inbox of a gate: its journal, opened when a source first asks for it, at the start or by a
+//! reload, and kept until the end; and the thread of the courier. Where no source is configured, no
+//! file is touched and no thread is started.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use prometheus::IntGauge;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::inbox::courier::Courier;
+use crate::inbox::source::Sources;
+use crate::inbox::{Inbox, Unsigned};
+use crate::journal::{Journal, JournalFault, State, Usage};
+use crate::keyring::Keyring;
+use crate::telemetry::{GateMetrics, InboxMetrics, Level, Log, Uses};
+
+use super::assembly::{Kept, Parts, lock};
+use super::worker::runtime;
+
+/// How long the courier may take to end its calls. What it had under way is done again at the next
+/// start.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a courier that ended unasked is let alone before the next one begins.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The states that a delivery can be in, and whether one in it waits for an operator.
+const STATES: [(State, &str, bool); 6] = [
+    (State::Confirming, "confirming", false),
+    (State::Delivering, "delivering", false),
+    (State::Delivered, "delivered", false),
+    (State::Disagreed, "disagreed", true),
+    (State::Dead, "dead", true),
+    (State::Held, "held", true),
+];
+
+/// The inbox, if a source asked for it.
+pub(super) struct InboxOnDemand {
+    /// The state folder; none: what is taken ends with the process.
+    folder: Option<PathBuf>,
+    journal: Mutex<Option<Arc<Journal>>>,
+    /// What requests are taken by; none where no source is configured.
+    current: Arc<ArcSwapOption<Inbox>>,
+    /// What the courier goes by. The last ones stay in force for what was taken under them only as
+    /// far as they are still configured.
+    sources: Arc<ArcSwap<Sources>>,
+    unsigned: Arc<Unsigned>,
+    courier: Mutex<Option<Running>>,
+    /// Destinations that have gauges.
+    shown: Mutex<BTreeSet<String>>,
+    /// Whether the log was told of a failure that has not ended.
+    told: Mutex<bool>,
+}
+
+/// A courier at work. Dropped, it is told to end, and not waited for.
+struct Running {
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+    ended: Receiver<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl InboxOnDemand {
+    pub(super) fn new(folder: Option<PathBuf>) -> Self {
+        Self {
+            folder,
+            journal: Mutex::new(None),
+            current: Arc::default(),
+            sources: Arc::default(),
+            unsigned: Arc::default(),
+            courier: Mutex::new(None),
+            shown: Mutex::default(),
+            told: Mutex::new(false),
+        }
+    }
+
+    /// What requests are taken by, for the cores: replaced by each reload.
+    pub(super) fn current(&self) -> Arc<ArcSwapOption<Inbox>> {
+        Arc::clone(&self.current)
+    }
+
+    /// The journal for a configuration; none where it has no sources.
+    pub(super) fn serve(
+        &self,
+        config: &Config,
+        clock: &Clock,
+        metrics: &InboxMetrics,
+    ) -> Result<Option<Arc<Journal>>, JournalFault> {
+        let mut opened = lock(&self.journal);
+        if config.sources.is_empty() {
+            // What was taken before is kept as long as it was to be.
+            opened.iter().for_each(|journal| journal.set_limits(config.inbox));
+            return Ok(None);
+        }
+        let journal = match &*opened {
+            Some(journal) => Arc::clone(journal),
+            None => {
+                let (clock, metrics) = (clock.clone(), metrics.journal.clone());
+                match &self.folder {
+                    Some(folder) => Journal::open(folder, clock, metrics)?,
+                    None => Journal::in_memory(clock, metrics)?,
+                }
+            }
+        };
+        journal.set_limits(config.inbox);
+        *opened = Some(Arc::clone(&journal));
+        Ok(Some(journal))
+    }
+
+    /// Puts sources in force. Nothing here can fail.
+    fn install(&self, sources: &Arc<Sources>, inbox: Option<Inbox>) {
+        self.sources.store(Arc::clone(sources));
+        self.current.store(inbox.map(Arc::new));
+    }
+
+    /// Logs that nothing can be kept, once when it begins and once when it ends.
+    pub(super) fn tell(&self, log: &Log) {
+        let fault = lock(&self.journal).as_ref().and_then(|journal| journal.fault());
+        let mut told = lock(&self.told);
+        match fault {
+            Some(cause) if !*told => {
+                log.event(Level::Error, "journal_failing", json!({ "cause": cause }));
+                *told = true;
+            }
+            None if *told => {
+                log.event(Level::Info, "journal_recovered", json!({}));
+                *told = false;
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the courier, and waits for it as long as it may take.
+    pub(super) fn stop(&self, log: &Log) {
+        let Some(mut running) = lock(&self.courier).take() else { return };
+        running.stop.cancel();
+        match running.ended.recv_timeout(PATIENCE) {
+            // A thread that panicked has nothing left to do.
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                drop(running.thread.take().map(JoinHandle::join));
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                log.event(Level::Warn, "courier_left", json!({}));
+            }
+        }
+    }
+
+    /// Brings the gauges up to date.
+    pub(super) fn refresh_gauges(&self, metrics: &InboxMetrics, now_millis: u64) {
+        let Some(journal) = lock(&self.journal).clone() else { return };
+        // What the database says now it will say to the chores as well, and they log it.
+        let Ok(usage) = journal.usage() else { return };
+        metrics.journal.bytes.set(gauge(usage.bytes));
+        metrics.journal.keys.set(gauge(usage.keys));
+        let mut shown = lock(&self.shown);
+        shown.extend(usage.deliveries.iter().map(|(name, ..)| name.clone()));
+        let sources = self.sources.load();
+        shown.extend(sources.iter().map(|source| source.destination.name.to_string()));
+        let stopped = journal.stopped().unwrap_or_default();
+        for name in &*shown {
+            show(name, &usage, metrics, now_millis);
+            let stuck = metrics.stuck.with_label_values(&[name, "stopped"]);
+            stuck.set(i64::from(stopped.contains_key(name)));
+        }
+    }
+}
+
+/// The gauges of a destination. One that is empty shows 0, and not what it was.
+fn show(name: &str, usage: &Usage, metrics: &InboxMetrics, now_millis: u64) {
+    for (state, label, waits) in STATES {
+        let own = usage.deliveries.iter().filter(|(own, at, _)| own == name && *at == state);
+        let count = gauge(own.map(|(.., count)| count).sum());
+        metrics.deliveries.with_label_values(&[name, label]).set(count);
+        if waits {
+            metrics.stuck.with_label_values(&[name, label]).set(count);
+        }
+    }
+    let oldest = usage.oldest_open_millis.iter().find(|(own, _)| own == name);
+    let age = oldest.map_or(0, |(_, came)| now_millis.saturating_sub(*came) / 1000);
+    let oldest: IntGauge = metrics.oldest.with_label_values(&[name]);
+    oldest.set(gauge(age));
+}
+
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// What an inbox is made of beside its sources and its journal.
+pub(super) struct Means<'a> {
+    pub(super) kept: &'a Kept,
+    pub(super) keyring: &'a Arc<ArcSwap<Keyring>>,
+    pub(super) clock: &'a Clock,
+    pub(super) log: &'a Log,
+    pub(super) access_log: bool,
+    pub(super) metrics: &'a GateMetrics,
+    pub(super) uses: &'a Uses,
+}
+
+impl Means<'_> {
+    /// Puts the sources of a configuration in force, with what it says of heads and bodies. Takes
+    /// them out of it.
+    pub(super) fn install(&self, config: &mut Config, journal: Option<Arc<Journal>>) {
+        let sources = Arc::new(Sources::new(std::mem::take(&mut config.sources)));
+        let kept = self.kept;
+        let inbox = journal.map(|journal| Inbox {
+            sources: Arc::clone(&sources),
+            keyring: Arc::clone(self.keyring),
+            journal,
+            clock: self.clock.clone(),
+            budget: Arc::clone(&kept.budget),
+            addresses: Arc::clone(&kept.addresses),
+            head: config.listener.head,
+            body: config.listener.body,
+            started: kept.started,
+            log: self.log.clone(),
+            access_log: self.access_log,
+            metrics: self.metrics.inbox.clone(),
+            uses: self.uses.clone(),
+            unsigned: Arc::clone(&kept.inbox.unsigned),
+            panics: self.metrics.panics.clone(),
+        });
+        kept.inbox.install(&sources, inbox);
+    }
+}
+
+impl Parts {
+    /// What an inbox is made of.
+    pub(super) fn means(&self) -> Means<'_> {
+        Means {
+            kept: &self.kept,
+            keyring: &self.keyring,
+            clock: &self.clock,
+            log: &self.log,
+            access_log: self.access_log,
+            metrics: &self.metrics,
+            uses: &self.uses,
+        }
+    }
+
+    /// Starts the courier where there is a journal and none is at work.
+    pub(super) fn start_courier(&self) -> io::Result<()> {
+        let inbox = &self.kept.inbox;
+        let mut running = lock(&inbox.courier);
+        let Some(journal) = lock(&inbox.journal).clone().filter(|_| running.is_none()) else {
+            return Ok(());
+        };
+        let (stop, panics) = (CancellationToken::new(), self.metrics.panics.clone());
+        let (sources, keyring) = (Arc::clone(&inbox.sources), Arc::clone(&self.keyring));
+        let (clock, log) = (self.clock.clone(), self.log.clone());
+        let metrics = self.metrics.inbox.clone();
+        let (own, (tell, ended)) = (stop.clone(), mpsc::channel());
+        let thread = std::thread::Builder::new().name("courier".into()).spawn(move || {
+            while !own.is_cancelled() {
+                let courier = Courier {
+                    journal: Arc::clone(&journal),
+                    sources: Arc::clone(&sources),
+                    keyring: Arc::clone(&keyring),
+                    clock: clock.clone(),
+                    log: log.clone(),
+                    metrics: metrics.clone(),
+                };
+                // One that a defect ends must not leave deliveries to lie for ever.
+                let run = AssertUnwindSafe(|| work(courier, &own));
+                let cause = match std::panic::catch_unwind(run) {
+                    Ok(Ok(())) => None,
+                    Ok(Err(error)) => Some(error.to_string()),
+                    Err(_) => {
+                        panics.inc();
+                        Some("a panic".to_owned())
+                    }
+                };
+                if let Some(cause) = cause {
+                    log.event(Level::Error, "courier_ended", json!({ "cause": cause }));
+                    std::thread::sleep(PAUSE);
+                }
+            }
+            // Nobody to tell is nobody to wait for.
+            let _ = tell.send(());
+        })?;
+        *running = Some(Running { stop, thread: Some(thread), ended });
+        Ok(())
+    }
+}
+
+fn work(courier: Courier, stop: &CancellationToken) -> io::Result<()> {
+    runtime()?.block_on(courier.run(stop.clone()));
+    Ok(())
+}
