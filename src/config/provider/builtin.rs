@@ -7,9 +7,13 @@ use super::definitions;
 use crate::inbox::profile::Profile;
 
 /// The files, by name.
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 6] = [
+    ("callbacks.toml", include_str!("../../../config/providers/callbacks.toml")),
     ("fiuu.toml", include_str!("../../../config/providers/fiuu.toml")),
-    ("stripe.toml", include_str!("../../../config/providers/stripe.toml")),
+    ("kwikpaisa.toml", include_str!("../../../config/providers/kwikpaisa.toml")),
+    ("payments.toml", include_str!("../../../config/providers/payments.toml")),
+    ("paykun.toml", include_str!("../../../config/providers/paykun.toml")),
+    ("services.toml", include_str!("../../../config/providers/services.toml")),
 ];
 
 static ALL: LazyLock<BTreeMap<String, Profile>> =
