@@ -111,7 +111,9 @@ fn source<'n>(
         .as_ref()
         .zip(scheme.as_ref())
         .and_then(|(profile, scheme)| compile(table, profile, scheme, &places, around.schemes));
-    let (keys, values) = keys::keys(table, owner, scheme.as_deref(), compiled.as_ref(), around);
+    let spare = spare(provider, scheme.as_deref(), around.schemes);
+    let read = (compiled.as_ref(), spare.as_slice());
+    let (keys, values) = keys::keys(table, owner, scheme.as_deref(), read, around);
     let strength = scheme.as_deref().map(Scheme::strength);
     let weak = strength.is_some_and(|strength| strength < Strength::Full) || unsigned;
     let profile = profile?;
@@ -235,6 +237,15 @@ fn compile(
     }
 }
 
+/// The values that a provider's whole profile reads: of those for calls that this source does not
+/// make it may keep what it has.
+fn spare(provider: Option<&Profile>, scheme: Option<&Scheme>, schemes: &Schemes) -> Vec<String> {
+    let compiled = provider
+        .zip(scheme)
+        .and_then(|(profile, scheme)| profile.compile(scheme, &|name| schemes.named(name)).ok());
+    compiled.map(|compiled| compiled.value_names).unwrap_or_default()
+}
+
 /// The methods that bring messages, and those that are answered and not looked at.
 fn methods(table: &Table<'_>, profile: &Profile) -> (Vec<Method>, Vec<Method>) {
     let read = |all: &Option<Vec<String>>| -> Option<Vec<Method>> {
@@ -242,9 +253,6 @@ fn methods(table: &Table<'_>, profile: &Profile) -> (Vec<Method>, Vec<Method>) {
     };
     let methods = read(&profile.methods).unwrap_or_else(|| vec![Method::POST]);
     let probes = read(&profile.probes).unwrap_or_default();
-    if methods.is_empty() {
-        table.refuse("methods", "without a method no message comes", None);
-    }
     if let Some(both) = methods.iter().find(|method| probes.contains(method)) {
         let problem = format!("{both} brings messages here, and what is a probe is not looked at");
         let key = if table.stated("probes") { "probes" } else { "methods" };
