@@ -46,7 +46,7 @@ fn stuck(inbox: &Inbox, reason: &str) -> f64 {
 fn fiuu_is_asked_and_agrees() {
     let inbox = Plan::new().fiuu("").start();
     inbox.api.answer_with(|asked| answered(asked, "00", "10.00", "A17"));
-    inbox.takes(&Fiuu::new("1001", "A17", "00").request(FIUU_PATH), "");
+    inbox.takes(&Fiuu::new("1001", "A17", "00").request(FIUU_PATH), "OK");
     let call = inbox.delivered(1).remove(0);
     signed(&call, &[SHOP]);
     assert!(call.value("countersign-verdict").contains("strength=partial"), "{call:?}");
@@ -70,7 +70,7 @@ fn a_disagreement_is_seen_and_never_delivered() {
     {
         let inbox = Plan::new().fiuu("").start();
         inbox.api.answer_with(move |asked| answered(asked, state, amount, order));
-        inbox.takes(&Fiuu::new("1001", "A17", "00").request(FIUU_PATH), "");
+        inbox.takes(&Fiuu::new("1001", "A17", "00").request(FIUU_PATH), "OK");
         inbox.wait_for_log(&["delivery_disagreed", "fiuu"]);
         assert_eq!(stuck(&inbox, "disagreed"), 1.0);
         inbox.gate.advance(86_400);
@@ -90,7 +90,7 @@ fn an_answer_without_proof_is_no_answer() {
         6 => vec![Step::Send(answer("429 Too Many Requests", &[("Retry-After", "60")], b""))],
         _ => answered(request, "00", "10.00", "A17"),
     });
-    inbox.takes(&Fiuu::new("1001", "A17", "00").request(FIUU_PATH), "");
+    inbox.takes(&Fiuu::new("1001", "A17", "00").request(FIUU_PATH), "OK");
     let calls = inbox.advance_until_delivered(1800, 1);
     assert_eq!(calls.len(), 1);
     assert!(inbox.api.count() >= 7, "{}", inbox.api.count());
@@ -103,12 +103,12 @@ fn pending_is_asked_again_until_it_is_settled() {
         1..=3 => answered(request, "22", "10.00", "A17"),
         _ => answered(request, "00", "10.00", "A17"),
     });
-    inbox.takes(&Fiuu::new("1001", "A17", "00").request(FIUU_PATH), "");
+    inbox.takes(&Fiuu::new("1001", "A17", "00").request(FIUU_PATH), "OK");
     inbox.advance_until_delivered(600, 1);
     assert_eq!(inbox.api.count(), 4);
     // What says itself that it is pending is true while the provider says so, and after.
     inbox.api.answer_with(|asked| answered(asked, "22", "10.00", "A17"));
-    inbox.takes(&Fiuu::new("1001", "A17", "22").request(FIUU_PATH), "");
+    inbox.takes(&Fiuu::new("1001", "A17", "22").request(FIUU_PATH), "OK");
     let call = inbox.delivered(2).remove(1);
     assert!(call.value("countersign-confirmation").contains("state=pending"), "{call:?}");
 }
@@ -117,7 +117,7 @@ fn pending_is_asked_again_until_it_is_settled() {
 fn what_stays_pending_is_a_disagreement_in_the_end() {
     let inbox = Plan::new().fiuu("confirm.pending_for = \"1h\"").start();
     inbox.api.answer_with(|asked| answered(asked, "22", "10.00", "A17"));
-    inbox.takes(&Fiuu::new("1001", "A17", "00").request(FIUU_PATH), "");
+    inbox.takes(&Fiuu::new("1001", "A17", "00").request(FIUU_PATH), "OK");
     wait_until("the end of patience", || {
         inbox.gate.advance(300);
         stuck(&inbox, "disagreed") == 1.0
@@ -132,7 +132,7 @@ fn an_outage_of_the_provider_delays_and_never_drops() {
     for number in 0..20 {
         let order = format!("A{number}");
         let transaction = (2000 + number).to_string();
-        inbox.takes(&Fiuu::new(&transaction, &order, "00").request(FIUU_PATH), "");
+        inbox.takes(&Fiuu::new(&transaction, &order, "00").request(FIUU_PATH), "OK");
     }
     wait_until("some attempts", || inbox.api.connections() > 3);
     // Two days.
@@ -175,13 +175,13 @@ fn the_shop_is_asked_what_was_ordered() {
     );
     let inbox = Plan::new().fiuu(&more).start();
     inbox.api.answer_with(|asked| answered(asked, "00", "10.00", "A17"));
-    inbox.takes(&Fiuu::new("1001", "A17", "00").request(FIUU_PATH), "");
+    inbox.takes(&Fiuu::new("1001", "A17", "00").request(FIUU_PATH), "OK");
     let call = inbox.delivered(1).remove(0);
     let confirmed = call.value("countersign-confirmation");
     assert!(confirmed.contains("provider") && confirmed.contains("merchant"), "{confirmed}");
     // The provider agrees, the shop knows another amount.
     inbox.api.answer_with(|asked| answered(asked, "00", "10.00", "A18"));
-    inbox.takes(&Fiuu::new("1002", "A18", "00").request(FIUU_PATH), "");
+    inbox.takes(&Fiuu::new("1002", "A18", "00").request(FIUU_PATH), "OK");
     inbox.wait_for_log(&["delivery_disagreed"]);
     assert_eq!(inbox.shop.count(), 1);
 }
@@ -253,7 +253,7 @@ fn fields_are_posted_back_to_fiuu() {
         Plan::new().fiuu(&format!("post_back.url = \"{url}\"\npost_back.{LOOPBACK}\n")).start();
     inbox.api.answer_with(|asked| answered(asked, "00", "10.00", "A17"));
     let notice = Fiuu::new("1001", "A17", "00");
-    inbox.takes(&notice.request(FIUU_PATH), "");
+    inbox.takes(&notice.request(FIUU_PATH), "OK");
     inbox.delivered(1);
     let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while back.count() < 2 {

@@ -107,7 +107,7 @@ impl Plan {
 
     pub(crate) fn paykun(self, more: &str) -> Self {
         let url = format!("http://localhost:{}", self.api_port());
-        let url = format!("{url}/v1/merchant/transaction/{{transaction}}/");
+        let url = format!("{url}/v1/merchant/transaction/{{transaction | urlencode}}/");
         let (secret, id, token) = (listed("paykun"), listed("paykun-id"), listed("paykun-token"));
         self.table(format!(
             "[sources.paykun]\nprovider = \"paykun\"\npath = \"/webhooks/paykun\"\n\

@@ -80,13 +80,13 @@ pub(crate) fn paykun(path: &str, payment: &str, flag: &str, signed: bool) -> Req
     let order = "\"order\":{\"order_id\":\"A17\",\"product_name\":\"tea\",\"gross_amount\":11.50}";
     let status = if flag == "1" { "Success" } else { "Failed" };
     let mut mac = Hmac::<Sha512>::new_from_slice(PAYKUN.as_bytes()).unwrap();
-    mac.update(format!("{payment}|{status}|{flag}|A17|tea|11.50|#").as_bytes());
+    mac.update(format!("{payment}|merchant0001|{status}|{flag}|A17|tea|11.50|#").as_bytes());
     let signature = match signed {
         true => format!(",\"signature\":\"{}\"", hex(&mac.finalize().into_bytes())),
         false => String::new(),
     };
     let body = format!(
-        "{{\"transaction\":{{\"payment_id\":\"{payment}\",\"status\":\"{status}\",\
+        "{{\"transaction\":{{\"payment_id\":\"{payment}\",\"merchant_id\":\"merchant0001\",\"status\":\"{status}\",\
          \"status_flag\":\"{flag}\",{order}{signature}}}}}"
     );
     Request::post(path, body.as_bytes()).set("Content-Type", "application/json")
