@@ -192,12 +192,18 @@ fn head(table: &mut Table<'_>, scheme: Option<&Scheme>, around: &Surroundings<'_
         table.refuse("body", problem, Some(hint));
     }
     let public_url = table.optional("public_url", route::public_url);
-    if let Some(scheme) = scheme.filter(|scheme| scheme.reads_public_url())
-        && !table.stated("public_url")
-    {
-        let problem = format!("{} signs the address that the provider calls", scheme.name());
-        let hint = "say which, as it stands at the provider: public_url = \"https://…\"";
-        table.refuse("public_url", problem, Some(hint.to_owned()));
+    let reads = scheme.map(|scheme| (scheme.name(), scheme.reads_public_url()));
+    match (reads, table.stated("public_url")) {
+        (Some((name, true)), false) => {
+            let problem = format!("{name} signs the address that the provider calls");
+            let hint = "say which, as it stands at the provider: public_url = \"https://…\"";
+            table.refuse("public_url", problem, Some(hint.to_owned()));
+        }
+        (Some((name, false)), true) => {
+            let problem = format!("{name} does not read the public address, which is url(public)");
+            table.refuse("public_url", problem, Some("remove the key".to_owned()));
+        }
+        _ => {}
     }
     let timed = scheme.is_some_and(|scheme| scheme.coverage().time);
     let remember = table.optional("remember", inbox::kept);

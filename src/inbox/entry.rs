@@ -1,5 +1,5 @@
-//! First steps: an address that keeps failing waits, the head has one reading ([`Entered`]), and its
-//! method brings messages ([`Announced`]).
+//! First steps: an address that keeps failing waits, the head has one reading ([`Entered`]), and
+//! its method brings messages ([`Announced`]).
 
 use std::sync::Arc;
 use std::time::Duration;

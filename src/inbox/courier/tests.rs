@@ -11,6 +11,7 @@ use crate::journal::{Filter, State, Work};
 
 mod bench;
 mod confirming;
+mod handover;
 mod service;
 
 use bench::{Bench, destination, ms, run, secret, source, until};
@@ -49,7 +50,7 @@ fn what_fails_is_tried_again_under_the_same_id() {
         names.dedup();
         assert_eq!(names.len(), 3);
         let counted = bench.metrics.attempts.with_label_values(&["deliver", "shop", "delivered"]);
-        assert_eq!(counted.get(), 1);
+        until("it is counted", || counted.get() == 1).await;
     });
 }
 
@@ -69,7 +70,7 @@ fn every_misbehaviour_is_a_failure_and_the_schedule_ends() {
         assert_eq!(bench.outcomes(&id, Work::Deliver), ["timed_out", "broke", "status"]);
         assert_eq!(service.received().len(), 3);
         assert!(bench.history(&id).due.is_empty());
-        assert!(bench.told("delivery_dead"));
+        bench.until_told("delivery_dead").await;
     });
 }
 
@@ -249,7 +250,7 @@ fn gone_stops_a_destination_until_an_operator_resumes_it() {
         for id in [&first, &second] {
             bench.until_state(id, State::Delivered).await;
         }
-        assert!(bench.told("destination_stopped"));
+        bench.until_told("destination_stopped").await;
     });
 }
 
@@ -351,5 +352,25 @@ fn a_lane_goes_no_faster_than_its_rate() {
         // Five at once, and ten at twenty a second.
         assert!(begun.elapsed() > ms(450), "{:?}", begun.elapsed());
         assert!(begun.elapsed() < ms(5000), "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn a_reload_begins_nothing_twice_that_is_under_way() {
+    run(async {
+        let service = Service::start(|_| Deed::Slow(ms(900))).await;
+        let sources = || vec![plain("pay", destination("shop", service.address))];
+        let mut bench = Bench::working(sources());
+        let id = bench.keep("pay", "order-1").await;
+        until("it is under way", || service.received().len() == 1).await;
+        for sources in [sources(), Vec::new(), sources()] {
+            bench.reload(sources);
+            // Long enough that the courier looks.
+            tokio::time::sleep(ms(260)).await;
+        }
+        bench.until_state(&id, State::Delivered).await;
+        assert_eq!(service.received().len(), 1);
+        let next = bench.keep("pay", "order-2").await;
+        bench.until_state(&next, State::Delivered).await;
     });
 }

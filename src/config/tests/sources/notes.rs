@@ -12,9 +12,8 @@ fn each_source_is_told_of() {
         "note: sources.fiuu.confirm: every message is confirmed before it is delivered, by asking \
          the provider",
         "note: sources.fiuu.identity: a repeated message is known by {form:tranID}, ",
-        "not signed",
-        "for 400 d",
-        "note: sources.fiuu.secrets: meant is the Secret Key",
+        "for 400 d; form:nbcb is not signed, and is one of '', '1', '2'",
+        "note: sources.fiuu.secrets: meant is the secret key, not the verify key",
     ] {
         assert!(notes.contains(words), "{words:?} is not in\n{notes}");
     }

@@ -99,9 +99,12 @@ pub(super) fn source(
     change: impl FnOnce(&mut Profile),
 ) -> Source {
     let scheme = builtin("standard-webhooks").unwrap();
-    let mut profile = Profile::default();
+    let facts = [("order", "{json:order}"), ("state", "{json:state}")];
+    let facts = facts.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    let mut profile = Profile { facts: facts.into(), ..Profile::default() };
     change(&mut profile);
-    let compiled = profile.compile(&scheme, &|name| builtin(name)).ok().unwrap();
+    let compiled = profile.compile(&scheme, &|name| builtin(name));
+    let compiled = compiled.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let asked = |inquiry| Asked { inquiry, caller: caller() };
     let (provider, order) = (compiled.confirm.map(asked), compiled.order.map(asked));
     let confirm = (provider.is_some() || order.is_some()).then(|| Confirm {
@@ -143,7 +146,7 @@ pub(super) fn source(
 pub(super) fn inquiry(address: SocketAddr) -> InquiryText {
     InquiryText {
         call: CallText {
-            url: format!("http://{address}/ask?order={{order}}"),
+            url: format!("http://{address}/ask?order={{order | urlencode}}"),
             ..Default::default()
         },
         facts: [("order", "{json:order}"), ("state", "{json:state}")]
@@ -310,10 +313,10 @@ impl Bench {
         attempts.filter(|(of, _)| *of == work).map(|(_, attempt)| attempt).collect()
     }
 
-    /// Whether the log told of something, once all of it is written.
-    pub(super) fn told(&self, event: &str) -> bool {
-        self.log.close();
-        let lines = self.lines.lock().unwrap();
-        String::from_utf8_lossy(&lines).contains(&format!("\"event\":\"{event}\""))
+    /// Waits until the log tells of something.
+    pub(super) async fn until_told(&self, event: &str) {
+        let event = format!("\"event\":\"{event}\"");
+        let lines = || String::from_utf8_lossy(&self.lines.lock().unwrap()).into_owned();
+        until(&event, || lines().contains(&event)).await;
     }
 }

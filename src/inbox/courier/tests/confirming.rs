@@ -1,12 +1,14 @@
 //! Asking before delivering, and posting back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Timestamp};
 use crate::inbox::courier::tests::bench::{
     Bench, destination, inquiry, ms, posting_back, run, source, until,
 };
 use crate::inbox::courier::tests::service::{Deed, Service};
+use crate::inbox::profile::InquiryText;
+use crate::inbox::source::SourceKeys;
 use crate::journal::{Filter, State, Work};
 
 fn says(order: &str, state: &str) -> Deed {
@@ -64,7 +66,7 @@ fn what_somebody_disagrees_with_is_not_delivered_unless_an_operator_answers_for_
         assert_eq!(bench.desk().replay(&filter, true).unwrap(), 1);
         bench.until_state(&id, State::Delivered).await;
         assert_eq!(shop.received()[0].header("countersign-confirmation"), "by-operator");
-        assert!(bench.told("delivery_disagreed"));
+        bench.until_told("delivery_disagreed").await;
     });
 }
 
@@ -146,7 +148,53 @@ fn post_backs_end_with_their_schedule_and_are_counted() {
         }
         until("it is over", || bench.history(&id).due.is_empty()).await;
         assert_eq!(bench.state(&id), State::Delivered);
+        bench.until_told("post_back_given_up").await;
         assert_eq!(bench.metrics.stuck.with_label_values(&["pay", "post_back"]).get(), 1);
-        assert!(bench.told("post_back_given_up"));
+    });
+}
+
+#[test]
+fn a_provider_is_asked_no_more_often_than_it_likes() {
+    run(async {
+        let shop = Service::start(|_| Deed::Status(200, "")).await;
+        let provider = Service::start(|_| Deed::Status(404, "")).await;
+        let mut asked = source("pay", destination("shop", shop.address), |profile| {
+            let unknown = Some(vec![404]);
+            profile.confirm = Some(InquiryText { unknown, ..inquiry(provider.address) });
+        });
+        if let Some(confirm) = &mut asked.confirm {
+            confirm.every = ms(200);
+            confirm.pending_for = Duration::ZERO;
+        }
+        let mut bench = Bench::working(vec![asked]);
+        let begun = Instant::now();
+        let mut ids = Vec::new();
+        for n in 0..4 {
+            ids.push(bench.keep("pay", &format!("order-{n}")).await);
+        }
+        for id in &ids {
+            bench.until_state(id, State::Disagreed).await;
+            let confirmation = bench.history(id).delivery.confirmation.unwrap();
+            assert_eq!(confirmation.differences, ["transaction: unknown"]);
+        }
+        assert!(begun.elapsed() >= ms(590), "{:?}", begun.elapsed());
+        assert_eq!(provider.received().len(), 4);
+    });
+}
+
+#[test]
+fn without_a_secret_nobody_is_asked_and_nothing_is_believed() {
+    run(async {
+        let shop = Service::start(|_| Deed::Status(200, "")).await;
+        let provider = Service::start(|_| says("order-1", "succeeded")).await;
+        let mut asked = source("pay", destination("shop", shop.address), |profile| {
+            profile.confirm = Some(inquiry(provider.address));
+        });
+        asked.keys = SourceKeys::Own(Vec::new());
+        let mut bench = Bench::working(vec![asked]);
+        let id = bench.keep("pay", "order-1").await;
+        until("it was tried", || bench.outcomes(&id, Work::Confirm) == ["no_keys"]).await;
+        assert_eq!(bench.state(&id), State::Confirming);
+        assert!(provider.received().is_empty() && shop.received().is_empty());
     });
 }
