@@ -1,7 +1,8 @@
 //! `[sources.NAME]`: from whom webhooks come, what they are and what follows.
 //!
 //! A provider's profile says most of it; every key of a source stands in place of what the profile
-//! states. Nothing loads that could not be verified, or that proves too little and is not confirmed.
+//! states. Nothing loads that could not be verified, or that proves too little and is not
+//! confirmed.
 
 mod asking;
 mod keys;

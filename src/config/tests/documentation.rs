@@ -77,7 +77,8 @@ fn pattern(path: &str) -> String {
 }
 
 /// Enters every table of a source that the smallest one does without.
-const EVERY_TABLE: &str = r#"closed = [{ value = "{form:nbcb | default('')}", one_of = ["", "1", "2"] }]
+const EVERY_TABLE: &str = r#"
+closed = [{ value = "{form:nbcb | default('')}", one_of = ["", "1", "2"] }]
 shape = [{ name = "status", value = "{form:status}", matches = "[0-9]{2}" }]
 [sources.fiuu.answers]
 stored = { body = "OK" }

@@ -41,11 +41,8 @@ fn what_deserves_a_second_look_is_a_warning() {
     ] {
         assert!(notes.contains(words), "{words:?} is not in\n{notes}");
     }
-    let proved = change(
-        clear,
-        "answer = {",
-        "answer = { require = [[\"{json:mac}\", \"{json:state | hmac('sha256', @secret) | hex}\"]],",
-    );
+    let proof = "[[\"{json:mac}\", \"{json:state | hmac('sha256', @secret) | hex}\"]]";
+    let proved = change(clear, "answer = {", &format!("answer = {{ require = {proof},"));
     let (_, notes) = loaded(&folder(&format!("{OWN}{proved}")));
     assert!(notes.contains("PLAIN HTTP: whoever is on the way reads every call"), "{notes}");
 }
