@@ -74,7 +74,7 @@ fn after_the_schedule_a_delivery_is_dead_and_can_be_replayed() {
     inbox.shop.answer_with(|_| status("200 OK"));
     let folder = inbox.gate.folder.path();
     let id = first[0].value("webhook-id");
-    let replay = ["inbox", "replay", "--config", "countersign.toml", &id, "--yes"];
+    let replay = ["inbox", "replay", "--config", "countersign.toml", "--id", &id, "--yes"];
     let (ended, said) = super::support::process::countersign(folder, &replay);
     assert!(ended.success(), "{said}");
     let calls = inbox.delivered(4);
@@ -124,9 +124,10 @@ fn a_service_says_how_long_to_wait() {
     });
     send(&inbox, "evt_1");
     inbox.delivered(1);
+    // No sooner than it says, and a little later, so that not all come at once.
     inbox.gate.advance(590);
     inbox.delivers_nothing_more_than(1);
-    inbox.gate.advance(20);
+    inbox.gate.advance(140);
     inbox.delivered(2);
 }
 

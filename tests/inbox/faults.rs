@@ -50,7 +50,7 @@ secrets = [{ list = "secrets.txt", id = "stripe" }]"#,
             "did you mean",
         ),
         (
-            r#"provider = "xendit"
+            r#"scheme = "xendit"
 secrets = [{ list = "secrets.txt", id = "stripe" }]"#,
             "confirm",
         ),
