@@ -124,10 +124,10 @@ fn a_service_says_how_long_to_wait() {
     });
     send(&inbox, "evt_1");
     inbox.delivered(1);
-    // No sooner than it says, and a little later, so that not all come at once.
+    inbox.settled(1);
     inbox.gate.advance(590);
     inbox.delivers_nothing_more_than(1);
-    inbox.gate.advance(140);
+    inbox.gate.advance(20);
     inbox.delivered(2);
 }
 

@@ -216,6 +216,17 @@ impl Inbox {
         self.delivered(count)
     }
 
+    /// Waits until so many attempts have come to their end.
+    pub(crate) fn settled(&self, count: usize) {
+        super::support::wait_until(&format!("{count} attempts to end"), || {
+            let text = self.gate.operation("/metrics").text();
+            let lines = text.lines();
+            let of = lines.filter(|line| line.starts_with("countersign_webhook_attempts_total{"));
+            let ended = of.map(|line| line.rsplit_once(' ').unwrap().1.parse::<usize>().unwrap());
+            ended.sum::<usize>() >= count
+        });
+    }
+
     pub(crate) fn log(&self) -> String {
         self.gate.log()
     }
