@@ -1,5 +1,5 @@
-//! Commands about merchants, their keys, and webhooks: made from the table of verbs, so that they are what the
-//! admin API is. They open the store themselves; a gate on it follows within a second.
+//! Commands about merchants, their keys, and webhooks: made from the table of verbs, so that they
+//! are what the admin API is. They open the store themselves; a gate on it follows within a second.
 
 mod argument;
 mod handover;
@@ -135,7 +135,7 @@ impl Call<'_> {
         let config: Option<&PathBuf> = self.matches.get_one("config");
         let config = config.ok_or_else(|| Failure::usage("give --config FILE"))?;
         self.confirm(&input)?;
-        let office = office::open(config)?;
+        let office = office::open(config, self.verb)?;
         let handover = self.handover(&input)?;
         let outcome = match self.carry_out(&office, input) {
             Ok(outcome) => outcome,
