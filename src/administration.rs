@@ -1,4 +1,4 @@
-//! What an operator can do with merchants and their keys: one table of verbs.
+//! What an operator can do with merchants, their keys, and webhooks: one table of verbs.
 //!
 //! The command line and the admin API are both made from [`verbs`], so neither can do what the
 //! other cannot. A verb reads and changes the store in one transaction, its audit row included.
@@ -10,6 +10,7 @@ pub mod credential;
 pub mod disclosure;
 pub mod epoch;
 pub mod form;
+pub mod inbox;
 pub mod inventory;
 pub mod kek;
 mod material;
@@ -24,12 +25,14 @@ pub mod upkeep;
 pub mod verb;
 pub mod version;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use catalogue::Catalogue;
 pub use problem::{Code, Problem};
 pub use verb::{Method, Outcome, Verb};
 
+use crate::clock::Clock;
 use crate::custody::MasterSource;
 use crate::store::Store;
 
@@ -41,6 +44,10 @@ pub struct Office {
     pub catalogue: Arc<Catalogue>,
     /// Where the master key is.
     pub master: MasterSource,
+    /// The state folder, in which the journal of webhooks is.
+    pub state: PathBuf,
+    /// The gate's time.
+    pub clock: Clock,
     /// Hears how far a long verb has come, and of how much, where that is known (otherwise 0).
     pub progress: fn(u64, u64),
 }
@@ -58,6 +65,7 @@ pub fn verbs() -> impl Iterator<Item = &'static Verb> {
         kek::VERBS,
         upkeep::VERBS,
         inventory::VERBS,
+        inbox::VERBS,
     ];
     all.into_iter().flatten()
 }

@@ -10,6 +10,7 @@ mod expected;
 mod explain;
 mod failure;
 mod http_file;
+mod inbox;
 mod init;
 mod keys;
 mod provider;

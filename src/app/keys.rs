@@ -368,7 +368,8 @@ impl Parts {
     /// The same for what the gate does by itself, which names nothing.
     fn own_office(&self, managed: &Managed) -> Office {
         let (store, catalogue) = (Arc::clone(&managed.store), Arc::clone(&lock(&self.catalogue)));
-        Office { store, catalogue, master: self.keys.master.clone(), progress: |_, _| {} }
+        let (master, state) = (self.keys.master.clone(), self.keys.state.clone());
+        Office { store, catalogue, master, state, clock: self.clock.clone(), progress: |_, _| {} }
     }
 
     fn keep_up(&self, managed: &Managed) {

@@ -1,5 +1,5 @@
-//! Commands about merchants and their keys: made from the table of verbs, so that they are what the
-//! admin API is. They open the store themselves; a gate on it follows within a second.
+//! Commands about merchants, their keys, and webhooks: made from the table of verbs, so that they
+//! are what the admin API is. They open the store themselves; a gate on it follows within a second.
 
 mod argument;
 mod handover;
@@ -18,7 +18,7 @@ use super::Failure;
 use handover::Handover;
 
 /// What each first word of a verb is about.
-const TOPICS: [(&str, &str); 13] = [
+const TOPICS: [(&str, &str); 14] = [
     ("merchant", "Merchants: who owns credentials"),
     ("credential", "Credentials: public key ids and what they may do"),
     ("secret", "Versions of a credential's secrets, and their life"),
@@ -30,6 +30,7 @@ const TOPICS: [(&str, &str); 13] = [
     ("token", "Tokens of the admin API"),
     ("chain", "Chains of rolling keys"),
     ("inventory", ""),
+    ("inbox", "Webhooks: what was taken, what was refused, and what is done once more"),
     ("store", "The store of keys as a whole: proof, copies, restore"),
     ("doctor", ""),
 ];

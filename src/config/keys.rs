@@ -25,6 +25,8 @@ const MASTER: &str = "master.key";
 /// Where keys are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
+    /// The state folder.
+    pub state: PathBuf,
     /// The store.
     pub store: PathBuf,
     /// What was revoked and destroyed, for good.
@@ -145,7 +147,8 @@ pub(super) fn keys(
         Some((true, master)) => master?,
         _ => MasterSource::File(state.join(MASTER)),
     };
-    Some(Keys { store: state.join(STORE), tombstones: state.join(TOMBSTONES), master })
+    let (store, tombstones) = (state.join(STORE), state.join(TOMBSTONES));
+    Some(Keys { state: state.to_owned(), store, tombstones, master })
 }
 
 /// `{ file = "…" }`, `{ env = "…" }` or `{ token = { … } }`.

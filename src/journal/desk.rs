@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Which deliveries an operator means. What is not said is not asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// These names.
     pub ids: Vec<String>,
@@ -36,6 +36,8 @@ pub struct Filter {
     pub until_millis: Option<u64>,
     /// Only those after this place in the journal.
     pub after: Option<i64>,
+    /// Only those before this place in the journal.
+    pub before: Option<i64>,
 }
 
 /// A delivery with all that happened to it.
@@ -73,6 +75,7 @@ impl Filter {
         self.since_millis.iter().for_each(|at| ask("d.received_at >= ", stored(*at).into()));
         self.until_millis.iter().for_each(|at| ask("d.received_at < ", stored(*at).into()));
         self.after.iter().for_each(|place| ask("d.sequence > ", (*place).into()));
+        self.before.iter().for_each(|place| ask("d.sequence < ", (*place).into()));
         if !self.ids.is_empty() {
             let named = self.ids.iter().filter_map(|id| name::read(id));
             let named: Vec<String> = named.map(|id| format!("x'{}'", hex(id))).collect();
@@ -135,16 +138,18 @@ impl Desk {
         self.read(|connection| history(connection, id))
     }
 
-    /// Refused messages, the newest first.
+    /// Refused messages, the newest first; only those before a place among them, where one is
+    /// given.
     ///
     /// # Errors
     /// What the database says.
     pub fn refusals(
         &self,
         source: Option<&str>,
+        before: Option<i64>,
         most: usize,
     ) -> std::result::Result<Vec<RefusalRow>, JournalFault> {
-        self.read(|connection| refusals::list(connection, source, most))
+        self.read(|connection| refusals::list(connection, source, before, most))
     }
 
     /// Has deliveries delivered once more: the same id, new attempts, the whole schedule anew. What

@@ -39,6 +39,8 @@ pub struct Refusal {
 /// A refused message, as it was noted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusalRow {
+    /// Its place among all: later ones have higher numbers.
+    pub sequence: i64,
     /// The name of its source.
     pub source: String,
     /// Why: a code.
@@ -146,19 +148,24 @@ pub(super) fn purge(connection: &Connection, before_millis: u64, most: usize) ->
 pub(super) fn list(
     connection: &Connection,
     source: Option<&str>,
+    before: Option<i64>,
     most: usize,
 ) -> Result<Vec<RefusalRow>> {
-    let sql = "SELECT source, reason, at, head_bytes, body_bytes, address FROM refusals \
-               WHERE ?1 IS NULL OR source = ?1 ORDER BY sequence DESC LIMIT ?2";
-    let mut rows = connection.prepare_cached(sql)?;
-    let rows = rows.query_map((source, limit(most)), |row| {
+    let of_source = if source.is_some() { "source = ?1" } else { "?1 IS NULL" };
+    let sql = format!(
+        "SELECT sequence, source, reason, at, head_bytes, body_bytes, address FROM refusals \
+         WHERE {of_source} AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3"
+    );
+    let mut rows = connection.prepare_cached(&sql)?;
+    let rows = rows.query_map((source, before.unwrap_or(i64::MAX), limit(most)), |row| {
         Ok(RefusalRow {
-            source: row.get(0)?,
-            reason: row.get(1)?,
-            at_millis: number(row.get(2)?),
-            head_bytes: number(row.get(3)?),
-            body_bytes: number(row.get(4)?),
-            address: row.get(5)?,
+            sequence: row.get(0)?,
+            source: row.get(1)?,
+            reason: row.get(2)?,
+            at_millis: number(row.get(3)?),
+            head_bytes: number(row.get(4)?),
+            body_bytes: number(row.get(5)?),
+            address: row.get(6)?,
         })
     })?;
     rows.collect()

@@ -100,6 +100,14 @@ fn purge_deliveries(
     Ok(sequences.len() >= step.rows || bytes >= step.bytes)
 }
 
+/// A key whose time is over, and since when its secret is marked.
+struct OldKey {
+    source: i64,
+    key: [u8; 32],
+    secret: Option<i64>,
+    marked_at: Option<i64>,
+}
+
 /// Keys go when their secret has been marked for a while. Where one has not, it is marked, and the
 /// keys of this step wait.
 fn purge_keys(connection: &Connection, now_millis: u64, most: usize) -> Result<Purged> {
@@ -109,25 +117,26 @@ fn purge_keys(connection: &Connection, now_millis: u64, most: usize) -> Result<P
                WHERE k.until <= ?1 ORDER BY k.until LIMIT ?2";
     let mut old = connection.prepare_cached(sql)?;
     let old = old.query_map((stored(now_millis / 1000), limit(most)), |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        let (source, key) = (row.get(0)?, row.get(1)?);
+        Ok(OldKey { source, key, secret: row.get(2)?, marked_at: row.get(3)? })
     })?;
-    let old: Vec<(i64, [u8; 32], Option<i64>, Option<i64>)> = old.collect::<Result<_>>()?;
+    let old: Vec<OldKey> = old.collect::<Result<_>>()?;
     let long_ago = stored(now_millis.saturating_sub(MARKED_BEFORE_MILLIS));
     let mut ready = true;
-    for (_, _, secret, forgotten_at) in &old {
-        let Some(secret) = secret else { continue };
-        if forgotten_at.is_none() {
-            purged.marked.extend(mark(connection, *secret, now_millis)?);
+    for one in &old {
+        let Some(secret) = one.secret else { continue };
+        if one.marked_at.is_none() {
+            purged.marked.extend(mark(connection, secret, now_millis)?);
         }
-        ready &= forgotten_at.is_some_and(|at| at <= long_ago);
+        ready &= one.marked_at.is_some_and(|at| at <= long_ago);
     }
     if !ready {
         return Ok(purged);
     }
     let mut delete =
         connection.prepare_cached("DELETE FROM keys WHERE source = ?1 AND key = ?2")?;
-    for (source, key, _, _) in &old {
-        delete.execute((source, key))?;
+    for one in &old {
+        delete.execute((one.source, one.key))?;
     }
     purged.more = old.len() >= most;
     Ok(purged)

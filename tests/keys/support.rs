@@ -82,7 +82,8 @@ impl Place {
         let masters = Masters::open(&keys.master).unwrap();
         let store = Store::open(&keys.store, masters, Clock::system()).unwrap();
         let (store, catalogue) = (Arc::new(store), Arc::new(catalogue));
-        Office { store, catalogue, master: keys.master, progress: |_, _| {} }
+        let (master, state, clock) = (keys.master, keys.state, Clock::system());
+        Office { store, catalogue, master, state, clock, progress: |_, _| {} }
     }
 
     /// A run of the program with the configuration of this place.

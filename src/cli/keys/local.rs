@@ -12,6 +12,7 @@ use countersign::store::Store;
 use super::{confirm, office};
 use crate::cli::Failure;
 use crate::cli::failure::chain;
+use crate::cli::inbox;
 
 /// A command: its words, what it does, its own arguments, and the function that does it.
 struct Local {
@@ -39,6 +40,13 @@ const ALL: &[Local] = &[
             vec![file("from", "The backup"), yes.help("Do not ask whether this is meant")]
         },
         run: restore,
+    },
+    Local {
+        topic: "inbox",
+        word: "tail",
+        about: "Follow webhooks as they are taken",
+        arguments: inbox::arguments,
+        run: inbox::tail,
     },
     Local {
         topic: "doctor",

@@ -32,10 +32,11 @@ pub(super) fn open(config: &Path) -> Result<Office, Failure> {
         )));
     }
     let masters = Masters::open(&keys.master).map_err(|fault| Failure::failed(chain(&fault)))?;
-    let store = Store::open(&keys.store, masters, Clock::system());
+    let clock = Clock::system();
+    let store = Store::open(&keys.store, masters, clock.clone());
     let store = store.map_err(|fault| Failure::failed(chain(&fault)))?;
     let (store, catalogue) = (Arc::new(store), Arc::new(catalogue));
-    Ok(Office { store, catalogue, master: keys.master, progress })
+    Ok(Office { store, catalogue, master: keys.master, state: keys.state, clock, progress })
 }
 
 /// Shows how far a long verb has come, on a terminal that people look at.

@@ -79,7 +79,7 @@ pub(super) fn people(
         };
         if !items.is_empty() {
             writeln!(out, "\n{BOLD}{name}{BOLD:#}")?;
-            write!(out, "{}", table(items, VERSION_COLUMNS))?;
+            write!(out, "{}", table(items, columns_of(name)))?;
         }
     }
     match (handed, &outcome.secret) {
@@ -97,6 +97,16 @@ pub(super) fn people(
         _ => {}
     }
     Ok(())
+}
+
+/// What people read of a table inside another outcome.
+fn columns_of(name: &str) -> &'static [&'static str] {
+    match name {
+        "attempts" => &["work", "at", "outcome", "status", "took_millis", "attempt"],
+        "due" => &["work", "at"],
+        "headers" => &["name", "bytes", "value"],
+        _ => VERSION_COLUMNS,
+    }
 }
 
 /// What people read of versions inside another outcome.

@@ -282,6 +282,7 @@ fn a_filter_means_what_it_says() {
     assert_eq!(listed(Filter { since_millis, ..none() }), [4, 3, 2]);
     assert_eq!(listed(Filter { since_millis, until_millis, ..none() }), [2]);
     assert_eq!(listed(Filter { after: Some(2), ..none() }), [4, 3]);
+    assert_eq!(listed(Filter { before: Some(3), ..none() }), [2, 1]);
     let named = vec![ids[0].to_string(), ids[2].to_string(), "dlv_' OR 1".to_owned()];
     assert_eq!(listed(Filter { ids: named.clone(), ..none() }), [3, 1]);
     assert_eq!(listed(Filter { ids: vec!["nonsense".into()], ..none() }), [0_i64; 0]);

@@ -91,14 +91,16 @@ fn the_oldest_refusals_of_a_source_make_room_and_old_ones_go() {
     }
     journal.note_refusal(refusal("paykun", START_MILLIS));
     let desk = bed.desk();
-    wait_for("they are written", || desk.refusals(None, 100).unwrap().len() == 6);
-    let fiuu = desk.refusals(Some("fiuu"), 3).unwrap();
+    wait_for("they are written", || desk.refusals(None, None, 100).unwrap().len() == 6);
+    let fiuu = desk.refusals(Some("fiuu"), None, 3).unwrap();
     let times: Vec<u64> = fiuu.iter().map(|row| row.at_millis - START_MILLIS).collect();
     assert_eq!(times, [19, 18, 17]);
+    let rest = desk.refusals(Some("fiuu"), Some(fiuu[2].sequence), 3).unwrap();
+    assert!(rest.iter().map(|row| row.at_millis - START_MILLIS).eq([16, 15]));
     assert_eq!((&*fiuu[0].reason, &*fiuu[0].address), ("invalid_signature", "2001:db8::7"));
     assert_eq!((fiuu[0].head_bytes, fiuu[0].body_bytes), (300, 20));
     bed.advance(30 * DAY + Duration::from_secs(1));
-    wait_for("they are gone", || desk.refusals(None, 100).unwrap().is_empty());
+    wait_for("they are gone", || desk.refusals(None, None, 100).unwrap().is_empty());
     assert_eq!(bed.count("SELECT sum(refusals) FROM refusal_counts"), 0);
 }
 
@@ -118,7 +120,7 @@ fn of_a_flood_of_refusals_most_are_counted_only_and_others_are_still_noted() {
     (0..10_000).for_each(|_| journal.note_refusal(refusal("loud")));
     journal.note_refusal(refusal("quiet"));
     drop(journal);
-    let noted = |source: &str| bed.desk().refusals(Some(source), 10_000).unwrap().len();
+    let noted = |source: &str| bed.desk().refusals(Some(source), None, 10_000).unwrap().len();
     // As many seconds as ten thousand take, and no more than so many in each.
     assert!((50..=500).contains(&noted("loud")), "{}", noted("loud"));
     assert_eq!(noted("quiet"), 1);

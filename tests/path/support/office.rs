@@ -29,7 +29,7 @@ impl Operator {
         let MasterSource::File(file) = &config.keys.master else { panic!("a file") };
         let masters = if file.exists() { Masters::open } else { Masters::create };
         let masters = masters(&config.keys.master).unwrap_or_else(|fault| panic!("{fault}"));
-        let store = Store::open(&config.keys.store, masters, clock);
+        let store = Store::open(&config.keys.store, masters, clock.clone());
         let store = Arc::new(store.unwrap_or_else(|fault| panic!("{fault}")));
         let catalogue = Arc::new(config.catalogue);
         let actor = Actor {
@@ -38,8 +38,8 @@ impl Operator {
             address: None,
             request_id: None,
         };
-        let (master, progress) = (config.keys.master, |_, _| {});
-        Self { office: Office { store, catalogue, master, progress }, actor }
+        let (master, state, progress) = (config.keys.master, config.keys.state, |_, _| {});
+        Self { office: Office { store, catalogue, master, state, clock, progress }, actor }
     }
 
     pub(crate) fn tries(&self, name: &str, input: Value) -> Result<Outcome, Problem> {
