@@ -1,11 +1,8 @@
 //! The door for webhooks that payment providers send in. [`Inbox::receive`] is the path of one:
-//! read, verify, look at its shape, keep, acknowledge. [`Courier`] does what comes after: confirm,
-//! post back, deliver.
-//!
-//! Promises that what is acknowledged is on the disk, once, and that what is delivered was verified,
-//! and confirmed where its scheme proves too little. The acknowledgement waits for the disk and for
-//! nothing else. Must never be done here: keeping anything of a message that was not verified but
-//! that it came, why it was refused, and how long it was.
+//! verify, read, keep, acknowledge; [`courier::Courier`] does what comes after. What is
+//! acknowledged is on the disk, once; what is delivered was verified, and confirmed where that
+//! proves too little. The acknowledgement waits for the disk and for nothing else. Must never be
+//! done here: keeping more of an unverified message than that it came, and why it was refused.
 
 mod answer;
 mod body;
@@ -158,7 +155,7 @@ impl Inbox {
         let verified = verification::verify(fresh, &keyring, now, room).await?;
         visit.verified(&verified);
         let told = visit.told(shape::read(verified))?;
-        Ok(keeping::keep(told, &self.journal).await?.into())
+        Ok(keeping::keep(told, &self.journal).await?)
     }
 
     fn threshold<'a>(&'a self, visit: &'a Visit<'_>) -> Threshold<'a> {

@@ -252,8 +252,9 @@ impl Keyring {
         VerifyingKeys { credential, owner, keys, shared }
     }
 
-    /// The secrets of a credential that verify by this scheme now, each with its version; none where the key id is unknown, not in service, or of another scheme. For messages
-    /// of those whom configuration names: who asks learns which key ids there are.
+    /// The secrets of a credential that verify by this scheme now, each with its version; none
+    /// where the key id is unknown, not in service, or of another scheme. For key ids that
+    /// configuration names: who asks learns which ones there are.
     pub fn live_versions(
         &self,
         key_id: &str,

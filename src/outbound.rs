@@ -76,7 +76,7 @@ pub enum OutboundFault {
     Tls(rustls::Error),
 }
 
-/// Why a call has no answer. Each has a code for logs and metrics, and shows nothing of the message.
+/// Why a call has no answer. Each has a code for logs and metrics; none shows anything of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallFault {
     /// The name has no address.

@@ -214,7 +214,7 @@ const CASES: &[Case] = &[
         from: "visit.verified(&verified);",
         to: "let verified = verification::Verified { fresh: loop {}, by: None, content: [0; 32] };",
         error: "E0451",
-        says: "field `fresh` of struct `Verified` is private",
+        says: "fields `fresh`, `by` and `content` of struct `inbox::verification::Verified`",
     },
     Case {
         name: "print a secret",

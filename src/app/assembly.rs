@@ -28,7 +28,7 @@ use crate::store::ledger::Ledger;
 use crate::telemetry::connections::ConnectionMetrics;
 use crate::telemetry::{GateMetrics, Level, Log, Uses};
 
-use super::inbox::{InboxOnDemand, Means};
+use super::inbox::{InboxOnDemand, Said};
 use super::keys::Managed;
 use super::keys::rolling::Events;
 use super::ledger::LedgerOnDemand;
@@ -119,23 +119,12 @@ impl Parts {
         let (upstreams, keyring) = (kept.upstreams(&config, &metrics)?, kept.keyring(&mut config)?);
         let keyring = Arc::new(ArcSwap::from_pointee(keyring));
         let ledger = kept.ledger.serve(&config, &clock, &metrics)?;
-        let journal = kept.inbox.serve(&config, &clock, &metrics.inbox)?;
-        let uses = Uses::default();
-        let means = Means {
-            kept: &kept,
-            keyring: &keyring,
-            clock: &clock,
-            log: &log,
-            access_log,
-            metrics: &metrics,
-            uses: &uses,
-        };
-        means.install(&mut config, journal);
+        let said = Said::take(&mut config);
         let admission = kept.admission(config, upstreams, &keyring, &clock, &metrics, ledger);
         let parts = Self {
             admission: Arc::new(ArcSwap::from_pointee(admission)),
             keyring,
-            uses,
+            uses: Uses::default(),
             events,
             keys,
             catalogue: Mutex::new(catalogue),
@@ -160,6 +149,8 @@ impl Parts {
             told: Mutex::new(Vec::new()),
             ended: (Mutex::new(false), Condvar::new()),
         };
+        let journal = parts.journal_for(&said)?;
+        parts.install_inbox(said, journal);
         parts.note_applied();
         Ok(parts)
     }

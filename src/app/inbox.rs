@@ -19,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::inbox::courier::Courier;
-use crate::inbox::source::Sources;
+use crate::inbox::source::{Source, Sources};
 use crate::inbox::{Inbox, Unsigned};
-use crate::journal::{Journal, JournalFault, State, Usage};
-use crate::keyring::Keyring;
-use crate::telemetry::{GateMetrics, InboxMetrics, Level, Log, Uses};
+use crate::journal::{Journal, JournalFault, JournalLimits, State, Usage};
+use crate::limit::{BodyDeadlines, HeadLimits};
+use crate::telemetry::{InboxMetrics, Level, Log};
 
-use super::assembly::{Kept, Parts, lock};
+use super::assembly::{Parts, lock};
 use super::worker::runtime;
 
 /// How long the courier may take to end its calls. What it had under way is done again at the next
@@ -94,17 +94,15 @@ impl InboxOnDemand {
         Arc::clone(&self.current)
     }
 
-    /// The journal for a configuration; none where it has no sources.
-    pub(super) fn serve(
+    /// The journal for what a configuration says, opened where a source asks for it.
+    fn serve(
         &self,
-        config: &Config,
+        said: &Said,
         clock: &Clock,
         metrics: &InboxMetrics,
     ) -> Result<Option<Arc<Journal>>, JournalFault> {
         let mut opened = lock(&self.journal);
-        if config.sources.is_empty() {
-            // What was taken before is kept as long as it was to be.
-            opened.iter().for_each(|journal| journal.set_limits(config.inbox));
+        if said.sources.is_empty() {
             return Ok(None);
         }
         let journal = match &*opened {
@@ -117,13 +115,16 @@ impl InboxOnDemand {
                 }
             }
         };
-        journal.set_limits(config.inbox);
         *opened = Some(Arc::clone(&journal));
         Ok(Some(journal))
     }
 
     /// Puts sources in force. Nothing here can fail.
-    fn install(&self, sources: &Arc<Sources>, inbox: Option<Inbox>) {
+    fn install(&self, sources: &Arc<Sources>, inbox: Option<Inbox>, limits: JournalLimits) {
+        // Of a journal without sources as well: what was taken before is kept as long as is said.
+        if let Some(journal) = &*lock(&self.journal) {
+            journal.set_limits(limits);
+        }
         self.sources.store(Arc::clone(sources));
         self.current.store(inbox.map(Arc::new));
     }
@@ -200,32 +201,41 @@ fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// What an inbox is made of beside its sources and its journal.
-pub(super) struct Means<'a> {
-    pub(super) kept: &'a Kept,
-    pub(super) keyring: &'a Arc<ArcSwap<Keyring>>,
-    pub(super) clock: &'a Clock,
-    pub(super) log: &'a Log,
-    pub(super) access_log: bool,
-    pub(super) metrics: &'a GateMetrics,
-    pub(super) uses: &'a Uses,
+/// What a configuration says of webhooks.
+pub(super) struct Said {
+    sources: Vec<Source>,
+    limits: JournalLimits,
+    head: HeadLimits,
+    body: BodyDeadlines,
 }
 
-impl Means<'_> {
-    /// Puts the sources of a configuration in force, with what it says of heads and bodies. Takes
-    /// them out of it.
-    pub(super) fn install(&self, config: &mut Config, journal: Option<Arc<Journal>>) {
-        let sources = Arc::new(Sources::new(std::mem::take(&mut config.sources)));
-        let kept = self.kept;
+impl Said {
+    /// Takes the sources out of a configuration.
+    pub(super) fn take(config: &mut Config) -> Self {
+        let (head, body) = (config.listener.head, config.listener.body);
+        Self { sources: std::mem::take(&mut config.sources), limits: config.inbox, head, body }
+    }
+}
+
+impl Parts {
+    /// The journal for what a configuration says; none where it has no sources.
+    pub(super) fn journal_for(&self, said: &Said) -> Result<Option<Arc<Journal>>, JournalFault> {
+        self.kept.inbox.serve(said, &self.clock, &self.metrics.inbox)
+    }
+
+    /// Puts what a configuration says in force. Nothing here can fail.
+    pub(super) fn install_inbox(&self, said: Said, journal: Option<Arc<Journal>>) {
+        let sources = Arc::new(Sources::new(said.sources));
+        let kept = &self.kept;
         let inbox = journal.map(|journal| Inbox {
             sources: Arc::clone(&sources),
-            keyring: Arc::clone(self.keyring),
+            keyring: Arc::clone(&self.keyring),
             journal,
             clock: self.clock.clone(),
             budget: Arc::clone(&kept.budget),
             addresses: Arc::clone(&kept.addresses),
-            head: config.listener.head,
-            body: config.listener.body,
+            head: said.head,
+            body: said.body,
             started: kept.started,
             log: self.log.clone(),
             access_log: self.access_log,
@@ -234,22 +244,7 @@ impl Means<'_> {
             unsigned: Arc::clone(&kept.inbox.unsigned),
             panics: self.metrics.panics.clone(),
         });
-        kept.inbox.install(&sources, inbox);
-    }
-}
-
-impl Parts {
-    /// What an inbox is made of.
-    pub(super) fn means(&self) -> Means<'_> {
-        Means {
-            kept: &self.kept,
-            keyring: &self.keyring,
-            clock: &self.clock,
-            log: &self.log,
-            access_log: self.access_log,
-            metrics: &self.metrics,
-            uses: &self.uses,
-        }
+        kept.inbox.install(&sources, inbox, said.limits);
     }
 
     /// Starts the courier where there is a journal and none is at work.
@@ -277,14 +272,14 @@ impl Parts {
                 // One that a defect ends must not leave deliveries to lie for ever.
                 let run = AssertUnwindSafe(|| work(courier, &own));
                 let cause = match std::panic::catch_unwind(run) {
-                    Ok(Ok(())) => None,
-                    Ok(Err(error)) => Some(error.to_string()),
+                    Ok(Ok(())) => "it ended unasked".to_owned(),
+                    Ok(Err(error)) => error.to_string(),
                     Err(_) => {
                         panics.inc();
-                        Some("a panic".to_owned())
+                        "a panic".to_owned()
                     }
                 };
-                if let Some(cause) = cause {
+                if !own.is_cancelled() {
                     log.event(Level::Error, "courier_ended", json!({ "cause": cause }));
                     std::thread::sleep(PAUSE);
                 }

@@ -18,6 +18,7 @@ use crate::serve::{Tls, TlsFaults};
 use crate::telemetry::Level;
 
 use super::assembly::{Parts, lock, settings};
+use super::inbox::Said;
 use super::keys::with_names;
 
 /// Why a reload changed nothing.
@@ -198,16 +199,16 @@ impl Parts {
         let (own, clock, metrics) = (&self.keyring, &self.clock, &self.metrics);
         let ledger = self.kept.ledger.serve(&config, clock, metrics);
         let ledger = ledger.map_err(|fault| unusable(&fault))?;
-        let journal = self.kept.inbox.serve(&config, clock, &metrics.inbox);
-        let journal = journal.map_err(|fault| unusable(&fault))?;
+        let said = Said::take(&mut config);
+        let journal = self.journal_for(&said).map_err(|fault| unusable(&fault))?;
         self.start_courier().map_err(|fault| unusable(&fault))?;
         // From here on nothing can fail. Keys first: what is revoked is of no use on new routes.
-        self.keyring.store(Arc::new(keyring));
-        self.means().install(&mut config, journal);
         let admission = self.kept.admission(config, upstreams, own, clock, metrics, ledger);
+        self.keyring.store(Arc::new(keyring));
         *named = catalogue;
         self.forget_the_dead(suspended);
         self.admission.store(Arc::new(admission));
+        self.install_inbox(said, journal);
         self.tls.replace_with(tls);
         self.operations_tls.replace_with(operations_tls);
         self.settings.store(Arc::new(settings));

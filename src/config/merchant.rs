@@ -217,7 +217,7 @@ fn named_values(
     let mut wanted: Vec<&str> = scheme.map(Scheme::value_names).into_iter().flatten().collect();
     wanted.extend(sealing.iter().map(String::as_str));
     let who = if envelope.is_some() { "scheme and envelope read" } else { "the scheme reads" };
-    let wanted = Wanted { who, names: scheme.is_some().then_some(wanted) };
+    let wanted = Wanted { who, names: scheme.is_some().then_some(wanted), spare: Vec::new() };
     secret_place::values(table, key_id, wanted, &mut register.secrets, |bytes| {
         own_text(bytes, reading)
     })

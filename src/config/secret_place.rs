@@ -56,6 +56,8 @@ pub(super) struct Wanted<'w> {
     pub(super) who: &'w str,
     /// Their names; none where they cannot be known, because who reads them is at fault.
     pub(super) names: Option<Vec<&'w str>>,
+    /// Others that may be there, though nobody reads them as things are.
+    pub(super) spare: Vec<&'w str>,
 }
 
 /// The table `values`: what is read beside the secret. Nothing where one of them is at fault.
@@ -66,17 +68,19 @@ pub(super) fn values(
     sources: &mut SecretSources<'_>,
     check: impl Fn(&[u8]) -> Result<(), TextFault>,
 ) -> Option<NamedSecrets> {
-    let Wanted { who, names: wanted } = wanted;
+    let Wanted { who, names: wanted, spare } = wanted;
     let wanted = wanted.map(|mut names| {
         names.sort_unstable();
         names.dedup();
         names
     });
     let mut values = NamedSecrets::default();
-    let mut good = true;
-    let given = table.named("values", |name, table| {
+    let given = table.names("values");
+    let written = given.len();
+    let read = table.named("values", |name, table| {
         let name = name.get_ref().as_ref();
-        if let Some(wanted) = wanted.as_ref().filter(|wanted| !wanted.contains(&name)) {
+        let strange = |wanted: &&Vec<&str>| !wanted.contains(&name) && !spare.contains(&name);
+        if let Some(wanted) = wanted.as_ref().filter(strange) {
             let problem = match wanted.as_slice() {
                 [] => format!("{who} no further values"),
                 names => format!("{who} {}, and no such value", one_of(names)),
@@ -91,11 +95,10 @@ pub(super) fn values(
                 false
             }
         });
-        good &= bytes.is_some();
-        bytes.map(|mut bytes| values.insert(name, std::mem::take(&mut *bytes)))?;
-        Some(name.to_owned())
+        bytes.map(|mut bytes| values.insert(name, std::mem::take(&mut *bytes)))
     });
-    let missing = wanted.iter().flatten().filter(|name| !given.iter().any(|own| own == **name));
+    let mut good = read.len() == written;
+    let missing = wanted.iter().flatten().filter(|name| !given.contains(name));
     let missing: Vec<&str> = missing.copied().collect();
     if good && !missing.is_empty() {
         let problem = format!("{who} {} beside the secret", one_of(&missing));

@@ -1,7 +1,8 @@
 //! `[sources.NAME]`: from whom webhooks come, what they are and what follows.
 //!
 //! A provider's profile says most of it; every key of a source stands in place of what the profile
-//! states. Nothing loads that could not be verified, or that proves too little and is not confirmed.
+//! states. Nothing loads that could not be verified, or that proves too little and is not
+//! confirmed.
 
 mod asking;
 mod keys;
@@ -111,7 +112,9 @@ fn source<'n>(
         .as_ref()
         .zip(scheme.as_ref())
         .and_then(|(profile, scheme)| compile(table, profile, scheme, &places, around.schemes));
-    let (keys, values) = keys::keys(table, owner, scheme.as_deref(), compiled.as_ref(), around);
+    let spare = spare(provider, scheme.as_deref(), around.schemes);
+    let read = (compiled.as_ref(), spare.as_slice());
+    let (keys, values) = keys::keys(table, owner, scheme.as_deref(), read, around);
     let strength = scheme.as_deref().map(Scheme::strength);
     let weak = strength.is_some_and(|strength| strength < Strength::Full) || unsigned;
     let profile = profile?;
@@ -190,12 +193,18 @@ fn head(table: &mut Table<'_>, scheme: Option<&Scheme>, around: &Surroundings<'_
         table.refuse("body", problem, Some(hint));
     }
     let public_url = table.optional("public_url", route::public_url);
-    if let Some(scheme) = scheme.filter(|scheme| scheme.reads_public_url())
-        && !table.stated("public_url")
-    {
-        let problem = format!("{} signs the address that the provider calls", scheme.name());
-        let hint = "say which, as it stands at the provider: public_url = \"https://…\"";
-        table.refuse("public_url", problem, Some(hint.to_owned()));
+    let reads = scheme.map(|scheme| (scheme.name(), scheme.reads_public_url()));
+    match (reads, table.stated("public_url")) {
+        (Some((name, true)), false) => {
+            let problem = format!("{name} signs the address that the provider calls");
+            let hint = "say which, as it stands at the provider: public_url = \"https://…\"";
+            table.refuse("public_url", problem, Some(hint.to_owned()));
+        }
+        (Some((name, false)), true) => {
+            let problem = format!("{name} does not read the public address, which is url(public)");
+            table.refuse("public_url", problem, Some("remove the key".to_owned()));
+        }
+        _ => {}
     }
     let timed = scheme.is_some_and(|scheme| scheme.coverage().time);
     let remember = table.optional("remember", inbox::kept);
@@ -235,6 +244,15 @@ fn compile(
     }
 }
 
+/// The values that a provider's whole profile reads: of those for calls that this source does not
+/// make it may keep what it has.
+fn spare(provider: Option<&Profile>, scheme: Option<&Scheme>, schemes: &Schemes) -> Vec<String> {
+    let compiled = provider
+        .zip(scheme)
+        .and_then(|(profile, scheme)| profile.compile(scheme, &|name| schemes.named(name)).ok());
+    compiled.map(|compiled| compiled.value_names).unwrap_or_default()
+}
+
 /// The methods that bring messages, and those that are answered and not looked at.
 fn methods(table: &Table<'_>, profile: &Profile) -> (Vec<Method>, Vec<Method>) {
     let read = |all: &Option<Vec<String>>| -> Option<Vec<Method>> {
@@ -242,9 +260,6 @@ fn methods(table: &Table<'_>, profile: &Profile) -> (Vec<Method>, Vec<Method>) {
     };
     let methods = read(&profile.methods).unwrap_or_else(|| vec![Method::POST]);
     let probes = read(&profile.probes).unwrap_or_default();
-    if methods.is_empty() {
-        table.refuse("methods", "without a method no message comes", None);
-    }
     if let Some(both) = methods.iter().find(|method| probes.contains(method)) {
         let problem = format!("{both} brings messages here, and what is a probe is not looked at");
         let key = if table.stated("probes") { "probes" } else { "methods" };

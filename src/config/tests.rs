@@ -8,6 +8,7 @@ mod limits;
 mod orders;
 mod schemes;
 mod secrets;
+mod sources;
 
 use std::ffi::OsString;
 use std::fs;

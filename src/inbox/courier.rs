@@ -1,10 +1,8 @@
 //! What is done for deliveries after they were acknowledged: confirm, post back, deliver. A loop
 //! over lanes, each with its own concurrency and pace, so that a slow one hurts nobody else.
 //!
-//! Promises that a delivery is handed over until its destination has it or its schedule is over,
-//! under one id, and that what has to be confirmed is not handed over before. A task counts as
-//! under way in memory only: what was not written down when the process ends is done again. Must
-//! never be done here: judging a message once more.
+//! Promises that a delivery is tried under one id until its destination has it or its schedule is
+//! over. Must never be done here: judging a message once more.
 
 mod attempt;
 mod confirm;

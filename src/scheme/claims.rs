@@ -157,7 +157,10 @@ impl Scheme {
         let Some(plan) = self.plan(subject.method) else { return false };
         let places = plan.places.iter().map(|place| place.signature.template.origins());
         let mut origins = places.flat_map(|origins| origins.iter());
-        let is_there = |origin: &Origin| matches!(origin, Origin::Header(name) if subject.headers.contains_key(&name.0));
+        let is_there = |origin: &Origin| match origin {
+            Origin::Header(name) => subject.headers.contains_key(&name.0),
+            _ => false,
+        };
         let reader = Reader { subject, scope: &plan.scope, evaluation: OnceCell::new() };
         !origins.any(is_there)
             && matches!(reader.signatures(plan, self), Err(ClaimFault::Missing(_)))

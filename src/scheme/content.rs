@@ -1,5 +1,5 @@
-//! What a signature covers of one message, as a digest: by it a repeated message is known, whichever
-//! secret signed it.
+//! What a signature covers of one message, as a digest: by it a repeated message is known,
+//! whichever secret signed it.
 
 use crate::crypto::DigestInProgress;
 use crate::recipe::{Evaluation, Subject};
@@ -103,11 +103,10 @@ mod tests {
             if scheme.strength() <= Strength::Token || scheme.http_signatures().is_some() {
                 continue;
             }
-            for vector in &scheme.definition().vector {
-                let found = vector.with_subject(|subject| scheme.content_digest(&subject));
-                assert!(found.unwrap().is_some(), "{}", scheme.name());
-                tried += 1;
-            }
+            let Some(vector) = &scheme.definition().vector else { continue };
+            let found = vector.with_subject(|subject| scheme.content_digest(&subject));
+            assert!(found.unwrap().is_some(), "{}", scheme.name());
+            tried += 1;
         }
         assert!(tried > 15, "{tried}");
     }

@@ -8,7 +8,8 @@ use super::metrics::{Register, opts, seconds};
 /// What is counted of webhooks, from their receipt to their end.
 #[derive(Clone, Debug)]
 pub struct InboxMetrics {
-    /// Messages by `source` and `outcome`: `stored`, `duplicate`, `probe`, or why they were refused.
+    /// Messages by `source` and `outcome`: `stored`, `duplicate`, `probe`, `client_gone`, or why
+    /// they were refused.
     pub webhooks: IntCounterVec,
     /// From the end of the head to the answer of a message, by `source`.
     pub seconds: HistogramVec,

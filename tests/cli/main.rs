@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod gate;
 mod privacy;
+mod provider;
 mod scan;
 mod scheme;
 mod send;

@@ -38,3 +38,4 @@ mod target;
 mod tls;
 mod upstream;
 mod vectors;
+mod webhooks;

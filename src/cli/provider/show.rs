@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use clap::Args;
+use countersign::config::scheme::builtin;
 use countersign::inbox::profile::{AnswerText, CallText};
 use countersign::scheme::one_line;
 use serde_json::{Value, json};
@@ -49,7 +50,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if provider.compiled.id_is_unsigned {
         writeln!(out, "The id that a message states is not signed: it is noted, and no more")?;
     }
-    writeln!(out, "\nTo paste into the configuration:\n\n{}", table(&provider))?;
+    let table = table(&provider);
+    writeln!(out, "\nTo paste into the configuration:\n\n{table}\n\n{DESTINATION}")?;
     Ok(())
 }
 
@@ -65,6 +67,9 @@ fn facts(provider: &Provider) -> Vec<Vec<Cell>> {
     }
     for name in &needed(provider) {
         add("needs the value", name.clone());
+    }
+    for name in spare(provider) {
+        add("needs, where it is confirmed,", name);
     }
     add("scheme", format!("{}, strength {}", scheme.name(), scheme.strength()));
     add("methods", methods(profile.methods.as_deref(), "POST"));
@@ -122,6 +127,14 @@ fn needed(provider: &Provider) -> Vec<String> {
     names
 }
 
+/// The values that only a confirmation reads which is not made unless it is asked for.
+fn spare(provider: &Provider) -> Vec<String> {
+    let needed = needed(provider);
+    let whole = provider.profile.compile(&provider.scheme, &builtin);
+    let names = whole.map(|whole| whole.value_names).unwrap_or_default();
+    names.into_iter().filter(|name| !needed.contains(name)).collect()
+}
+
 fn identity(provider: &Provider) -> String {
     match provider.profile.identity.as_deref() {
         Some(all) if !all.is_empty() => all.join(", "),
@@ -175,19 +188,34 @@ fn table(provider: &Provider) -> String {
         lines.push(format!("public_url = \"{url}\"  # as it stands at the provider"));
     }
     if provider.must_confirm() && provider.profile.confirm.is_none() {
-        lines.push(
-            "order = { url = \"https://shop.internal/payments/{order | urlencode}\", answer = \
-             { facts = { amount = \"{json:amount}\", state = \"{json:state}\" } } }"
-                .to_owned(),
-        );
+        lines.extend(order(provider));
     }
-    lines.push("destination = \"shop\"".to_owned());
-    lines.push(String::new());
-    lines.push("[destinations.shop]".to_owned());
-    lines.push("url = \"https://shop.example.com/webhooks\"".to_owned());
-    lines.push("secrets = [{ file = \"secrets/shop.whsec\" }]".to_owned());
+    lines.insert(3, "destination = \"shop\"".to_owned());
     lines.join("\n")
 }
+
+/// How one's own service could be asked what was ordered: by what messages say of it.
+fn order(provider: &Provider) -> Option<String> {
+    let says = |name: &&str| provider.profile.facts.iter().any(|(own, _)| own == name);
+    let by = ["order", "transaction", "id"].into_iter().find(says)?;
+    let mut compared: Vec<&str> =
+        ["amount", "currency", "state"].into_iter().filter(says).collect();
+    if compared.is_empty() {
+        compared.push(by);
+    }
+    let compared: Vec<String> =
+        compared.iter().map(|name| format!("{name} = \"{{json:{name}}}\"")).collect();
+    Some(format!(
+        "order = {{ url = \"https://shop.example.com/payments/{{{by} | urlencode}}\", answer = {{ \
+         facts = {{ {} }} }} }}  # your own service",
+        compared.join(", ")
+    ))
+}
+
+/// A destination for it.
+const DESTINATION: &str = "[destinations.shop]\n\
+    url = \"https://shop.example.com/webhooks\"\n\
+    secrets = [{ file = \"secrets/shop.whsec\" }]  # whsec_ and the base64 of 32 random bytes";
 
 fn to_json(provider: &Provider) -> Value {
     let Provider { name, profile, scheme, compiled } = provider;
@@ -220,5 +248,6 @@ fn to_json(provider: &Provider) -> Value {
         "post_back": profile.post_back.as_ref().map(|one| call(&one.call)),
         "answers": answers.collect::<serde_json::Map<_, _>>(),
         "table": table(provider),
+        "destination": DESTINATION,
     })
 }

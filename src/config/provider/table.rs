@@ -135,7 +135,10 @@ pub(super) fn texts<'n>(
 }
 
 fn methods(table: &mut Table<'_>, key: &'static str) -> Option<Vec<String>> {
-    table.node(key)?;
+    let node = table.node(key)?;
+    if key == "methods" && node.value().as_array().is_some_and(|all| all.is_empty()) {
+        table.refuse(key, "without a method no message comes", None);
+    }
     Some(table.list(key, method))
 }
 
@@ -191,7 +194,8 @@ fn shape<'n>(table: &mut Table<'n>, places: &mut Places<'n>) -> Vec<CheckText> {
         let before = format!("shape[{number}].");
         let read = |table: &mut Table<'n>| {
             let name = table.required("name", value::name).map(str::to_owned);
-            Some(CheckText { name: name?, ..check(table, &before, places)? })
+            let check = check(table, &before, places);
+            Some(CheckText { name: name?, ..check? })
         };
         found.extend(Table::of(&node, path, "a table with name, value and a rule", read).flatten());
     }

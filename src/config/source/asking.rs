@@ -124,7 +124,8 @@ impl Asking {
         profile: &Profile,
         callers: &mut Callers,
     ) -> Option<(Option<Confirm>, Option<PostBack>)> {
-        let mut good = self.is_enough(table, weak, (&confirm, &order, &post_back));
+        let there = (confirm.is_some(), order.is_some(), post_back.is_some());
+        let mut good = self.is_enough(table, weak, there);
         let texts = [
             ("confirm", profile.confirm.as_ref().map(|one| &one.call), &self.confirm.reach),
             ("order", profile.order.as_ref().map(|one| &one.call), &self.order.reach),
@@ -165,11 +166,7 @@ impl Asking {
         &self,
         table: &Table<'_>,
         weak: bool,
-        (confirm, order, post_back): (
-            &Option<Inquiry>,
-            &Option<Inquiry>,
-            &Option<(Call, Option<Check>)>,
-        ),
+        (confirm, order, post_back): (bool, bool, bool),
     ) -> bool {
         let mut good = true;
         let mut refuse = |key: &str, problem: &str, hint: &str| {
@@ -177,9 +174,12 @@ impl Asking {
             good = false;
         };
         let how = "say it in a table: confirm = { url = \"https://…\", answer = { … } }";
-        if self.confirm.on == Some(true) && confirm.is_none() {
+        let told = self.confirm.reach.is_none() || self.order.reach.is_none();
+        if told {
+            // What is at fault itself may have said it.
+        } else if self.confirm.on == Some(true) && !confirm {
             refuse("confirm", "nothing says how the provider is asked", how);
-        } else if weak && confirm.is_none() && order.is_none() {
+        } else if weak && !confirm && !order {
             let problem = "a good signature proves too little here, so that what a message says \
                            must be confirmed";
             let hint = match self.confirm.on {
@@ -188,11 +188,12 @@ impl Asking {
             };
             refuse("confirm", problem, hint);
         }
-        if self.order.on == Some(true) && order.is_none() {
+        if !told && self.order.on == Some(true) && !order {
             let how = "order = { url = \"https://…\", answer = { … } }";
             refuse("order", "nothing says how your service is asked", how);
         }
-        if self.post_back.on == Some(true) && post_back.is_none() {
+        let told = self.post_back.reach.is_none();
+        if !told && self.post_back.on == Some(true) && !post_back {
             let how = "say it in a table: post_back = { url = \"https://…\", body = \"…\" }";
             refuse("post_back", "nothing says how fields are posted back", how);
         }
@@ -222,10 +223,6 @@ fn said<'n, T>(
 fn is_reachable(table: &Table<'_>, key: &str, url: &str, reach: &Reach) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else { return true };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // What a hole says is looked at when the call is made.
-    if host.contains('{') && scheme != "http" {
-        return true;
-    }
     let end = host.rfind(':').filter(|at| !host.get(*at..).is_some_and(|rest| rest.contains(']')));
     let host = end.and_then(|at| host.get(..at)).unwrap_or(host);
     match reach::check(scheme == "https", host, reach) {

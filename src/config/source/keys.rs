@@ -25,11 +25,11 @@ pub(super) fn keys(
     table: &mut Table<'_>,
     owner: &str,
     scheme: Option<&Scheme>,
-    compiled: Option<&Compiled>,
+    (compiled, spare): (Option<&Compiled>, &[String]),
     around: &mut Surroundings<'_, '_>,
 ) -> (Option<SourceKeys>, Option<NamedSecrets>) {
     let credential = table.optional("credential", route::credential);
-    let values = values(table, owner, scheme, compiled, around);
+    let values = values(table, owner, scheme, (compiled, spare), around);
     let signing = scheme.zip(values.as_ref());
     let own = own_secrets(table, owner, signing, around);
     let keys = match (table.stated("secrets"), table.stated("credential")) {
@@ -56,7 +56,7 @@ fn values(
     table: &mut Table<'_>,
     owner: &str,
     scheme: Option<&Scheme>,
-    compiled: Option<&Compiled>,
+    (compiled, spare): (Option<&Compiled>, &[String]),
     around: &mut Surroundings<'_, '_>,
 ) -> Option<NamedSecrets> {
     let by_scheme = scheme.filter(|_| !table.stated("credential"));
@@ -65,7 +65,8 @@ fn values(
         names.extend(by_scheme.into_iter().flat_map(Scheme::value_names));
         names
     });
-    let wanted = Wanted { who: "scheme and profile read", names };
+    let spare = spare.iter().map(String::as_str).collect();
+    let wanted = Wanted { who: "scheme and profile read", names, spare };
     secret_place::values(table, owner, wanted, around.secrets, |bytes| {
         text::check_secret(bytes, None)
     })

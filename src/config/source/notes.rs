@@ -150,12 +150,9 @@ fn known_by(source: &Source, noted: &Noted) -> String {
         _ if source.scheme.coverage().nonce => "the nonce, which is signed".to_owned(),
         _ => "all that is signed".to_owned(),
     };
-    let exceptions = match noted.exceptions.as_slice() {
-        [] => String::new(),
-        some => format!(" (not signed, and one of few: {})", some.join("; ")),
-    };
     let kept = days(source.remember);
-    format!("a repeated message is known by {by}{exceptions}, for {kept}")
+    let exceptions = noted.exceptions.iter().map(|one| format!("; {one}"));
+    format!("a repeated message is known by {by}, for {kept}{}", exceptions.collect::<String>())
 }
 
 /// A duration in days where it is whole days, else in hours.

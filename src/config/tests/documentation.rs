@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::sources::WEBHOOKS;
 use super::*;
 use crate::config::reader::asked;
 
@@ -47,9 +48,16 @@ fn asked_keys() -> BTreeSet<(String, String)> {
         .replace("http://127.0.0.1:8080\"", "http://127.0.0.1:8080\"\ndeadlines = {}")
         .replace("path = ", "unique_order = { field = \"/id\" }\npath = ");
     let merchants = change(MERCHANTS, "scopes", "rate = { per_second = 1, burst = 1 }\nscopes");
-    let folder = Folder::with(&main, &merchants);
-    // The built-in schemes are read when the first of them is asked for, by the same readers.
+    let webhooks = change(WEBHOOKS, "[sources.fiuu.confirm]", EVERY_TABLE).replace(
+        "ca = \"ca.pem\"\nsecrets",
+        "ca = \"ca.pem\"\n\
+                  rate = { per_second = 1, burst = 1 }\nsecrets",
+    );
+    let folder = sources::folder_with(&format!("{main}[inbox]\n{webhooks}"), &merchants);
+    // Built-in schemes and profiles are read when the first of them is asked for, by the same
+    // readers.
     assert!(crate::config::scheme::builtin("kwikpaisa").is_some());
+    assert!(crate::config::provider::builtin("fiuu").is_some());
     let keys = asked::during(|| {
         folder.load().unwrap_or_else(|faults| panic!("{faults}"));
     });
@@ -59,8 +67,33 @@ fn asked_keys() -> BTreeSet<(String, String)> {
 /// A key path with names in capitals and without numbers.
 fn pattern(path: &str) -> String {
     let path = path.replace("pk_acme", "KEY_ID").replace("merchants.acme", "merchants.ID");
-    path.replace("upstreams.app", "upstreams.NAME").replace("[0]", "[]")
+    let path = path.replace("upstreams.app", "upstreams.NAME").replace("[0]", "[]");
+    let path = path.replace("destinations.shop", "destinations.NAME");
+    let path = path.replace("sources.fiuu", "sources.NAME");
+    match path.rsplit_once('.') {
+        Some((values @ "sources.NAME.values", _)) => format!("{values}.NAME"),
+        _ => path,
+    }
 }
+
+/// Enters every table of a source that the smallest one does without.
+const EVERY_TABLE: &str = r#"
+closed = [{ value = "{form:nbcb | default('')}", one_of = ["", "1", "2"] }]
+shape = [{ name = "status", value = "{form:status}", matches = "[0-9]{2}" }]
+[sources.fiuu.answers]
+stored = { body = "OK" }
+duplicate = { body = "OK" }
+refused = { status = 400 }
+[sources.fiuu.order]
+url = "https://shop.example/orders/{order | urlencode}"
+ca = "ca.pem"
+answer = { facts = { amount = "{json:amount}" } }
+[sources.fiuu.confirm.answer]
+unknown = [404]
+[sources.fiuu.post_back.when]
+value = "{form:nbcb | default('')}"
+one_of = ["2"]
+[sources.fiuu.confirm]"#;
 
 #[test]
 fn every_key_has_a_row_and_every_row_a_key() {
@@ -83,7 +116,9 @@ fn every_key_has_a_row_and_every_row_a_key() {
 #[test]
 fn the_documented_defaults_are_the_real_ones() {
     let order = "unique_order = { field = \"/id\"";
-    let plain = Folder::with(&format!("{MAIN}{order} }}\n"), MERCHANTS).load().unwrap().0;
+    let main = format!("{MAIN}{order} }}\n{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
+    let plain = sources::folder_with(&main, MERCHANTS).load();
+    let (plain, _) = plain.unwrap_or_else(|faults| panic!("{faults}"));
     let mut stated: BTreeMap<String, String> = BTreeMap::new();
     for row in rows() {
         let Some(default) = row.default.filter(|default| !default.contains("limits.body")) else {
@@ -94,7 +129,14 @@ fn the_documented_defaults_are_the_real_ones() {
         }
     }
     let mut main = MAIN.to_owned();
+    let mut webhooks = format!("{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
     for (table, lines) in stated {
+        if table.starts_with("destinations") || table.starts_with("sources") {
+            let header = table.replace("destinations.NAME", "destinations.shop");
+            let header = format!("[{}]\n", header.replace("sources.NAME", "sources.fiuu"));
+            webhooks = change(&webhooks, &header, &format!("{header}{lines}"));
+            continue;
+        }
         main = match table.as_str() {
             "listener" => change(&main, ADDRESS, &format!("{ADDRESS}\n{lines}")),
             "routes[]" => main + &lines,
@@ -110,8 +152,9 @@ fn the_documented_defaults_are_the_real_ones() {
             }
         };
     }
-    let folder = Folder::with(&main, MERCHANTS);
-    let (full, _) = folder.load().unwrap_or_else(|faults| panic!("{faults}\n{main}"));
+    let folder = sources::folder_with(&format!("{main}{webhooks}"), MERCHANTS);
+    let (full, _) = folder.load().unwrap_or_else(|faults| panic!("{faults}\n{main}{webhooks}"));
+    assert_eq!(of_webhooks(&full), of_webhooks(&plain));
     let without_folder = |config: &Config, folder: &str| format!("{config:?}").replace(folder, "");
     let here = |config: &Config| {
         let folder = config.state.parent().unwrap().to_str().unwrap().to_owned();
@@ -119,5 +162,19 @@ fn the_documented_defaults_are_the_real_ones() {
     };
     assert_eq!(here(&full), here(&plain));
 }
+
+/// What a configuration says of webhooks and its `Debug` does not show.
+fn of_webhooks(config: &Config) -> String {
+    let [source] = config.sources.as_slice() else { panic!("one source") };
+    let to = &source.destination;
+    let confirm = source.confirm.as_ref().unwrap();
+    let destination = (to.deadline, to.concurrency, to.rate, to.ordered, &to.schedule);
+    let times = (confirm.every, confirm.pending_for, source.remember, source.window);
+    format!("{destination:?} {times:?} {:?} {:?}", source.hosts, source.body_bytes_max)
+}
+
+/// How a merchant's own service is asked.
+const ASKED: &str = "url = \"https://shop.example/orders/{order | urlencode}\"\n\
+    ca = \"ca.pem\"\nanswer = { facts = { amount = \"{json:amount}\" } }\n";
 
 const ADDRESS: &str = "address = \"127.0.0.1:8443\"";

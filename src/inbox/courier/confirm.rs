@@ -129,6 +129,3 @@ fn conclude(
     let due_millis = due_millis.min(patience_ends);
     Outcome::well(Settled::Again { due_millis, attempt })
 }
-
-#[cfg(test)]
-mod tests;

@@ -73,7 +73,7 @@ fn passed(source: &Source) -> Vec<&HeaderName> {
     source.scheme.credential_headers().iter().chain(&source.pass).collect()
 }
 
-/// Any 2xx is a receipt. 410 ends deliveries for good; everything else, redirects among it, is tried
+/// Any 2xx is a receipt. 410 ends deliveries for good; everything else, a redirect too, is tried
 /// again, and those who say that they have too much to do may say for how long.
 fn meaning(answer: Result<Response<Bytes>, CallFault>, now: Timestamp) -> Meaning {
     let failed = |code| Meaning { learned: Learned::Failed, code, status: None, asked: None };

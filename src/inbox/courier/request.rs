@@ -31,6 +31,9 @@ const FACT_BYTES_MAX: usize = 256;
 /// The longest target that has a header, in bytes.
 const TARGET_BYTES_MAX: usize = 4096;
 
+/// Who is noted to have been asked where an operator answers for a delivery.
+const OPERATOR: &str = "operator";
+
 /// How a delivery is handed over.
 pub(super) struct Handover<'a> {
     /// Where to.
@@ -147,20 +150,15 @@ fn verdict(verdict: &Verdict) -> String {
 }
 
 fn confirmation(delivery: &Delivery) -> String {
-    match &delivery.confirmation {
-        Some(Confirmation { agreed: true, asked, state, .. }) => {
-            let mut text = format!("agreed; asked={asked}");
-            if let Some(state) = state.as_deref().filter(|state| is_token(state)) {
-                text.push_str("; state=");
-                text.push_str(state);
-            }
-            text
-        }
-        // Only an operator who answers for it lets such a one go.
-        Some(_) => "by-operator".to_owned(),
-        None if delivery.verdict.must_confirm.is_some() => "by-operator".to_owned(),
-        None => "not-asked".to_owned(),
+    let Some(Confirmation { agreed, asked, state, .. }) = &delivery.confirmation else {
+        return "not-asked".to_owned();
+    };
+    if !agreed || asked == OPERATOR {
+        return "by-operator".to_owned();
     }
+    let state = state.as_deref().filter(|state| is_token(state));
+    let state = state.map_or_else(String::new, |state| format!("; state={state}"));
+    format!("agreed; asked={asked}{state}")
 }
 
 /// Visible ASCII, with single spaces within as dates have them, and not too long.
@@ -173,6 +171,3 @@ fn is_token(text: &str) -> bool {
     let in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     !text.is_empty() && text.len() <= 64 && text.bytes().all(in_token)
 }
-
-#[cfg(test)]
-mod tests;

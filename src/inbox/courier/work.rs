@@ -147,3 +147,29 @@ fn attempt_of(settled: &Settled) -> &Attempt {
         | Settled::Disagreed { attempt, .. } => attempt,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_journal_is_waited_for() {
+        let tries = Cell::new(0);
+        let third = || async {
+            tries.set(tries.get() + 1);
+            if tries.get() < 3 { Err(Busy) } else { Ok(()) }
+        };
+        let begun = Instant::now();
+        assert_eq!((patiently(third).await, tries.get()), (Ok(()), 3));
+        assert_eq!(begun.elapsed(), BUSY_PAUSE * 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn and_not_for_ever() {
+        let begun = Instant::now();
+        assert_eq!(patiently(|| async { Err(Busy) }).await, Err(Busy));
+        assert!(begun.elapsed() >= BUSY_MAX && begun.elapsed() <= BUSY_MAX + BUSY_PAUSE_MAX);
+    }
+}

@@ -1,11 +1,11 @@
 //! Messages without a signature, and signed times.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
 use crate::inbox::profile::Profile;
-use crate::journal::Work;
+use crate::journal::{State, Work};
 
 use super::kit::{Desk, OTHER, SECRET, confirm, plain, profile, signed, source};
 
@@ -60,6 +60,49 @@ async fn only_so_many_unsigned_ones_are_taken_at_once() {
     }
     assert!((100..150).contains(&taken), "{taken}");
     assert_eq!(desk.bring_signed(PAID, SECRET).await.0, StatusCode::OK, "signed ones go on");
+}
+
+#[tokio::test]
+async fn a_token_says_nothing_so_only_the_same_bytes_are_the_same_message() {
+    let profile = Profile { identity: None, ..profile() };
+    let mut source = source("xendit", "xendit", &profile);
+    source.confirm = Some(confirm());
+    let desk = Desk::new(source);
+    for (body, token) in [(PAID, SECRET), (PAID, SECRET), ("{}", SECRET), (PAID, OTHER)] {
+        let mut request = plain("/webhooks/xendit", body);
+        let token = http::HeaderValue::from_bytes(token).unwrap();
+        request.headers_mut().insert("x-callback-token", token);
+        request.headers_mut().insert("webhook-id", "w1".parse().unwrap());
+        desk.bring(request).await;
+    }
+    assert_eq!((desk.counted("stored"), desk.counted("duplicate")), (2, 1));
+    assert_eq!(desk.counted("invalid_signature"), 1);
+}
+
+#[tokio::test]
+async fn what_may_be_older_than_memory_is_confirmed() {
+    let mut source = source("github", "github", &profile());
+    source.remember = Duration::from_secs(1);
+    let desk = Desk::new(source);
+    desk.bring_signed(PAID, SECRET).await;
+    assert_eq!(desk.due(Work::Deliver).len(), 1);
+    desk.hand.advance(Duration::from_secs(10));
+    // The journal forgets by itself, within a moment: until then each is told by its key.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    for number in 0.. {
+        let body = PAID.replace("A-1", &number.to_string());
+        assert_eq!(desk.bring_signed(&body, SECRET).await.0, StatusCode::OK);
+        let delivered = desk.due(Work::Deliver).len();
+        if delivered < number + 2 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "nothing was forgotten");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Nobody can be asked: it is held.
+    assert!(desk.due(Work::Confirm).is_empty());
+    let held = desk.inbox.journal.usage().unwrap().deliveries;
+    assert!(held.contains(&("shop".to_owned(), State::Held, 1)), "{held:?}");
 }
 
 /// Slack's scheme signs its time: `v0:TIME:BODY`.
