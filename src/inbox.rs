@@ -155,7 +155,7 @@ impl Inbox {
         let verified = verification::verify(fresh, &keyring, now, room).await?;
         visit.verified(&verified);
         let told = visit.told(shape::read(verified))?;
-        Ok(keeping::keep(told, &self.journal).await?.into())
+        Ok(keeping::keep(told, &self.journal).await?)
     }
 
     fn threshold<'a>(&'a self, visit: &'a Visit<'_>) -> Threshold<'a> {

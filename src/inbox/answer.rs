@@ -14,7 +14,7 @@ use http_body_util::Full;
 use serde_json::json;
 
 use crate::gateway::admission::unread::Asked;
-use crate::journal::{DeliveryId, Kept};
+use crate::journal::DeliveryId;
 
 use super::body::Received;
 use super::message::Answer;
@@ -26,19 +26,11 @@ use super::source::Source;
 pub(super) enum Outcome {
     /// It was no message, but a look whether somebody is there.
     Probe,
-    /// It is on the disk.
-    Stored(DeliveryId),
+    /// It is on the disk. Where nobody can be asked whether it is true, and somebody has to be, it
+    /// is held, and this says why.
+    Stored(DeliveryId, Option<&'static str>),
     /// It was there before.
     Duplicate(DeliveryId),
-}
-
-impl From<Kept> for Outcome {
-    fn from(kept: Kept) -> Self {
-        match kept {
-            Kept::Stored(id) => Self::Stored(id),
-            Kept::Duplicate(id) => Self::Duplicate(id),
-        }
-    }
 }
 
 /// The answer to a message. `came` is there where all of it was read.
@@ -50,7 +42,7 @@ pub(super) fn of(
     let answers = &source.answers;
     let mut answer = match outcome {
         Ok(Outcome::Probe) => Response::default(),
-        Ok(Outcome::Stored(_)) => stated(&answers.stored, source, came),
+        Ok(Outcome::Stored(..)) => stated(&answers.stored, source, came),
         Ok(Outcome::Duplicate(_)) => stated(&answers.duplicate, source, came),
         Err(refused) => refusal(*refused, source, came),
     };

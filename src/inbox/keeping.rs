@@ -7,6 +7,7 @@ use crate::journal::{Busy, Journal, Kept, NewDelivery, Verdict, Work};
 use crate::recipe::Subject;
 use crate::scheme::Strength;
 
+use super::answer::Outcome;
 use super::entry::Announced;
 use super::shape::Told;
 use super::source::Source;
@@ -16,10 +17,14 @@ use super::verification::Verified;
 ///
 /// # Errors
 /// [`Busy`]: nothing was kept.
-pub(super) async fn keep(told: Told<'_>, journal: &Journal) -> Result<Kept, Busy> {
-    let verified = told.verified();
-    let must_confirm = must_confirm(verified, journal);
-    journal.keep(delivery(told, must_confirm)).await
+pub(super) async fn keep(told: Told<'_>, journal: &Journal) -> Result<Outcome, Busy> {
+    let must_confirm = must_confirm(told.verified(), journal);
+    let delivery = delivery(told, must_confirm);
+    let held = must_confirm.filter(|_| delivery.first.is_none());
+    Ok(match journal.keep(delivery).await? {
+        Kept::Stored(id) => Outcome::Stored(id, held),
+        Kept::Duplicate(id) => Outcome::Duplicate(id),
+    })
 }
 
 /// Why a message has to be confirmed before it is delivered, where it has to.

@@ -8,7 +8,7 @@ mod compile;
 mod identity;
 mod merge;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::clock::Timestamp;
 use crate::gateway::admission::reading::Broken;
-use crate::journal::Refusal;
+use crate::journal::{DeliveryId, Refusal};
 use crate::peer::Peer;
 use crate::telemetry::{Level, Use, UsedVersion};
 
@@ -118,6 +118,9 @@ impl<'i> Visit<'i> {
                 self.note(*refused);
             }
         }
+        if let Ok(Outcome::Stored(id, Some(why))) = outcome {
+            self.tell_held(id, why);
+        }
         let code = code(outcome);
         self.count(code);
         if self.inbox.access_log {
@@ -147,9 +150,21 @@ impl<'i> Visit<'i> {
         });
     }
 
+    /// Says that an operator has to look at a delivery, or it stays where it is.
+    fn tell_held(&self, id: &DeliveryId, why: &'static str) {
+        let (source, destination) = (&self.source.name, &self.source.destination.name);
+        let fields = json!({
+            "source": &**source,
+            "destination": &**destination,
+            "delivery": id.as_str(),
+            "must_confirm": why,
+        });
+        self.inbox.log.event(Level::Warn, "delivery_held", fields);
+    }
+
     fn log(&self, outcome: &Result<Outcome, Refused>, code: &str, status: u16) {
         let delivery = match outcome {
-            Ok(Outcome::Stored(id) | Outcome::Duplicate(id)) => Some(id.as_str()),
+            Ok(Outcome::Stored(id, _) | Outcome::Duplicate(id)) => Some(id.as_str()),
             Ok(Outcome::Probe) | Err(_) => None,
         };
         let word = if outcome.is_ok() { code } else { "refused" };
@@ -175,7 +190,7 @@ impl<'i> Visit<'i> {
 fn code(outcome: &Result<Outcome, Refused>) -> &'static str {
     match outcome {
         Ok(Outcome::Probe) => "probe",
-        Ok(Outcome::Stored(_)) => "stored",
+        Ok(Outcome::Stored(..)) => "stored",
         Ok(Outcome::Duplicate(_)) => "duplicate",
         Err(refused) => refused.code(),
     }

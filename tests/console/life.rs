@@ -60,6 +60,7 @@ fn every_verb_is_carried_out() {
     by_policy(&life, &path);
     keep(&life);
     look_back(&life);
+    look_after_webhooks(&life);
     assert_eq!(life.post("/admin/v1/merchants/shop:close", json!({}))["status"], "closed");
     let done = life.done.borrow();
     let left: Vec<_> = verbs().map(|verb| verb.name).filter(|name| !done.contains(name)).collect();
@@ -220,6 +221,24 @@ fn keep(life: &Life<'_>) {
     // As after a restore without its file of what is dead.
     std::fs::remove_file(life.api.state().join("keys.tombstones")).unwrap();
     assert_eq!(life.act("/admin/v1/store:confirm")["confirmed"], true);
+}
+
+fn look_after_webhooks(life: &Life<'_>) {
+    let ids = crate::webhooks::keep(&life.api.state());
+    let dead = life.get("/admin/v1/deliveries?state=dead&source=fiuu");
+    assert_eq!(dead["items"][0]["delivery"], *ids[0]);
+    let path = format!("/admin/v1/deliveries/{}", ids[0]);
+    let shown = life.get(&path);
+    assert!(shown["body"].is_null() && !shown.to_string().contains(crate::webhooks::SIGNATURE));
+    assert_eq!(life.get(&format!("{path}?body=true"))["body"], crate::webhooks::BODY);
+    assert_eq!(life.get("/admin/v1/refusals?source=fiuu")["items"][0]["body_bytes"], 20);
+    let again = json!({ "ids": [ids[0]], "reason": "they are back" });
+    assert_eq!(life.post("/admin/v1/deliveries:replay", again)["replayed"], 1);
+    assert_eq!(life.get("/admin/v1/destinations")["items"][0]["destination"], "shop");
+    assert_eq!(life.act("/admin/v1/destinations/shop:resume")["resumed"], true);
+    let noted = life.get(&format!("/admin/v1/audit?object={}", ids[0]));
+    let actions = noted["items"].as_array().unwrap().iter().map(|event| &event["action"]);
+    assert_eq!(actions.collect::<Vec<_>>(), ["inbox.replayed", "inbox.body_shown"]);
 }
 
 fn look_back(life: &Life<'_>) {

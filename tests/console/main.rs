@@ -20,3 +20,6 @@ mod life;
 mod operators;
 mod secrecy;
 mod surface;
+#[allow(dead_code, reason = "the kit is that of the tests of commands")]
+#[path = "../keys/webhooks.rs"]
+mod webhooks;

@@ -12,6 +12,7 @@ fn a_whole_life_by_every_verb() {
     by_policy(&place, &key_id);
     keep(&place);
     tokens(&place);
+    crate::inbox::look_after(&place);
     leave(&place, &key_id);
     assert_eq!(place.unsaid(), Vec::<&str>::new(), "verbs that no test runs");
 }

@@ -7,8 +7,10 @@
 )]
 
 mod fitting;
+mod inbox;
 mod life;
 mod mistakes;
 mod once;
 mod support;
 mod together;
+mod webhooks;

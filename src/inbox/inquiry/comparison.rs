@@ -1,15 +1,14 @@
 //! What an answer says of a message. Nothing of an answer is believed before its proof.
 
-use bytes::Bytes;
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, Response, StatusCode};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
+use std::borrow::Cow;
 
-use crate::clock::Timestamp;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
 use crate::crypto::equal_bytes;
 use crate::inbox::message::Fact;
 use crate::journal::Facts;
+use crate::outbound::retry_after;
 use crate::recipe::{Evaluation, Fault, Subject};
 
 use super::{Finding, Inquiry, Means, give};
@@ -34,8 +33,8 @@ impl Inquiry {
             return Finding::Unknown;
         }
         if !status.is_success() {
-            let retry_after = retry_after(answer.headers(), means.now);
-            return no_answer("status", status, retry_after);
+            let wait = retry_after(answer.headers(), means.now);
+            return no_answer("status", status, wait.map(|wait| wait.as_secs()));
         }
         let (digits, body) = (status.as_u16().to_string(), [answer.body().clone()]);
         let subject = Subject {
@@ -84,7 +83,7 @@ impl Inquiry {
             if *fact == Fact::State && text.as_deref() == Ok(UNKNOWN) {
                 return Ok(vec![(Fact::State, UNKNOWN.to_owned())]);
             }
-            found.push((*fact, text.map(std::borrow::Cow::into_owned)));
+            found.push((*fact, text.map(Cow::into_owned)));
         }
         found.into_iter().map(|(fact, text)| Ok((fact, text?))).collect()
     }
@@ -132,14 +131,4 @@ fn shown(value: &str) -> String {
     let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     let cut: String = value.chars().take(SHOWN_CHARS).map(plain).collect();
     if value.chars().nth(SHOWN_CHARS).is_some() { format!("{cut}…") } else { cut }
-}
-
-/// For how many seconds the other side asks to be left alone (RFC 9110, section 10.2.3).
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(seconds);
-    }
-    let until = OffsetDateTime::parse(text, &Rfc2822).ok()?.unix_timestamp();
-    Some(u64::try_from(until).ok()?.saturating_sub(now.secs()))
 }

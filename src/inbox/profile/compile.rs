@@ -105,13 +105,14 @@ impl<'p> Compiler<'p> {
                 Some(template)
             }
             Err(found) => {
-                for mistake in found {
+                let broken = |mistake: &Mistake| {
                     let word = text.get(mistake.span.clone()).unwrap_or_default();
-                    let word = word.strip_prefix('@').unwrap_or(word);
-                    let word = word.split('.').next().unwrap_or_default();
-                    if !self.broken.iter().any(|name| name == word) {
-                        self.mistake(placed(mistake));
-                    }
+                    let word = word.strip_prefix('@').unwrap_or(word).split('.').next();
+                    self.broken.iter().any(|name| Some(name.as_str()) == word)
+                };
+                // What goes wrong behind a name that is at fault is no mistake of its own.
+                if !found.iter().any(broken) {
+                    found.into_iter().for_each(|mistake| self.mistake(placed(mistake)));
                 }
                 None
             }

@@ -58,13 +58,14 @@ fn texts(base: &[(String, String)], own: &[(String, String)]) -> Texts {
     here.chain(new).filter(|(_, text)| !text.is_empty()).cloned().collect()
 }
 
-/// The same for names of header fields, whose case does not count.
+/// The same for names of header fields, whose case does not count. They are spelt as the source
+/// spells them.
 fn headers(base: &[(String, String)], own: &[(String, String)]) -> Texts {
     let spelt = |(name, text): &(String, String)| {
-        let known = base.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
-        (known.map_or(name, |(other, _)| other).clone(), text.clone())
+        let stated = own.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        (stated.map_or(name, |(other, _)| other).clone(), text.clone())
     };
-    texts(base, &own.iter().map(spelt).collect::<Texts>())
+    texts(&base.iter().map(spelt).collect::<Texts>(), own)
 }
 
 fn answers(

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -120,6 +120,7 @@ pub(super) struct Desk {
     pub(super) inbox: Inbox,
     pub(super) hand: Hand,
     pub(super) metrics: GateMetrics,
+    log: Arc<Mutex<Vec<u8>>>,
     peer: Rc<Peer>,
 }
 
@@ -130,7 +131,9 @@ impl Desk {
         let memory = Memory::without_past(NonZeroUsize::MIN.saturating_add(1 << 20)).unwrap();
         let keyring = Keyring::build(Vec::new(), &memory, &Quotas::new()).unwrap();
         let dropped = metrics.log_lines_dropped.clone();
-        let log = Log::open(LogFormat::Json, LogSink::Discard, clock.clone(), dropped).unwrap();
+        let lines = Arc::default();
+        let sink = LogSink::Memory(Arc::clone(&lines));
+        let log = Log::open(LogFormat::Json, sink, clock.clone(), dropped).unwrap();
         let journal = Journal::in_memory(clock.clone(), metrics.inbox.journal.clone()).unwrap();
         journal.set_limits(JournalLimits::default());
         let inbox = Inbox {
@@ -158,7 +161,7 @@ impl Desk {
             names: CertNames::new(vec!["gate.example".into()]),
             forwarded_for: HeaderValue::from_static("203.0.113.7"),
         });
-        Self { inbox, hand, metrics, peer }
+        Self { inbox, hand, metrics, log: lines, peer }
     }
 
     /// Brings a message, and gives status and body of its answer.
@@ -183,6 +186,14 @@ impl Desk {
         let lane = Lane { work, name: name.into() };
         let now = self.inbox.clock.now_millis();
         self.inbox.journal.due(&lane, now, false, 100, &Default::default()).unwrap()
+    }
+
+    /// How often the log has an event. Nothing is said to it afterwards.
+    pub(super) fn told(&self, event: &str) -> usize {
+        self.inbox.log.close();
+        let log = self.log.lock().unwrap();
+        let event = format!("\"event\":\"{event}\"");
+        String::from_utf8_lossy(&log).matches(&event).count()
     }
 
     /// How often messages ended so.

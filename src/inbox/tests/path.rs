@@ -201,6 +201,17 @@ async fn an_address_that_keeps_failing_is_slowed() {
 }
 
 #[tokio::test]
+async fn what_others_have_a_provider_send_keeps_its_true_messages_from_nobody() {
+    let desk = desk();
+    assert_eq!(desk.bring_signed(PAID, SECRET).await.0, StatusCode::OK);
+    for _ in 0..200 {
+        assert_eq!(desk.bring_signed(PAID, OTHER).await.0, StatusCode::UNAUTHORIZED);
+    }
+    let next = PAID.replace("A-1", "A-2");
+    assert_eq!(desk.bring_signed(&next, SECRET).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn what_proves_too_little_is_confirmed_first_or_held() {
     for (strength, word) in [(Strength::Partial, "partial"), (Strength::Token, "token")] {
         for asked in [true, false] {
@@ -212,6 +223,7 @@ async fn what_proves_too_little_is_confirmed_first_or_held() {
             assert!(desk.due(Work::Deliver).is_empty());
             let due = desk.due(Work::Confirm);
             assert_eq!(due.len(), usize::from(asked));
+            assert_eq!(desk.told("delivery_held"), usize::from(!asked));
             for task in due {
                 assert_eq!(task.delivery.verdict.must_confirm.as_deref(), Some(word));
             }
