@@ -71,21 +71,31 @@ impl Connector {
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let found = timeout_at(until, lookup_host((host, port))).await;
         let found = found.map_err(|_| CallFault::TimedOut)?.map_err(|_| CallFault::NoAddress)?;
-        let mut last = CallFault::NoAddress;
-        let mut may_be_called = Vec::new();
-        for address in found.take(ADDRESSES_MAX) {
-            if self.may_call(address, secure) {
-                may_be_called.push(address);
-            } else {
-                last = CallFault::AddressRefused;
-            }
+        let found: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
+        let mut may_be_called = found.clone();
+        may_be_called.retain(|address| self.may_call(*address, secure));
+        if may_be_called.is_empty() && !found.is_empty() {
+            return Err(CallFault::AddressRefused);
         }
-        let mut left = u32::try_from(may_be_called.len()).unwrap_or(u32::MAX);
-        for address in may_be_called {
+        self.first(&may_be_called, host, secure, until).await
+    }
+
+    /// A connection to the first of some addresses that gives one. Each has its share of the time,
+    /// so that one where nothing answers does not cost the others theirs.
+    async fn first(
+        &self,
+        addresses: &[SocketAddr],
+        host: &str,
+        secure: bool,
+        until: Instant,
+    ) -> Result<Stream, CallFault> {
+        let mut last = CallFault::NoAddress;
+        let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        for address in addresses {
             let now = Instant::now();
             let share = until.saturating_duration_since(now) / left.max(1);
             left = left.saturating_sub(1);
-            match timeout_at(now + share, self.open(address, host, secure)).await {
+            match timeout_at(now + share, self.open(*address, host, secure)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(fault)) => last = fault,
                 Err(_) => last = CallFault::Unreachable,
@@ -159,5 +169,47 @@ impl Write for Stream {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write_vectored(cx, pieces)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use rustls::RootCertStore;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    fn connector() -> Connector {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let versions = ClientConfig::builder_with_provider(provider);
+        let versions = versions.with_safe_default_protocol_versions().unwrap();
+        let tls = versions.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        Connector { networks: Arc::default(), tls: Arc::new(tls) }
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_when_one_fails_or_says_nothing() {
+        let (closed, (_open, open)) = (listener().await.1, listener().await);
+        let until = || Instant::now() + Duration::from_secs(2);
+        let connector = connector();
+        let found = connector.first(&[closed, open], "shop.example", false, until()).await;
+        assert!(found.is_ok());
+        // One that takes the connection and never speaks has no more than its share.
+        let begun = Instant::now();
+        let found = connector.first(&[open, closed], "shop.example", true, until()).await;
+        assert_eq!(found.err(), Some(CallFault::Unreachable));
+        let took = begun.elapsed();
+        let share = Duration::from_millis(990)..Duration::from_millis(1800);
+        assert!(share.contains(&took), "{took:?}");
+        let found = connector.first(&[], "shop.example", true, until()).await;
+        assert_eq!(found.err(), Some(CallFault::NoAddress));
     }
 }

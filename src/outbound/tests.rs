@@ -268,8 +268,23 @@ async fn nobody_there_is_told_apart() {
     let caller = caller(&["127.0.0.0/8"], None);
     let fault = call(&caller, &format!("http://{address}/")).await.unwrap_err();
     assert_eq!(fault, CallFault::Unreachable);
-    let fault = call(&caller, "https://no-such-host.invalid/").await.unwrap_err();
+    // No name has a part as long as this: nobody has to be asked.
+    let nowhere = format!("https://{}.invalid/", "x".repeat(64));
+    let fault = call(&caller, &nowhere).await.unwrap_err();
     assert_eq!(fault, CallFault::NoAddress);
+}
+
+#[tokio::test]
+async fn a_connection_has_to_stand_within_half_of_the_deadline() {
+    // It takes connections, and never speaks TLS.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let caller = caller(&["127.0.0.0/8"], None);
+    let request = Request::get(format!("https://{address}/")).body(Bytes::new()).unwrap();
+    let begun = Instant::now();
+    let fault = caller.call(request, Duration::from_secs(2), 1000).await.unwrap_err();
+    assert_eq!(fault, CallFault::Unreachable);
+    assert!(begun.elapsed() < Duration::from_millis(1900), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -158,8 +158,8 @@ impl Lane {
         if self.stopped || self.free() == 0 {
             return None;
         }
-        let rested = self.rests_until.filter(|_| self.stale);
-        self.next_due.into_iter().chain(rested).min()
+        let rests = self.rests_until.filter(|until| *until > Instant::now());
+        rests.or(self.next_due)
     }
 
     /// Takes what is due, as much as may be begun now. Each is under way from here on.

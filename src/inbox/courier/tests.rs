@@ -12,6 +12,7 @@ use crate::journal::{Filter, State, Work};
 mod bench;
 mod confirming;
 mod handover;
+mod lanes;
 mod service;
 
 use bench::{Bench, destination, ms, run, secret, source, until};
