@@ -81,7 +81,7 @@ impl Compiler<'_> {
         let mut given = Vec::new();
         for (name, fact) in Fact::ALL {
             if self.profile.facts.iter().any(|(own, _)| own == name)
-                && let Ok(place) = scope.expect(name, Type::Text)
+                && let Ok(place) = Scope::expect(scope, name, Type::Text)
             {
                 given.push(Handed { fact, place });
             }

@@ -20,7 +20,7 @@ use crate::telemetry::GateMetrics;
 use super::requests::NOW;
 
 /// Somebody who reads a whole head and answers always the same, and counts.
-async fn server(answer: &'static str) -> (u16, Arc<AtomicUsize>) {
+async fn server(answer: String) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let count = Arc::new(AtomicUsize::new(0));
@@ -117,21 +117,25 @@ fn order() -> Facts {
 #[test]
 fn answers_come_over_the_wire() {
     run(async {
-        for (answer, expected) in [
+        for (head, body, expected) in [
+            ("200 OK", "{\"order\":\"O/1\"}", Finding::Agrees { state: None }),
+            ("404 Not Found", "", Finding::Unknown),
             (
-                "HTTP/1.1 200 OK\r\ncontent-length: 15\r\nconnection: close\r\n\r\n{\"order\":\"O/1\"}",
-                Finding::Agrees { state: None },
-            ),
-            (
-                "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-                Finding::Unknown,
-            ),
-            (
-                "HTTP/1.1 429 Slow\r\nretry-after: 7\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+                "429 Slow
+retry-after: 7",
+                "",
                 Finding::NoAnswer { code: "status", status: Some(429), retry_after: Some(7) },
             ),
         ] {
-            let (port, count) = server(answer).await;
+            let length = body.len();
+            let (port, count) = server(format!(
+                "HTTP/1.1 {head}
+content-length: {length}
+connection: close
+
+{body}"
+            ))
+            .await;
             assert_eq!(ask(&inquiry(port), order()).await, expected);
             assert_eq!(count.load(Ordering::SeqCst), 1);
         }
@@ -154,7 +158,7 @@ fn nobody_there_is_no_answer() {
 #[test]
 fn a_message_that_cannot_be_asked_about_differs() {
     run(async {
-        let (port, count) = server("").await;
+        let (port, count) = server(String::new()).await;
         let finding = ask(&inquiry(port), Facts::new()).await;
         let differences = vec!["the call cannot be made: order is absent".to_owned()];
         assert_eq!(finding, Finding::Differs { state: None, differences });

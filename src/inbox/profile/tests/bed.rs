@@ -22,7 +22,7 @@ pub(in crate::inbox) const BASE64: &str = "$BASE64$";
 
 /// A built-in profile with its scheme and one set of secrets.
 pub(in crate::inbox) struct Bed {
-    pub(in crate::inbox) name: &'static str,
+    pub(in crate::inbox) name: String,
     pub(in crate::inbox) profile: &'static Profile,
     pub(in crate::inbox) scheme: Arc<Scheme>,
     pub(in crate::inbox) compiled: Compiled,
@@ -31,7 +31,7 @@ pub(in crate::inbox) struct Bed {
 }
 
 impl Bed {
-    pub(in crate::inbox) fn new(name: &'static str, secret: &str, values: &[(&str, &str)]) -> Self {
+    pub(in crate::inbox) fn new(name: &str, secret: &str, values: &[(&str, &str)]) -> Self {
         let profile = provider::builtin(name).unwrap();
         let scheme = scheme::builtin(profile.scheme.as_deref().unwrap()).unwrap();
         let compiled = profile.compile(&scheme, &|name| scheme::builtin(name)).unwrap();
@@ -39,7 +39,7 @@ impl Bed {
         values.iter().for_each(|(name, value)| named.insert(name, value.as_bytes().to_vec()));
         let secret = Secret::of_any_length(secret.as_bytes().to_vec());
         let key = scheme.key(&secret, named.clone()).unwrap();
-        Self { name, profile, scheme, compiled, values: named, key }
+        Self { name: name.to_owned(), profile, scheme, compiled, values: named, key }
     }
 
     /// Puts the signature of a message where it has a place for it.

@@ -1,13 +1,9 @@
 //! Schemes that join fields with nothing between: characters that move across a border leave the
 //! digest as it was, and the shape refuses them.
 
-use super::providers::{Case, cases};
+use super::providers::case_of;
 use crate::recipe::form::parse;
 use crate::scheme::Vector;
-
-fn case(name: &str) -> Case {
-    cases().into_iter().find(|case| case.bed.name == name).unwrap()
-}
 
 /// What a row of fields becomes when some characters move across one border.
 fn moves(values: &[String]) -> Vec<(usize, Vec<String>)> {
@@ -52,7 +48,7 @@ fn form_values(message: &Vector, names: &[&str]) -> Vec<String> {
 /// Moves characters across each border; only what moved at `open` borders is read. A field that is
 /// signed in two places cannot move at all.
 fn check(name: &str, fields: &[&str], open: &[usize]) {
-    let case = case(name);
+    let case = case_of(name);
     let mut refused = 0;
     for (at, values) in moves(&form_values(&case.message, fields)) {
         let moved = with_form(&case.message, fields, &values);
@@ -88,7 +84,7 @@ fn characters_that_move_in_other_digests_of_forms_are_refused() {
 
 #[test]
 fn characters_that_move_in_midtrans_digest_are_refused() {
-    let case = case("midtrans");
+    let case = case_of("midtrans");
     let names = ["order_id", "status_code", "gross_amount"];
     let values = ["Postpaid-1", "200", "100000.00"].map(str::to_owned);
     for (_, moved) in moves(&values) {
@@ -107,7 +103,7 @@ fn digits_that_move_between_body_and_time_are_refused() {
     for (name, header, time_first) in
         [("kwikpaisa", "X-TIMESTAMP", false), ("cashfree", "x-webhook-timestamp", true)]
     {
-        let case = case(name);
+        let case = case_of(name);
         let place = case.message.headers.iter().position(|(name, _)| name == header).unwrap();
         let time = case.message.headers[place].1.clone();
         for count in 1..time.len() {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::providers::{Case, cases};
+use super::providers::{Case, case_of, cases};
 use crate::scheme::Vector;
 
 /// Changes of one character: to the next one, and to the other case.
@@ -76,7 +76,7 @@ fn no_signature_is_good_for_two_messages() {
 
 /// The names of form fields or members whose values can be changed under a good signature.
 fn open(name: &str, fields: &[(&str, &str, &str)]) -> Vec<String> {
-    let case = cases().into_iter().find(|case| case.bed.name == name).unwrap();
+    let case = case_of(name);
     let verifies = |(_, from, to): &&(&str, &str, &str)| {
         assert!(case.message.body.contains(from), "{from}");
         let body = case.message.body.replacen(from, to, 1);
@@ -120,7 +120,7 @@ fn what_a_signature_leaves_open_is_known() {
 
 #[test]
 fn unsigned_parts_have_the_values_that_are_listed_and_no_others() {
-    let case = cases().into_iter().find(|case| case.bed.name == "fiuu").unwrap();
+    let case = case_of("fiuu");
     let with = |nbcb: &str| {
         let body = case.message.body.replace("&nbcb=1", nbcb);
         case.bed.read(&Vector { body, ..case.message.clone() })
