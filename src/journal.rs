@@ -268,8 +268,8 @@ impl Journal {
     /// Writes down what came of a task.
     ///
     /// # Errors
-    /// [`Busy`]: it is as if it had not been tried; it will be tried again. So it is where nothing
-    /// of that kind can come of that work.
+    /// [`Busy`]: it is to be taken as not tried; it will be tried again. So it is where nothing of
+    /// that kind can come of that work.
     pub async fn settle(&self, sequence: i64, work: Work, settled: Settled) -> Result<(), Busy> {
         let outcome = Outcome::new(sequence, work, settled).ok_or(Busy)?;
         self.ask(|reply| Op::Settle(Box::new(outcome), reply)).await

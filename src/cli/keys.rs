@@ -1,5 +1,5 @@
-//! Commands about merchants, their keys, and webhooks: made from the table of verbs, so that they are what the
-//! admin API is. They open the store themselves; a gate on it follows within a second.
+//! Commands about merchants, their keys, and webhooks: made from the table of verbs, so that they
+//! are what the admin API is. They open the store themselves; a gate on it follows within a second.
 
 mod argument;
 mod handover;

@@ -1,4 +1,5 @@
-//! What a delivery is: how it comes, how it is kept, what is to be done for it, and what came of it.
+//! What a delivery is: how it comes, how it is kept, what is to be done for it, and what came of
+//! it.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -138,7 +138,8 @@ impl Desk {
         self.read(|connection| history(connection, id))
     }
 
-    /// Refused messages, the newest first; only those before a place among them, where one is given.
+    /// Refused messages, the newest first; only those before a place among them, where one is
+    /// given.
     ///
     /// # Errors
     /// What the database says.

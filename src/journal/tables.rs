@@ -17,9 +17,9 @@ use super::JournalFault;
 
 /// The newest form of the tables that is known here.
 const FORM: i64 = 1;
-/// How long a connection waits for another process. Less than the patience of those who wait for
-/// the writer: they are told, and nothing happens behind their backs.
-const LOCKED: Duration = Duration::from_secs(4);
+/// How long a connection waits for another process. Twice that is less than the patience of those
+/// who wait for the writer: they are told, also where it waited in vain just before.
+const LOCKED: Duration = Duration::from_secs(2);
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 64;
 

@@ -174,84 +174,120 @@ fn check(bed: &Bed, journal: &Journal, model: &Model) -> Result<(), TestCaseErro
     Ok(())
 }
 
+/// A bed, its journal as it is open just now, and what it has to hold.
+struct Trial {
+    bed: Bed,
+    journal: Option<Arc<Journal>>,
+    model: Model,
+}
+
+impl Trial {
+    fn new() -> Self {
+        let bed = Bed::new();
+        let journal = Some(bed.open());
+        Self { bed, journal, model: Model::default() }
+    }
+
+    fn journal(&self) -> &Journal {
+        self.journal.as_ref().unwrap()
+    }
+
+    fn apply(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        let now = self.bed.clock.now_millis();
+        match step {
+            Step::Keep(key, first, post_back, order, shop) => {
+                let destination = if *shop { "shop" } else { "other" };
+                let new = NewDelivery {
+                    destination: destination.into(),
+                    first: *first,
+                    post_back: *post_back,
+                    order_key: order.map(|order| format!("order {order}")),
+                    received_millis: now,
+                    ..delivery(*key)
+                };
+                self.keep(*key, new, *order, now)?;
+            }
+            Step::Settle(at, work, ending) => {
+                let settled = settled(*ending, now);
+                let done = run(self.journal().settle(i64::from(*at), *work, settled));
+                let expected = self.model.settle((*at).into(), *work, *ending, now);
+                prop_assert_eq!(done.is_ok(), expected);
+            }
+            Step::Replay(at, sure) => {
+                let id = self.model.rows.get(&i64::from(*at)).map(|row| row.id.to_string());
+                let ids = vec![id.unwrap_or_else(|| "none".into())];
+                let filter = Filter { ids, ..Filter::default() };
+                self.bed.desk().replay(&filter, *sure).unwrap();
+                self.model.replay((*at).into(), *sure, now);
+            }
+            Step::Stop(true) => {
+                run(self.journal().stop_destination("shop", "410")).unwrap();
+                self.model.stopped = true;
+            }
+            Step::Stop(false) => {
+                let resumed = self.bed.desk().resume("shop").unwrap();
+                prop_assert_eq!(resumed, self.model.stopped);
+                self.model.stopped = false;
+            }
+            Step::Advance(millis) => self.bed.advance(Duration::from_millis((*millis).into())),
+            Step::Reopen => {
+                self.journal = None;
+                self.journal = Some(self.bed.open());
+            }
+        }
+        check(&self.bed, self.journal(), &self.model)
+    }
+
+    fn keep(
+        &mut self,
+        key: u8,
+        new: NewDelivery,
+        order: Option<u8>,
+        now: u64,
+    ) -> Result<(), TestCaseError> {
+        let (first, post_back) = (new.first, new.post_back);
+        let destination = if &*new.destination == "shop" { "shop" } else { "other" };
+        let kept = run(self.journal().keep(new));
+        match (kept, self.model.keys.get(&key)) {
+            (Ok(Kept::Duplicate(id)), Some(known)) => prop_assert_eq!(&id, known),
+            (Ok(Kept::Stored(id)), None) => {
+                self.model.keys.insert(key, id.clone());
+                let mut tasks = BTreeMap::new();
+                first.map(|work| tasks.insert(work, now));
+                post_back.then(|| tasks.insert(Work::PostBack, now));
+                let state = match first {
+                    Some(Work::Confirm) => State::Confirming,
+                    Some(_) => State::Delivering,
+                    None => State::Held,
+                };
+                let sequence = i64::try_from(self.model.rows.len()).unwrap() + 1;
+                let row = Row { id, state, destination, order, tasks };
+                self.model.rows.insert(sequence, row);
+            }
+            (kept, known) => prop_assert!(false, "{:?} {:?}", kept, known),
+        }
+        Ok(())
+    }
+}
+
+fn settled(ending: Ending, now: u64) -> Settled {
+    let attempt = attempt(1);
+    match ending {
+        Ending::Again(later) => Settled::Again { due_millis: now + u64::from(later), attempt },
+        Ending::Done => Settled::Done { attempt },
+        Ending::GivenUp => Settled::GivenUp { attempt },
+        Ending::Confirmed => Settled::Confirmed { attempt, confirmation: confirmation(true) },
+        Ending::Disagreed => Settled::Disagreed { attempt, confirmation: confirmation(false) },
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
     fn any_sequence_leaves_what_the_model_says(steps in prop::collection::vec(step(), 1..60)) {
-        let bed = Bed::new();
-        let mut journal = bed.open();
-        let mut model = Model::default();
-        for step in steps {
-            let now = bed.clock.now_millis();
-            match step {
-                Step::Keep(key, first, post_back, order, shop) => {
-                    let destination = if shop { "shop" } else { "other" };
-                    let new = NewDelivery {
-                        destination: destination.into(),
-                        first,
-                        post_back,
-                        order_key: order.map(|order| format!("order {order}")),
-                        received_millis: now,
-                        ..delivery(key)
-                    };
-                    match (run(journal.keep(new)), model.keys.get(&key)) {
-                        (Ok(Kept::Duplicate(id)), Some(known)) => prop_assert_eq!(&id, known),
-                        (Ok(Kept::Stored(id)), None) => {
-                            model.keys.insert(key, id.clone());
-                            let mut tasks = BTreeMap::new();
-                            first.map(|work| tasks.insert(work, now));
-                            post_back.then(|| tasks.insert(Work::PostBack, now));
-                            let state = match first {
-                                Some(Work::Confirm) => State::Confirming,
-                                Some(_) => State::Delivering,
-                                None => State::Held,
-                            };
-                            let sequence = i64::try_from(model.rows.len()).unwrap() + 1;
-                            model.rows.insert(sequence, Row { id, state, destination, order, tasks });
-                        }
-                        (kept, known) => prop_assert!(false, "{:?} {:?}", kept, known),
-                    }
-                }
-                Step::Settle(at, work, ending) => {
-                    let attempt = attempt(1);
-                    let settled = match ending {
-                        Ending::Again(later) => {
-                            Settled::Again { due_millis: now + u64::from(later), attempt }
-                        }
-                        Ending::Done => Settled::Done { attempt },
-                        Ending::GivenUp => Settled::GivenUp { attempt },
-                        Ending::Confirmed => {
-                            Settled::Confirmed { attempt, confirmation: confirmation(true) }
-                        }
-                        Ending::Disagreed => {
-                            Settled::Disagreed { attempt, confirmation: confirmation(false) }
-                        }
-                    };
-                    let done = run(journal.settle(i64::from(at), work, settled));
-                    prop_assert_eq!(done.is_ok(), model.settle(at.into(), work, ending, now));
-                }
-                Step::Replay(at, sure) => {
-                    let id = model.rows.get(&i64::from(at)).map(|row| row.id.to_string());
-                    let ids = vec![id.unwrap_or_else(|| "none".into())];
-                    let filter = Filter { ids, ..Filter::default() };
-                    bed.desk().replay(&filter, sure).unwrap();
-                    model.replay(at.into(), sure, now);
-                }
-                Step::Stop(true) => {
-                    run(journal.stop_destination("shop", "410")).unwrap();
-                    model.stopped = true;
-                }
-                Step::Stop(false) => {
-                    prop_assert_eq!(bed.desk().resume("shop").unwrap(), model.stopped);
-                    model.stopped = false;
-                }
-                Step::Advance(millis) => bed.advance(Duration::from_millis(millis.into())),
-                Step::Reopen => {
-                    drop(journal);
-                    journal = bed.open();
-                }
-            }
-            check(&bed, &journal, &model)?;
+        let mut trial = Trial::new();
+        for step in &steps {
+            trial.apply(step)?;
         }
     }
 }

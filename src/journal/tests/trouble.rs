@@ -27,8 +27,8 @@ fn a_commit_that_fails_keeps_nothing_and_is_told() {
     run(journal.settle(1, Work::Deliver, done)).unwrap();
 }
 
-/// An asker who leaves before the answer is told that it is a duplicate when he comes back, or it is
-/// stored then.
+/// An asker who leaves before the answer is told that it is a duplicate when he comes back, or it
+/// is stored then.
 #[test]
 fn an_asker_who_leaves_loses_nothing() {
     let bed = Bed::new();
