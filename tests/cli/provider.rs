@@ -73,16 +73,36 @@ fn secret_of(name: &str) -> String {
 /// Those whose secret is a public key of the provider.
 const PUBLIC_KEYS: [&str; 2] = ["midtrans-snap", "standard-webhooks-v1a"];
 
-#[test]
-fn every_pasted_table_loads() {
+/// A folder with certificates and a secret of a destination.
+fn folder() -> tempfile::TempDir {
     let place = tempfile::tempdir().unwrap();
     good(&certs_dev(place.path(), &[]));
     let secrets = place.path().join("secrets");
     fs::create_dir(&secrets).unwrap();
     write(&secrets.join("shop.whsec"), "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n");
-    let mut main = "state = \"state\"\n[listener]\naddress = \"127.0.0.1:8443\"\n\
-                    certificates = [{ chain = \"dev/gate.pem\", key = \"dev/gate.key\" }]\n"
-        .to_owned();
+    place
+}
+
+/// What `check` says of a configuration that takes webhooks only.
+fn check(place: &Path, webhooks: &str) -> Value {
+    let main = "state = \"state\"\n[listener]\naddress = \"127.0.0.1:8443\"\n\
+                certificates = [{ chain = \"dev/gate.pem\", key = \"dev/gate.key\" }]\n";
+    let file = place.join("gate.toml");
+    write(&file, &format!("{main}{webhooks}"));
+    let check = countersign(&["check", "--config", path(&file), "--json"])
+        .env("SSL_CERT_FILE", place.join("dev/ca.pem"))
+        .output()
+        .unwrap();
+    let told: Value = serde_json::from_slice(&check.stdout).unwrap();
+    assert_eq!(told["good"], true, "{told:#}");
+    told
+}
+
+#[test]
+fn every_pasted_table_loads() {
+    let place = folder();
+    let secrets = place.path().join("secrets");
+    let mut main = String::new();
     let mut count = 0;
     for one in json(&["provider", "list", "--json"]).as_array().unwrap() {
         let name = one["name"].as_str().unwrap();
@@ -101,13 +121,33 @@ fn every_pasted_table_loads() {
         count += 1;
     }
     assert!(count > 30);
-    let file = place.path().join("gate.toml");
-    write(&file, &main);
-    let check = countersign(&["check", "--config", path(&file), "--json"])
-        .env("SSL_CERT_FILE", place.path().join("dev/ca.pem"))
-        .output()
-        .unwrap();
-    let told: Value = serde_json::from_slice(&check.stdout).unwrap();
-    assert_eq!(told["good"], true, "{told:#}");
+    let told = check(place.path(), &main);
     assert_eq!(told["sources"].as_array().unwrap().len(), count);
+}
+
+/// All tables that docs/webhooks.md shows stand in one configuration.
+#[test]
+fn what_the_document_shows_loads() {
+    let place = folder();
+    let text = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/webhooks.md");
+    let text = fs::read_to_string(text).unwrap();
+    let blocks = text.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let all: String = blocks.collect();
+    for file in all.split("file = \"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        let file = place.path().join(file);
+        if !file.exists() {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            write(&file, &format!("{name}-0123456789abcdef"));
+        }
+    }
+    let told = check(place.path(), &all);
+    let sources = told["sources"].as_array().unwrap();
+    let named = |name: &str| sources.iter().find(|source| source["name"] == name).unwrap();
+    assert!(sources.len() >= 10, "{told:#}");
+    assert_eq!(named("fiuu")["asks_provider"], true);
+    assert_eq!(named("fiuu")["posts_back"], true);
+    assert_eq!(named("stripe")["asks_provider"], false);
+    assert_eq!(named("kwikpaisa-test")["asks_provider"], true);
+    assert_eq!(named("paykun")["unsigned"], true);
+    assert_eq!(named("acme-token")["asks_order"], true);
 }
