@@ -38,8 +38,9 @@ use crate::store::Store;
 
 /// Where verbs find what they work on.
 pub struct Office {
-    /// Merchants, credentials and their secrets.
-    pub store: Arc<Store>,
+    /// Merchants, credentials and their secrets; none: no store of keys was made yet. Verbs about
+    /// webhooks do without, and then nothing is audited.
+    pub keys: Option<Arc<Store>>,
     /// The schemes and envelopes that a credential may name, and who stands in the merchants file.
     pub catalogue: Arc<Catalogue>,
     /// Where the master key is.
@@ -50,6 +51,17 @@ pub struct Office {
     pub clock: Clock,
     /// Hears how far a long verb has come, and of how much, where that is known (otherwise 0).
     pub progress: fn(u64, u64),
+}
+
+impl Office {
+    /// The store of keys.
+    ///
+    /// # Errors
+    /// Where none was made yet.
+    pub fn store(&self) -> Result<&Arc<Store>, Problem> {
+        let missing = "there is no store of keys; countersign master create makes one";
+        self.keys.as_ref().ok_or_else(|| Problem::new(Code::Store, missing))
+    }
 }
 
 /// Every verb, by what it is about.

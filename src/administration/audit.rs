@@ -106,7 +106,7 @@ fn list(office: &Office, _: &Actor, input: List) -> Result<Page<Event>, Problem>
         Problem::new(Code::InvalidInput, "after is what next was on the page before")
     })?;
     let object = input.object.as_deref();
-    let rows = office.store.read(|view| view.audit(object, before, limit + 1))?;
+    let rows = office.store()?.read(|view| view.audit(object, before, limit + 1))?;
     let items = rows.into_iter().map(Event::from).collect();
     Ok(Page::cut(items, limit, |one: &Event| one.sequence.to_string()))
 }
@@ -129,7 +129,7 @@ pub struct Head {
 impl Output for Head {}
 
 fn verify(office: &Office, _: &Actor, _: Nothing) -> Result<Head, Problem> {
-    office.store.read(|view| {
+    office.store()?.read(|view| {
         let rows = view.verify_audit()?;
         let newest = view.audit(None, None, 1)?.pop().map(Event::from);
         Ok(Head { rows, digest: newest.map(|event| event.digest) })
@@ -160,7 +160,7 @@ pub struct Part {
 }
 
 fn export(office: &Office, actor: &Actor, input: Part) -> Result<Export, Problem> {
-    let newest = office.store.read(|view| view.audit(None, None, 1))?.pop().map(Event::from);
+    let newest = office.store()?.read(|view| view.audit(None, None, 1))?.pop().map(Event::from);
     let limit = input.limit.or(u32::try_from(PAGE_MAX).ok());
     let page = list(office, actor, List { object: None, after: input.after, limit })?;
     let newest_digest = newest.map(|event| event.digest);

@@ -144,7 +144,7 @@ impl Upkeep {
         office: &Office,
         uses: &HashMap<UsedVersion, Use>,
     ) -> Result<Vec<Done>, Problem> {
-        let mut done = write_uses(&office.store, uses)?;
+        let mut done = write_uses(office.store()?, uses)?;
         for (version, used) in uses {
             let meter = self.meters.get_mut(&*version.key_id);
             let Some(meter) = meter.filter(|meter| meter.number == version.number) else {
@@ -168,13 +168,13 @@ impl Upkeep {
 
     /// Forgets counts of use that are too old, once a day.
     fn forget_old_uses(&mut self, office: &Office) -> Result<(), Problem> {
-        let now = office.store.read(|view| Ok::<_, Problem>(view.now()))?;
+        let now = office.store()?.read(|view| Ok::<_, Problem>(view.now()))?;
         if self.forget_at.is_some_and(|at| now < at) {
             return Ok(());
         }
         self.forget_at = Some(now.saturating_add(DAY));
         let before = now.saturating_sub(USES_KEPT);
-        office.store.change(&gate(), |change| Ok(change.forget_usage(before)?))
+        office.store()?.change(&gate(), |change| Ok(change.forget_usage(before)?))
     }
 
     /// Does what is due.
@@ -182,7 +182,7 @@ impl Upkeep {
     /// # Errors
     /// The store. What was done until then stays done.
     pub fn run(&mut self, office: &Office) -> Result<Vec<Done>, Problem> {
-        let found = office.store.read(|view| {
+        let found = office.store()?.read(|view| {
             let (now, sequence) = (view.now(), view.sequence()?);
             let idle = self.sequence == Some(sequence) && self.due.is_none_or(|due| now < due);
             if idle {
@@ -196,7 +196,7 @@ impl Upkeep {
         (self.due, self.next_end, self.meters) = (found.due, found.next_end, found.meters);
         let mut done = Vec::new();
         for key_id in &found.ripe {
-            done.extend(office.store.change(&gate(), |change| ripen(office, change, key_id))?);
+            done.extend(office.store()?.change(&gate(), |change| ripen(office, change, key_id))?);
         }
         for key_id in &found.spent {
             done.extend(replace_spent(office, key_id)?);
@@ -373,7 +373,7 @@ fn ripen(office: &Office, change: &mut Change<'_>, key_id: &str) -> Result<Vec<D
 
 /// Rotates a secret that has signed all that its policy allows.
 fn replace_spent(office: &Office, key_id: &str) -> Result<Option<Done>, Problem> {
-    office.store.change(&gate(), |change| {
+    office.store()?.change(&gate(), |change| {
         let Some(credential) = change.credential(key_id)? else { return Ok(None) };
         let policies = change.policies()?;
         let policy = policies.iter().find(|one| Some(&one.name) == credential.policy.as_ref());

@@ -230,7 +230,7 @@ pub struct List {
 fn list(office: &Office, _: &Actor, input: List) -> Result<Page<Credential>, Problem> {
     let limit = limit(input.limit);
     let merchant = input.merchant.as_deref();
-    let rows = office.store.read(|view| {
+    let rows = office.store()?.read(|view| {
         if let Some(merchant) = merchant {
             merchant::find(view, merchant)?;
         }
@@ -249,7 +249,7 @@ pub struct Show {
 }
 
 fn show(office: &Office, _: &Actor, input: Show) -> Result<Detail, Problem> {
-    office.store.read(|view| Detail::of(view, &input.key_id, None))
+    office.store()?.read(|view| Detail::of(view, &input.key_id, None))
 }
 
 /// What changes of a credential. What is not given stays.
@@ -326,7 +326,7 @@ pub(super) fn edit(
     revision: Option<u64>,
     turn: impl FnOnce(&mut CredentialRow) -> (&'static str, Value, Option<String>),
 ) -> Result<Credential, Problem> {
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         let before = find_open(change, key_id)?;
         let mut row = before.clone();
         row.revision = revision.unwrap_or(row.revision);

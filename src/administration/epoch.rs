@@ -84,7 +84,7 @@ impl From<EpochRow> for Epoch {
 pub struct List {}
 
 fn list(office: &Office, _: &Actor, _: List) -> Result<Page<Epoch>, Problem> {
-    let rows = office.store.read(|view| view.epochs())?;
+    let rows = office.store()?.read(|view| view.epochs())?;
     Ok(Page { items: rows.into_iter().map(Epoch::from).collect(), next: None })
 }
 
@@ -104,7 +104,7 @@ fn create(office: &Office, actor: &Actor, input: Create) -> Result<Epoch, Proble
     if length.is_zero() {
         return Err(Problem::new(Code::InvalidInput, "an epoch is longer than nothing"));
     }
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         let last = change.epochs()?.into_iter().max_by_key(|row| row.number);
         let second = Duration::from_secs(1);
         let follows = last.as_ref().map(|row| row.not_after.saturating_add(second));
@@ -138,7 +138,7 @@ pub struct Destroy {
 }
 
 fn destroy(office: &Office, actor: &Actor, input: Destroy) -> Result<Epoch, Problem> {
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         let row = find(change, input.epoch)?;
         if row.destroyed_at.is_none() {
             if change.now() < row.destroy_at && !input.now {
@@ -188,7 +188,7 @@ impl Output for Killed {}
 fn kill(office: &Office, actor: &Actor, input: Kill) -> Result<Killed, Problem> {
     let chain = input.chain.as_deref().map(chain_of).transpose()?;
     let key_id = input.key_id.as_str();
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         credential::find_open(change, key_id)?;
         let root = |one: &crate::store::row::VersionRow| one.kind == Kind::Root;
         if !change.versions(key_id)?.iter().any(root) {

@@ -92,7 +92,7 @@ pub struct Item {
 
 fn inventory(office: &Office, _: &Actor, input: Asked) -> Result<Page<Item>, Problem> {
     let limit = limit(input.limit);
-    office.store.read(|view| {
+    office.store()?.read(|view| {
         let merchant = input.merchant.as_deref();
         let mut credentials = view.credentials(merchant, &input.after, limit + 1)?;
         let more = credentials.len() > limit;

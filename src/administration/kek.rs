@@ -99,17 +99,17 @@ impl From<KekRow> for Kek {
 pub struct Nothing {}
 
 fn list(office: &Office, _: &Actor, _: Nothing) -> Result<Page<Kek>, Problem> {
-    let rows = office.store.read(|view| view.keks())?;
+    let rows = office.store()?.read(|view| view.keks())?;
     Ok(Page { items: rows.into_iter().map(Kek::from).collect(), next: None })
 }
 
 fn rotate(office: &Office, actor: &Actor, _: Nothing) -> Result<Kek, Problem> {
-    let version = office.store.rotate_kek(actor)?;
+    let version = office.store()?.rotate_kek(actor)?;
     find(office, version)
 }
 
 fn find(office: &Office, version: u32) -> Result<Kek, Problem> {
-    let rows = office.store.read(|view| view.keks())?;
+    let rows = office.store()?.read(|view| view.keks())?;
     let found = rows.into_iter().find(|row| row.version == version);
     let missing = || Problem::new(Code::NotFound, format!("there is no KEK {version}"));
     found.map(Kek::from).ok_or_else(missing)
@@ -127,7 +127,7 @@ pub struct Rewrap {
 impl Output for Rewrap {}
 
 fn rewrap(office: &Office, actor: &Actor, _: Nothing) -> Result<Rewrap, Problem> {
-    let done = office.store.rewrap(actor, |done, of| (office.progress)(done, of))?;
+    let done = office.store()?.rewrap(actor, |done, of| (office.progress)(done, of))?;
     let refused = done.refused.iter().map(ToString::to_string).collect();
     Ok(Rewrap { moved: done.moved, refused })
 }
@@ -142,7 +142,7 @@ pub struct Remove {
 
 fn remove(office: &Office, actor: &Actor, input: Remove) -> Result<Kek, Problem> {
     let row = find(office, input.kek)?;
-    office.store.remove_kek(actor, input.kek).map_err(in_use)?;
+    office.store()?.remove_kek(actor, input.kek).map_err(in_use)?;
     Ok(row)
 }
 
@@ -178,7 +178,7 @@ impl Output for Status {}
 
 fn status(office: &Office, _: &Actor, _: Nothing) -> Result<Status, Problem> {
     let masters = Masters::open(&office.master)?;
-    let keks = office.store.read(|view| view.keks())?;
+    let keks = office.store()?.read(|view| view.keks())?;
     let of = |id: &crate::custody::MasterId| {
         let wraps = keks.iter().filter(|kek| kek.master == id.as_str()).count();
         Master {
@@ -206,7 +206,7 @@ fn rotate_master(office: &Office, actor: &Actor, input: RotateMaster) -> Result<
         // What the operator is to do instead is in the text.
         masters.rotate().map_err(by_hand)?;
     }
-    office.store.rewrap_masters(actor)?;
+    office.store()?.rewrap_masters(actor)?;
     status(office, actor, Nothing {})
 }
 
@@ -232,9 +232,9 @@ fn remove_master(office: &Office, actor: &Actor, input: RemoveMaster) -> Result<
         let detail = format!("there is no master key {} at hand", input.master);
         return Err(Problem::new(Code::NotFound, detail));
     }
-    office.store.release_master(&input.master).map_err(in_use)?;
+    office.store()?.release_master(&input.master).map_err(in_use)?;
     masters.remove(&input.master).map_err(by_hand)?;
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         change.audit("master.removed", &input.master, json!({}), None)?;
         Ok::<_, Problem>(())
     })?;

@@ -137,7 +137,7 @@ fn create(office: &Office, actor: &Actor, input: Create) -> Result<Merchant, Pro
     }
     name::check_label(&input.name)?;
     contacts(&input.contacts)?;
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         if let Some(earlier) = Call::earlier::<String>(call.as_ref(), change)? {
             return Ok(find(change, &earlier)?.into());
         }
@@ -178,7 +178,7 @@ pub struct List {
 /// Lists merchants by id.
 fn list(office: &Office, _: &Actor, input: List) -> Result<Page<Merchant>, Problem> {
     let limit = limit(input.limit);
-    let rows = office.store.read(|view| view.merchants(&input.after, limit + 1))?;
+    let rows = office.store()?.read(|view| view.merchants(&input.after, limit + 1))?;
     let items = rows.into_iter().map(Merchant::from).collect();
     Ok(Page::cut(items, limit, |one: &Merchant| one.merchant.clone()))
 }
@@ -193,7 +193,7 @@ pub struct Show {
 
 /// Shows a merchant.
 fn show(office: &Office, _: &Actor, input: Show) -> Result<Merchant, Problem> {
-    office.store.read(|view| Ok(find(view, &input.merchant)?.into()))
+    office.store()?.read(|view| Ok(find(view, &input.merchant)?.into()))
 }
 
 /// What changes of a merchant. What is not given stays.
@@ -221,7 +221,7 @@ fn update(office: &Office, actor: &Actor, input: Update) -> Result<Merchant, Pro
     }
     contacts(input.contacts.as_deref().unwrap_or_default())?;
     let detail = serde_json::to_value(&input).unwrap_or_default();
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         let mut row = find_open(change, &input.merchant)?;
         row.revision = input.revision.unwrap_or(row.revision);
         row.name = input.name.unwrap_or(row.name);
@@ -267,7 +267,7 @@ fn turn(
     status: MerchantStatus,
     action: &'static str,
 ) -> Result<Merchant, Problem> {
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         let mut row = find_open(change, &input.merchant)?;
         row.revision = input.revision.unwrap_or(row.revision);
         if row.status != status {

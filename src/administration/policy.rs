@@ -136,7 +136,7 @@ fn create(office: &Office, actor: &Actor, input: Create) -> Result<Policy, Probl
         revision: 0,
     };
     check(&row)?;
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         if change.policies()?.iter().any(|own| own.name == row.name) {
             let detail = format!("the policy {} exists already", row.name);
             return Err(Problem::new(Code::Exists, detail));
@@ -172,7 +172,7 @@ fn check(row: &PolicyRow) -> Result<(), Problem> {
 pub struct List {}
 
 fn list(office: &Office, _: &Actor, _: List) -> Result<Page<Policy>, Problem> {
-    let rows = office.store.read(|view| view.policies())?;
+    let rows = office.store()?.read(|view| view.policies())?;
     Ok(Page { items: rows.into_iter().map(Policy::from).collect(), next: None })
 }
 
@@ -185,7 +185,7 @@ pub struct Show {
 }
 
 fn show(office: &Office, _: &Actor, input: Show) -> Result<Policy, Problem> {
-    office.store.read(|view| Ok(find(view, &input.policy)?.into()))
+    office.store()?.read(|view| Ok(find(view, &input.policy)?.into()))
 }
 
 /// What changes of a policy. What is not given stays.
@@ -213,7 +213,7 @@ pub struct Update {
 }
 
 fn update(office: &Office, actor: &Actor, input: Update) -> Result<Policy, Problem> {
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         let row = find(change, &input.policy)?;
         let row = PolicyRow {
             max_age_secs: input.max_age.map(|span| span.0).or(row.max_age_secs),
@@ -235,7 +235,7 @@ fn update(office: &Office, actor: &Actor, input: Update) -> Result<Policy, Probl
 }
 
 fn delete(office: &Office, actor: &Actor, input: Show) -> Result<Policy, Problem> {
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         let row = find(change, &input.policy)?;
         change.remove_policy(&row.name).map_err(|fault| match fault {
             StoreFault::Refused(detail) => Problem::new(Code::InUse, detail),

@@ -132,7 +132,7 @@ pub struct List {
 
 /// Lists every version of every kind.
 fn list(office: &Office, _: &Actor, input: List) -> Result<Page<Version>, Problem> {
-    office.store.read(|view| {
+    office.store()?.read(|view| {
         credential::find(view, &input.key_id)?;
         let items = view.versions(&input.key_id)?.iter().map(Version::from).collect();
         Ok(Page { items, next: None })
@@ -234,7 +234,7 @@ fn add(
     show: bool,
     make: impl FnOnce(&Readers) -> Result<Material, Problem>,
 ) -> Result<MadeVersion, Problem> {
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         let credential = credential::find_open(change, key_id)?;
         let all = change.versions(key_id)?;
         let mut versions: Vec<VersionRow> =
@@ -290,7 +290,7 @@ pub struct Target {
 /// Shows a secret once. That it was shown is durable before anybody sees it.
 fn reveal(office: &Office, actor: &Actor, input: Target) -> Result<MadeVersion, Problem> {
     let Target { key_id, kind: KindText(kind), version, revision } = input;
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         let credential = credential::find_open(change, &key_id)?;
         let row = version::find(change, &key_id, &kind, version)?;
         version::check_revision(&row, revision)?;
@@ -323,7 +323,7 @@ fn turn(
     rule: impl FnOnce(&[VersionRow], u32, Timestamp) -> Result<Turn, Refusal>,
 ) -> Result<Version, Problem> {
     let Target { key_id, kind: KindText(kind), version, revision } = target;
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         credential::find_open(change, key_id)?;
         let versions = version::of_kind(change, key_id, kind)?;
         let row = version::find(change, key_id, kind, *version)?;

@@ -122,7 +122,7 @@ fn create(office: &Office, actor: &Actor, input: Create) -> Result<Token, Proble
         return Err(Problem::new(Code::InvalidInput, detail));
     }
     let secret = text::api_token(&random()?);
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         if let Some(merchant) = &input.merchant {
             merchant::find_open(change, merchant)?;
         }
@@ -151,7 +151,7 @@ fn create(office: &Office, actor: &Actor, input: Create) -> Result<Token, Proble
 pub struct List {}
 
 fn list(office: &Office, _: &Actor, _: List) -> Result<Page<Token>, Problem> {
-    let rows = office.store.read(|view| view.tokens())?;
+    let rows = office.store()?.read(|view| view.tokens())?;
     Ok(Page { items: rows.into_iter().map(Token::from).collect(), next: None })
 }
 
@@ -166,7 +166,7 @@ pub struct Revoke {
 }
 
 fn revoke(office: &Office, actor: &Actor, input: Revoke) -> Result<Token, Problem> {
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         let row = find(change, &input.token)?;
         if row.revoked_at.is_none() {
             let revoked_at = Some(change.now());

@@ -83,7 +83,7 @@ pub struct Nothing {}
 
 /// Tells what is wrong as an outcome: a report is what was asked for.
 fn verify(office: &Office, actor: &Actor, _: Nothing) -> Result<Report, Problem> {
-    let trial = office.store.verify_all(actor, |done| (office.progress)(done, 0))?;
+    let trial = office.store()?.verify_all(actor, |done| (office.progress)(done, 0))?;
     Ok(Report::from(&trial))
 }
 
@@ -108,7 +108,7 @@ fn backup(office: &Office, actor: &Actor, input: Backup) -> Result<Copied, Probl
     if input.to.is_empty() {
         return Err(Problem::new(Code::InvalidInput, "name the file that the copy goes to"));
     }
-    office.store.backup(actor, &PathBuf::from(&input.to))?;
+    office.store()?.backup(actor, &PathBuf::from(&input.to))?;
     Ok(Copied { to: input.to })
 }
 
@@ -122,6 +122,6 @@ pub struct Confirmed {
 impl Output for Confirmed {}
 
 fn confirm(office: &Office, actor: &Actor, _: Nothing) -> Result<Confirmed, Problem> {
-    office.store.confirm_restore(actor)?;
+    office.store()?.confirm_restore(actor)?;
     Ok(Confirmed { confirmed: true })
 }

@@ -369,7 +369,14 @@ impl Parts {
     fn own_office(&self, managed: &Managed) -> Office {
         let (store, catalogue) = (Arc::clone(&managed.store), Arc::clone(&lock(&self.catalogue)));
         let (master, state) = (self.keys.master.clone(), self.keys.state.clone());
-        Office { store, catalogue, master, state, clock: self.clock.clone(), progress: |_, _| {} }
+        Office {
+            keys: Some(store),
+            catalogue,
+            master,
+            state,
+            clock: self.clock.clone(),
+            progress: |_, _| {},
+        }
     }
 
     fn keep_up(&self, managed: &Managed) {

@@ -135,7 +135,7 @@ impl Call<'_> {
         let config: Option<&PathBuf> = self.matches.get_one("config");
         let config = config.ok_or_else(|| Failure::usage("give --config FILE"))?;
         self.confirm(&input)?;
-        let office = office::open(config)?;
+        let office = office::open(config, self.verb)?;
         let handover = self.handover(&input)?;
         let outcome = match self.carry_out(&office, input) {
             Ok(outcome) => outcome,

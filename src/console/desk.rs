@@ -124,7 +124,7 @@ impl Desk {
     }
 
     fn find(&self, office: &Office, call: &Call, token: &Bytes32) -> Result<Operator, Refusal> {
-        let found = self.operators.find(&office.store, token, self.now());
+        let found = self.operators.find(office.store()?, token, self.now());
         found.map_err(|refusal| self.weigh(refusal, call))
     }
 
@@ -141,7 +141,7 @@ impl Desk {
             let verb = call.verb.map_or("none", |verb| verb.name);
             let object = if call.object.is_empty() { verb } else { &call.object };
             let detail = json!({ "verb": verb, "why": why });
-            office.store.change(&actor(call, operator), |change| {
+            office.store()?.change(&actor(call, operator), |change| {
                 change.audit("access.refused", object, detail, None).map_err(Refusal::from)
             })?;
         }

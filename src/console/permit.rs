@@ -73,7 +73,7 @@ pub(super) fn merchant(
         Reach::Narrowed => forbidden("and this is another"),
         Reach::Credential => {
             let key_id = text("key_id");
-            let found = office.store.read(|view| view.credential(&key_id));
+            let found = office.store()?.read(|view| view.credential(&key_id));
             let found: Option<_> = found.map_err(|fault: StoreFault| Refusal::from(fault))?;
             if found.is_some_and(|row| row.merchant == *own) {
                 return Ok(());

@@ -79,7 +79,7 @@ pub(super) fn create(office: &Office, actor: &Actor, input: Create) -> Result<De
     for (name, given) in &input.values {
         readers.set_value(name, decode(given, input.secret_encoding)?)?;
     }
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         if let Some(earlier) = Call::earlier::<String>(call.as_ref(), change)? {
             return Detail::of(change, &earlier, None);
         }

@@ -56,7 +56,7 @@ pub(super) fn rotate(
 ) -> Result<MadeVersion, Problem> {
     let call = Call::of("credential rotate", actor, input.idempotency_key.as_deref(), &input)?;
     let (key_id, kind) = (input.key_id.as_str(), &input.kind.0);
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         let credential = credential::find_open(change, key_id)?;
         let all = change.versions(key_id)?;
         let versions: Vec<VersionRow> =

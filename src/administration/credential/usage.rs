@@ -52,7 +52,7 @@ pub struct Use {
 
 /// Says of each version that is not over, or was used of late, who uses it.
 pub(super) fn usage(office: &Office, _: &Actor, input: Asked) -> Result<Page<Use>, Problem> {
-    office.store.read(|view| {
+    office.store()?.read(|view| {
         credential::find(view, &input.key_id)?;
         let now = view.now();
         let used = view.usage(&input.key_id, now.saturating_sub(LOOKED_BACK))?;

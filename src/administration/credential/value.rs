@@ -31,7 +31,7 @@ pub struct SetValue {
 pub(super) fn set(office: &Office, actor: &Actor, input: SetValue) -> Result<Version, Problem> {
     let kind = Kind::Value(input.name.clone());
     let bytes = decode(&input.secret, input.secret_encoding)?;
-    office.store.change(actor, |change| {
+    office.store()?.change(actor, |change| {
         let owner = credential::find_open(change, &input.key_id)?;
         let all = change.versions(&input.key_id)?;
         let mut readers = Readers::of(office, change, &owner, &all)?;

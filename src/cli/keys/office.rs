@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use countersign::administration::Office;
+use countersign::administration::{Office, Verb};
 use countersign::clock::Clock;
 use countersign::config::keys::KeysConfig;
 use countersign::custody::Masters;
@@ -21,9 +21,14 @@ pub(super) fn configuration(config: &Path) -> Result<KeysConfig, Failure> {
     KeysConfig::load(config).map_err(|faults| Failure::configuration(faults.render(colour())))
 }
 
-/// Opens the store of a configuration, which must be there.
-pub(super) fn open(config: &Path) -> Result<Office, Failure> {
+/// Opens what a verb works on. The store of keys must be there, but for verbs about webhooks.
+pub(super) fn open(config: &Path, verb: &Verb) -> Result<Office, Failure> {
     let KeysConfig { keys, catalogue } = configuration(config)?;
+    let (clock, catalogue) = (Clock::system(), Arc::new(catalogue));
+    if !keys.store.exists() && verb.name.starts_with("inbox ") {
+        let (master, state) = (keys.master, keys.state);
+        return Ok(Office { keys: None, catalogue, master, state, clock, progress });
+    }
     if !keys.store.exists() {
         return Err(Failure::failed(format_args!(
             "{}: there is no store of keys; `countersign master create --config {}` makes one",
@@ -32,11 +37,10 @@ pub(super) fn open(config: &Path) -> Result<Office, Failure> {
         )));
     }
     let masters = Masters::open(&keys.master).map_err(|fault| Failure::failed(chain(&fault)))?;
-    let clock = Clock::system();
     let store = Store::open(&keys.store, masters, clock.clone());
     let store = store.map_err(|fault| Failure::failed(chain(&fault)))?;
-    let (store, catalogue) = (Arc::new(store), Arc::new(catalogue));
-    Ok(Office { store, catalogue, master: keys.master, state: keys.state, clock, progress })
+    let (master, state, keys) = (keys.master, keys.state, Some(Arc::new(store)));
+    Ok(Office { keys, catalogue, master, state, clock, progress })
 }
 
 /// Shows how far a long verb has come, on a terminal that people look at.

@@ -39,7 +39,10 @@ impl Operator {
             request_id: None,
         };
         let (master, state, progress) = (config.keys.master, config.keys.state, |_, _| {});
-        Self { office: Office { store, catalogue, master, state, clock, progress }, actor }
+        Self {
+            office: Office { keys: Some(store), catalogue, master, state, clock, progress },
+            actor,
+        }
     }
 
     pub(crate) fn tries(&self, name: &str, input: Value) -> Result<Outcome, Problem> {
