@@ -168,6 +168,48 @@ fn tests_that_are_named_exist() {
     }
 }
 
+/// Every code by which a webhook is refused, with the status of its answer.
+#[test]
+fn every_refusal_of_a_webhook_has_its_row() {
+    let source = document("src/inbox/refusal.rs");
+    let arms = |function: &str| -> Vec<(String, String)> {
+        let body = source.split(&format!("fn {function}(")).nth(1).unwrap();
+        let body = body.split("\n    }\n").next().unwrap();
+        let arms = body.split(",\n").filter_map(|arm| arm.rsplit_once(" => "));
+        let names = |(names, value): (&str, &str)| {
+            let names = names.split("Self::").skip(1);
+            let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric()).collect();
+            names.map(|text| (name(text), value.to_owned())).collect::<Vec<_>>()
+        };
+        arms.flat_map(names).collect()
+    };
+    let (codes, statuses) = (arms("code"), arms("status"));
+    assert!(codes.len() > 15 && codes.len() == statuses.len(), "{codes:?} {statuses:?}");
+    let found = rows(&document("docs/webhooks.md"), "## What is refused");
+    assert_eq!(found.len(), codes.len(), "{found:#?}");
+    for (((_, code), (_, status)), row) in codes.iter().zip(&statuses).zip(&found) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(cells[1], format!("`{}`", code.trim_matches('"')), "in this order");
+        let name = status.trim_start_matches("Some(StatusCode::").trim_end_matches(')');
+        let right = match name {
+            "None" => "the source's".to_owned(),
+            name => status_of(name).to_string(),
+        };
+        assert_eq!(cells[2], right, "{row}");
+    }
+}
+
+/// The number of a status, by the name of its constant.
+fn status_of(name: &str) -> u16 {
+    let words = name.to_lowercase().replace('_', " ");
+    let all = (100..600).filter_map(|code| http::StatusCode::from_u16(code).ok());
+    let named = |status: &http::StatusCode| {
+        let reason = status.canonical_reason().unwrap_or_default();
+        reason.to_lowercase().replace(['-', '\''], " ") == words
+    };
+    all.into_iter().find(named).unwrap_or_else(|| panic!("{name} is no status")).as_u16()
+}
+
 /// A block of code: what stands behind its fence, and its text.
 struct Block {
     kind: String,
