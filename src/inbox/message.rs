@@ -144,7 +144,10 @@ impl Answer {
         let message = Evaluation::new(subject, &reading.scope);
         let body = self.body.as_ref().and_then(|body| message.bytes(body).ok());
         let location = self.location.as_ref().and_then(|location| message.text(location).ok());
-        let sendable = |text: &Cow<'_, str>| text.bytes().all(|byte| byte.is_ascii_graphic());
+        // Two slashes would begin with a host, which no message chooses.
+        let sendable = |text: &Cow<'_, str>| {
+            text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.starts_with("//")
+        };
         (
             body.map(Cow::into_owned).unwrap_or_default(),
             location.filter(sendable).map(Cow::into_owned),

@@ -138,8 +138,14 @@ fn answers_leave_out_what_the_message_lacks() {
     let of = |body: &str| look(body, |subject| answer.of(&reading, subject));
     assert_eq!(of("a=1&b=2%202"), (b"1".to_vec(), Some("/thanks?order=2%202".into())));
     assert_eq!(of("c=1"), (Vec::new(), None));
+    let place = "/{form:b | urlencode}/{form:c | urlencode('path')}";
+    let place = Answer { location: Some(template(place, &reading.scope)), ..answer };
+    let of = |body: &str| look(body, |subject| place.of(&reading, subject)).1;
+    assert_eq!(of("b=1&c=shop.example").as_deref(), Some("/1/shop.example"));
+    // Without the first part the second would be a host.
+    assert_eq!(of("b=&c=shop.example"), None);
     // A line break would begin another header.
-    let raw = Answer { location: Some(template("/{form:b}", &reading.scope)), ..answer };
+    let raw = Answer { location: Some(template("/{form:b}", &reading.scope)), ..place };
     assert_eq!(look("b=%0D%0AX:1", |subject| raw.of(&reading, subject)).1, None);
 }
 

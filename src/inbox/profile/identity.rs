@@ -21,19 +21,10 @@ pub(super) struct Closed {
 }
 
 impl Compiler<'_> {
-    /// The identity, and what is not signed in it.
+    /// The identity, and what is not signed in it. A message without any signature is told apart by
+    /// all of its content as well, whatever the identity is.
     pub(super) fn identity(&mut self, scope: &Scope) -> (Option<Identity>, Vec<Closed>) {
-        let stated = self.profile.identity.as_deref();
-        if self.profile.unsigned.as_deref() == Some("confirm") {
-            if stated.is_some_and(|texts| !texts.is_empty()) {
-                let problem = "messages without a signature are taken, and whoever makes one up \
-                               could take the place of a true one by its identity";
-                let hint = "write identity = [], and the digest of the content is taken";
-                self.mistake(ProfileMistake::of("identity", problem).hint(hint));
-            }
-            return (Some(Identity::Content), Vec::new());
-        }
-        match stated {
+        match self.profile.identity.as_deref() {
             Some([]) => (Some(Identity::Content), Vec::new()),
             Some(texts) => self.composed(texts, scope),
             None => (Some(self.found(scope)), Vec::new()),

@@ -1,15 +1,19 @@
 //! What answers of providers say of messages: tables of agreements, differences, and answers that
 //! say nothing.
 
+use std::fs;
+use std::path::Path;
+
 use bytes::Bytes;
 use http::Response;
 use md5::{Digest as _, Md5};
 
 use crate::inbox::inquiry::{Finding, Means};
 use crate::inbox::profile::tests::bed::{Bed, message, vector};
+use crate::inbox::profile::{CallText, InquiryText, Profile};
 use crate::scheme::Vector;
 
-use super::requests::NOW;
+use super::requests::{NOW, asked};
 
 /// The MD5 of a text in hexadecimal digits.
 pub(super) fn md5(text: &str) -> String {
@@ -174,6 +178,50 @@ fn long_and_odd_values_are_told_in_one_short_line() {
     let Finding::Differs { differences, .. } = finding else { panic!("{finding:?}") };
     let expected = format!("the answer \u{fffd}[31m{}…", "x".repeat(59));
     assert!(differences[0].ends_with(&expected), "{differences:?}");
+}
+
+/// What the comment in Fiuu's file says of asking by order.
+fn by_order() -> Profile {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = fs::read_to_string(folder.join("config/providers/fiuu.toml")).unwrap();
+    let lines: Vec<&str> = file.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+    let table: toml::Table = lines.join("\n").parse().unwrap();
+    let confirm = &table["sources"]["NAME"]["confirm"];
+    let text = |value: &toml::Value| value.as_str().unwrap().to_owned();
+    let texts = |value: &toml::Value| {
+        let members = value.as_table().unwrap().iter();
+        members.map(|(name, value)| (name.clone(), text(value))).collect()
+    };
+    let call = CallText {
+        url: text(&confirm["url"]),
+        lets: texts(&confirm["let"]),
+        body: Some(text(&confirm["body"])),
+        ..CallText::default()
+    };
+    let answer = &confirm["answer"];
+    let (lets, facts) = (texts(&answer["let"]), texts(&answer["facts"]));
+    let confirm = Some(InquiryText { call, lets, facts, ..InquiryText::default() });
+    Profile { confirm, ..Profile::default() }
+}
+
+#[test]
+fn fiuu_can_be_asked_by_order() {
+    let (mut bed, message) = fiuu();
+    let profile = bed.profile.overridden_by(&by_order());
+    bed.compiled = profile.compile(&bed.scheme, &|_| None).unwrap();
+    let request = asked(&bed, &message);
+    let key = md5("ORD1shopverify-110.00");
+    assert_eq!(request.uri(), "https://api.fiuu.com/RMS/query/q_by_oid.php");
+    let body = format!("amount=10.00&oID=ORD1&domain=shop&skey={key}&type=2");
+    assert_eq!(request.body(), body.as_bytes());
+    let proof = md5("10.00fiuu-secret-key-1shopORD100");
+    let said = format!(r#""StatCode":"00","OrderID":"ORD1","Amount":"10.00","VrfKey":"{proof}""#);
+    assert_eq!(compare(&bed, &message, 200, &format!("{{{said}}}")), agrees("succeeded"));
+    let other = format!(r#"{{{said},"TranID":"1"}}"#);
+    assert_eq!(differing(&compare(&bed, &message, 200, &other)), ["transaction"]);
+    let forged = said.replace("\"OrderID\":\"ORD1\"", "\"OrderID\":\"ORD2\"");
+    let finding = compare(&bed, &message, 200, &format!("{{{forged}}}"));
+    assert_eq!(finding, no_answer("unproved", 200));
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn request(bed: &Bed, call: &Call, message: &Vector) -> Result<Request<Bytes>, U
     made.unwrap()
 }
 
-fn asked(bed: &Bed, message: &Vector) -> Request<Bytes> {
+pub(super) fn asked(bed: &Bed, message: &Vector) -> Request<Bytes> {
     request(bed, &bed.compiled.confirm.as_ref().unwrap().call, message).unwrap()
 }
 

@@ -137,16 +137,6 @@ fn where_none_is_stated_the_nonce_or_the_content_is_the_identity() {
 }
 
 #[test]
-fn unsigned_messages_are_known_by_their_content() {
-    let unsigned = |profile| Profile { unsigned: Some("confirm".into()), ..profile };
-    check("stripe", &unsigned(identity(&["{json:id}"])), &["identity"]);
-    check("stripe", &unsigned(identity(&[])), &[]);
-    check("stripe", &unsigned(Profile::default()), &[]);
-    let refused = Profile { unsigned: Some("refuse".into()), ..identity(&["{json:id}"]) };
-    check("stripe", &refused, &[]);
-}
-
-#[test]
 fn checks_say_one_thing() {
     let text = |text: &str| Some(text.to_owned());
     let value = CheckText { value: "{json:a}".into(), ..CheckText::default() };
