@@ -380,7 +380,9 @@ impl Draft {
         let catalogue = keys::catalogue(&self.schemes, &self.envelopes, none(), none());
         let unverified = listener.unverified_bytes_max;
         let mut notes = route::notes(&self.routes, &self.upstreams, unverified);
-        notes.extend(review::notes(&self.routes, &merchants));
+        let of_sources: Vec<&KeyId> =
+            self.sources.iter().filter_map(PlacedSource::credential).collect();
+        notes.extend(review::notes(&self.routes, &merchants, &of_sources));
         notes.extend(upstream::notes(&self.upstreams));
         notes.extend(capacity.notes());
         notes.extend(route::orders::capacity(&self.routes, &merchants, self.ledger));

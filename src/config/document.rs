@@ -194,8 +194,18 @@ fn is_harmless(line: &str) -> bool {
 }
 
 /// Top-level tables.
-const TABLES: [&str; 7] =
-    ["listener", "operations", "replay", "log", "upstreams", "routes", "merchants"];
+const TABLES: [&str; 10] = [
+    "listener",
+    "operations",
+    "replay",
+    "log",
+    "upstreams",
+    "routes",
+    "merchants",
+    "inbox",
+    "destinations",
+    "sources",
+];
 
 /// Keys whose values never are secrets, nor hold any.
 #[rustfmt::skip]

@@ -5,15 +5,19 @@ use std::collections::BTreeMap;
 use super::capacity::fills_two;
 use super::fault::{Note, Weight};
 use crate::gateway::route::RouteSpec;
-use crate::keyring::{CredentialSpec, MerchantSpec};
+use crate::keyring::{CredentialSpec, KeyId, MerchantSpec};
 
 /// Names that one note lists.
 const NAMES_MAX: usize = 5;
 
-/// Every note about the two together.
-pub(super) fn notes(routes: &[RouteSpec], merchants: &[MerchantSpec]) -> Vec<Note> {
+/// Every note about the two together. Some credentials verify webhooks and need no route.
+pub(super) fn notes(
+    routes: &[RouteSpec],
+    merchants: &[MerchantSpec],
+    of_sources: &[&KeyId],
+) -> Vec<Note> {
     let mut notes = repeatable_reads(routes, merchants);
-    notes.extend(unused_credentials(routes, merchants));
+    notes.extend(unused_credentials(routes, merchants, of_sources));
     notes.extend(unknown_credentials(routes, merchants));
     if merchants.is_empty() && !routes.is_empty() {
         notes.push(Note {
@@ -51,9 +55,16 @@ fn repeatable_reads(routes: &[RouteSpec], merchants: &[MerchantSpec]) -> Vec<Not
     open.map(note).collect()
 }
 
-fn unused_credentials(routes: &[RouteSpec], merchants: &[MerchantSpec]) -> Vec<Note> {
+fn unused_credentials(
+    routes: &[RouteSpec],
+    merchants: &[MerchantSpec],
+    of_sources: &[&KeyId],
+) -> Vec<Note> {
     let mut unused: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for credential in credentials(merchants) {
+        if of_sources.contains(&&credential.key_id) {
+            continue;
+        }
         if routes.iter().all(|route| route.scheme != credential.scheme) {
             unused.entry(credential.scheme.name()).or_default().push(credential.key_id.as_str());
         }

@@ -64,6 +64,16 @@ pub(super) struct PlacedSource {
     credential: Option<(String, Range<usize>)>,
 }
 
+impl PlacedSource {
+    /// The credential whose secrets verify its messages, where they are not its own.
+    pub(super) fn credential(&self) -> Option<&KeyId> {
+        match &self.source.keys {
+            SourceKeys::Credential(key_id) => Some(key_id),
+            SourceKeys::Own(_) => None,
+        }
+    }
+}
+
 /// Every source.
 pub(super) fn sources(
     table: &mut Table<'_>,

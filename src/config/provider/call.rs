@@ -52,12 +52,43 @@ fn call<'n>(table: &mut Table<'n>, before: &str, places: &mut Places<'n>) -> Cal
     CallText {
         method: text(table, before, "method", places),
         url: text(table, before, "url", places).unwrap_or_default(),
-        headers: texts(table, before, "headers", places),
+        headers: headers(table, before, places),
         lets: texts(table, before, "let", places),
         body: text(table, before, "body", places),
         sign: text(table, before, "sign", places),
         key_id: text(table, before, "key_id", places),
     }
+}
+
+/// Words in the names of header fields that hold secrets.
+const SECRET_FIELDS: [&str; 6] =
+    ["authorization", "cookie", "token", "secret", "password", "api-key"];
+
+/// Header fields. What is written out in one that holds a secret is a literal secret.
+fn headers<'n>(
+    table: &mut Table<'n>,
+    before: &str,
+    places: &mut Places<'n>,
+) -> Vec<(String, String)> {
+    let is_literal = |name: &str, text: &str| {
+        let name = name.to_ascii_lowercase().replace('_', "-");
+        SECRET_FIELDS.iter().any(|word| name.contains(word)) && !text.contains('{')
+    };
+    let mut headers = texts(table, before, "headers", places);
+    let path = table.path_of("headers");
+    headers.retain(|(name, text)| {
+        if text.is_empty() || !is_literal(name, text) {
+            return true;
+        }
+        if let Some(node) = places.at(&format!("{before}headers.{name}")) {
+            let mismatch = node.wrong_type("a template that reads the secret").hidden();
+            let hint = "name a value of the source: \"Bearer {cred:NAME}\"";
+            let found = "one that is written out".to_owned();
+            node.report(format!("{path}.{name}"), Mismatch { found, ..mismatch }.hint(hint));
+        }
+        false
+    });
+    headers
 }
 
 /// Pairs that must be equal.

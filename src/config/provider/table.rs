@@ -39,13 +39,18 @@ impl<'n> Places<'n> {
         self.0.push((key, node));
     }
 
+    /// The value of a key.
+    pub(super) fn at(&self, key: &str) -> Option<Node<'n>> {
+        self.0.iter().find(|(own, _)| own == key).map(|(_, node)| *node)
+    }
+
     /// The value that a mistake's key means, and whether it is the very one: else it is the nearest
     /// table or array around it that is stated here.
     fn find(&self, key: &str) -> Option<(Node<'n>, bool)> {
         let mut part = key;
         loop {
-            if let Some((_, node)) = self.0.iter().find(|(own, _)| own == part) {
-                return Some((*node, part == key));
+            if let Some(node) = self.at(part) {
+                return Some((node, part == key));
             }
             part = part.get(..part.rfind(['.', '['])?)?;
         }

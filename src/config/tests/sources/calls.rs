@@ -99,3 +99,57 @@ fn a_post_back_is_as_the_profile_says() {
     let folder = folder(&change(WEBHOOKS, POST_BACK, &always));
     check(&folder, "fiuu", ".post_back.when.one_of", "among none");
 }
+
+#[test]
+fn a_secret_in_a_header_of_a_call_is_not_written_out() {
+    for (name, good) in [
+        ("Authorization", "Bearer {cred:shop}"),
+        ("X-Api-Key", "{cred:shop}"),
+        ("AccessToken", "{cred:shop}"),
+    ] {
+        let with = |text: &str| {
+            let order =
+                change(ORDER, "ca =", &format!("headers = {{ {name} = \"{text}\" }}\nca ="));
+            let webhooks = change(WEBHOOKS, CONFIRM, &format!("{CONFIRM}\n{order}"));
+            let values = "values = { shop = { file = \"verify.txt\" }, ";
+            folder(&change(&webhooks, "values = { ", values))
+        };
+        assert!(with(good).load().is_ok(), "{}", with(good).faults());
+        let literal = with("Bearer hunter2-0123456789");
+        let faults = literal.faults();
+        let key = format!("sources.fiuu.order.headers.{name}");
+        assert!(faults.iter().any(|fault| fault.key == key), "{faults}");
+        assert!(!faults.to_string().contains("hunter2"), "{faults}");
+    }
+    let plain = change(ORDER, "ca =", "headers = { Accept = \"application/json\" }\nca =");
+    let webhooks = change(WEBHOOKS, CONFIRM, &format!("{CONFIRM}\n{plain}"));
+    assert!(folder(&webhooks).load().is_ok());
+}
+
+#[test]
+fn no_message_shows_a_secret_of_webhooks() {
+    const MARKER: &str = "PLANTED-hunter2-0123456789";
+    for literal in [
+        format!("secrets = [\"{MARKER}\"]"),
+        format!("secrets = {{ value = \"{MARKER}\" }}"),
+        format!("secrets = [{{ value = \"{MARKER}\" }}]"),
+        format!("secrets = [{{ file = \"fiuu.txt\", from = 1 }}, \"{MARKER}\"]"),
+        format!("secret = \"{MARKER}\"\nsecrets = [{{ file = \"fiuu.txt\" }}]"),
+        format!("secrets = [{{ file = \"fiuu.txt\" }}]\nvalues = {{ x = \"{MARKER}\" }}"),
+        format!("secrets = [{{ file = \"fiuu.txt\" }}]\nvalues = \"{MARKER}\""),
+        format!("secrets = [{{ env = \"{MARKER}\" }}]"),
+        format!("secrets = [\"{MARKER}"),
+        format!("secrets = [{MARKER}]"),
+        format!("secrets = [\"{MARKER}\"]\nsecrets = [\"{MARKER}\"]"),
+        format!("secrets = [{{ file = \"fiuu.txt\" }}]\nconfirm = \"{MARKER}\""),
+        format!("secrets =\n{MARKER} = 1"),
+    ] {
+        let own = change(OWN, "secrets = [{ file = \"fiuu.txt\" }]", &literal);
+        let faults = folder(&own).faults();
+        let shown = format!("{faults}\n{faults:?}\n{}", serde_json::to_string(&faults).unwrap());
+        assert!(!shown.contains("hunter2"), "{literal} gave\n{shown}");
+        let shop = change(OWN, "secrets = [{ file = \"shop.whsec\" }]", &literal);
+        let shown = format!("{:?}", folder(&shop).faults());
+        assert!(!shown.contains("hunter2"), "{literal} gave\n{shown}");
+    }
+}

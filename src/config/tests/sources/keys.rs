@@ -95,6 +95,7 @@ fn a_credential_signs_by_the_scheme_of_its_source() {
         matches!(&config.sources[0].keys, SourceKeys::Credential(id) if id.as_str() == "pk_acme")
     );
     assert!(!notes.contains("is not in the merchants file"), "{notes}");
+    assert!(!notes.contains("nobody can use pk_acme"), "no route is needed: {notes}");
     let other = folder_with(&format!("{MAIN}{own}"), MERCHANTS);
     check(&other, "own", ".credential", "signs by kwikpaisa, and messages here are signed by");
     let absent = own.replace("pk_acme", "pk_stored");
