@@ -90,14 +90,18 @@ fn is_posted_back(source: &Source, subject: Subject<'_>) -> bool {
     when.is_some_and(|when| when.is_none_or(|when| when.holds(&source.reading, subject)))
 }
 
-/// The header fields as they came. Over HTTP/2 the authority stands for Host, which whoever looks
-/// at the message later asks for.
+/// The header fields as they came, without tokens: where nothing is signed, what proves the sender
+/// is the secret itself. Over HTTP/2 the authority stands for Host, which whoever looks at the
+/// message later asks for.
 fn headers(announced: &Announced) -> Vec<(String, Bytes)> {
     let fields = &announced.head().headers;
+    let scheme = &announced.source().scheme;
+    let hidden =
+        if scheme.strength() > Strength::Token { &[] } else { scheme.credential_headers() };
     let copied = |value: &[u8]| Bytes::copy_from_slice(value);
     let host = (!fields.contains_key(HOST))
         .then(|| (HOST.as_str().to_owned(), copied(announced.authority().as_bytes())));
-    let own =
-        fields.iter().map(|(name, value)| (name.as_str().to_owned(), copied(value.as_bytes())));
+    let shown = fields.iter().filter(|(name, _)| !hidden.contains(name));
+    let own = shown.map(|(name, value)| (name.as_str().to_owned(), copied(value.as_bytes())));
     host.into_iter().chain(own).collect()
 }

@@ -89,6 +89,9 @@ fn hex(id: name::Bytes16) -> String {
     format!("{:032x}", u128::from_be_bytes(id))
 }
 
+/// Deliveries that one commit has begun anew.
+const REPLAYED_AT_ONCE: usize = 500;
+
 impl Desk {
     /// Opens the journal of a state folder, which must be there.
     ///
@@ -155,27 +158,45 @@ impl Desk {
     /// Has deliveries delivered once more: the same id, new attempts, the whole schedule anew. What
     /// is held, disagreed about or still being confirmed is delivered only where `unconfirmed`
     /// says that the operator answers for it (then its confirmation says `operator`); else it is
-    /// confirmed anew. Gives how many.
+    /// confirmed anew. Gives how many. Many are begun in steps, so that what comes in meanwhile is
+    /// not held up.
     ///
     /// # Errors
-    /// What the database says; nothing was changed.
+    /// What the database says; some may have been begun.
     pub fn replay(
         &self,
         filter: &Filter,
         unconfirmed: bool,
     ) -> std::result::Result<u64, JournalFault> {
-        let now_millis = self.clock.now_millis();
-        self.write(|connection| {
-            let (conditions, values) = filter.conditions();
-            let sql = format!("SELECT d.sequence FROM deliveries AS d WHERE {conditions}");
-            let mut found = connection.prepare(&sql)?;
-            let found = found.query_map(params_from_iter(values), |row| row.get(0))?;
-            let found: Vec<i64> = found.collect::<Result<_>>()?;
-            for sequence in &found {
-                replay(connection, *sequence, unconfirmed, now_millis)?;
+        let (mut rest, mut all) = (filter.clone(), 0);
+        loop {
+            let replayed =
+                self.write(|connection| self.replay_some(connection, &rest, unconfirmed))?;
+            all += u64::try_from(replayed.len()).unwrap_or(u64::MAX);
+            match replayed.last() {
+                Some(last) if replayed.len() == REPLAYED_AT_ONCE => rest.after = Some(*last),
+                _ => return Ok(all),
             }
-            Ok(u64::try_from(found.len()).unwrap_or(u64::MAX))
-        })
+        }
+    }
+
+    fn replay_some(
+        &self,
+        connection: &Connection,
+        filter: &Filter,
+        unconfirmed: bool,
+    ) -> Result<Vec<i64>> {
+        let (conditions, values) = filter.conditions();
+        let sql = format!(
+            "SELECT d.sequence FROM deliveries AS d WHERE {conditions} ORDER BY d.sequence \
+             LIMIT {REPLAYED_AT_ONCE}"
+        );
+        let mut found = connection.prepare(&sql)?;
+        let found = found.query_map(params_from_iter(values), |row| row.get(0))?;
+        let found: Vec<i64> = found.collect::<Result<_>>()?;
+        let now_millis = self.clock.now_millis();
+        found.iter().try_for_each(|one| replay(connection, *one, unconfirmed, now_millis))?;
+        Ok(found)
     }
 
     /// Lets a stopped destination have deliveries again. Gives whether it was stopped.
@@ -282,7 +303,8 @@ fn replay(
     let sql = "UPDATE deliveries SET ended_at = NULL WHERE sequence = ?1";
     connection.prepare_cached(sql)?.execute([sequence])?;
     progress::set_state(connection, sequence, &place, state)?;
-    progress::add_task(connection, sequence, work, now_millis)
+    // As due as when it came: that this process has another clock than the gate changes nothing.
+    progress::add_task(connection, sequence, work, place.received_millis)
 }
 
 /// What stands in the place of a confirmation where an operator answers for a delivery.

@@ -8,6 +8,10 @@ use super::progress;
 use super::tables::{number, stored};
 use super::{Busy, JournalLimits, Kept, State, Work, name};
 
+/// How long a message that was disagreed about stays known, in milliseconds: so often can somebody
+/// who repeats it have the provider asked.
+const DISAGREED_MILLIS: u64 = 60_000;
+
 /// What there is of everything, and may be.
 pub(super) struct Room {
     pub(super) bytes: u64,
@@ -48,7 +52,9 @@ pub(super) fn keep(
     let sql = "SELECT delivery FROM keys WHERE source = ?1 AND key = ?2";
     let mut known = connection.prepare_cached(sql)?;
     let known = known.query_row((source, fresh.delivery.key), |row| row.get(0)).optional()?;
-    if let Some(id) = known {
+    if let Some(id) = known
+        && !forget_disagreed(connection, source, fresh, (id, now_millis))?
+    {
         return Ok(Ok(Kept::Duplicate(name::shown(id))));
     }
     if !room.take(fresh.bytes) {
@@ -65,6 +71,27 @@ pub(super) fn keep(
         progress::add_task(connection, sequence, Work::PostBack, due)?;
     }
     Ok(Ok(Kept::Stored(name::shown(fresh.id))))
+}
+
+/// Forgets a key whose delivery was disagreed about a while ago, and says whether it did. What is
+/// not signed of a message may have been a lie when it came first, and be true when it comes again.
+fn forget_disagreed(
+    connection: &Connection,
+    source: i64,
+    fresh: &Fresh,
+    (id, now_millis): (name::Bytes16, u64),
+) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND state = ?2 \
+               AND ended_at <= ?3)";
+    let before = stored(now_millis.saturating_sub(DISAGREED_MILLIS));
+    let mut question = connection.prepare_cached(sql)?;
+    let disagreed: bool =
+        question.query_row((id, State::Disagreed.code(), before), |row| row.get(0))?;
+    if disagreed {
+        let sql = "DELETE FROM keys WHERE source = ?1 AND key = ?2";
+        connection.prepare_cached(sql)?.execute((source, fresh.delivery.key))?;
+    }
+    Ok(disagreed)
 }
 
 fn insert(connection: &Connection, fresh: &Fresh) -> Result<i64> {

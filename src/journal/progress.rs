@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Result};
 
-use super::tables::{limit, stored};
+use super::tables::{limit, number, stored};
 use super::{ATTEMPTS_MAX, Attempt, Confirmation, Settled, State, Work};
 
 /// A task, and what came of it.
@@ -54,17 +54,20 @@ pub(super) fn kept(confirmation: &Confirmation) -> Option<String> {
 /// A delivery as far as its going on is concerned.
 pub(super) struct Place {
     pub(super) state: State,
+    pub(super) received_millis: u64,
     destination: String,
     order_key: Option<String>,
 }
 
 impl Place {
     pub(super) fn find(connection: &Connection, sequence: i64) -> Result<Option<Self>> {
-        let sql = "SELECT state, destination, order_key FROM deliveries WHERE sequence = ?1";
+        let sql = "SELECT state, received_at, destination, order_key FROM deliveries \
+                   WHERE sequence = ?1";
         let mut row = connection.prepare_cached(sql)?;
         let found = row.query_row([sequence], |row| {
             let state = State::read(row, 0)?;
-            Ok(Self { state, destination: row.get(1)?, order_key: row.get(2)? })
+            let received_millis = number(row.get(1)?);
+            Ok(Self { state, received_millis, destination: row.get(2)?, order_key: row.get(3)? })
         });
         found.optional()
     }

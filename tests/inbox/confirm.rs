@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::kit::{Inbox, LOOPBACK, Plan, all_of, json, signed, status};
+use super::kit::{Inbox, LOOPBACK, Plan, all_of, json, listed, signed, status};
 use super::provider::{
     FIUU, FIUU_VERIFY, Fiuu, KWIK, PAYKUN, SHOP, hex, hmac256, kwikpaisa, kwikpaisa_event, md5,
     paykun, unform,
 };
+use super::support::request::Request;
 use super::support::upstream::{Recorded, Step, Upstream, answer};
 use super::support::wait_until;
 
@@ -76,6 +77,58 @@ fn a_disagreement_is_seen_and_never_delivered() {
         inbox.gate.advance(86_400);
         inbox.delivers_nothing();
     }
+}
+
+#[test]
+fn what_was_disagreed_about_may_be_true_when_it_comes_again() {
+    let inbox = Plan::new().fiuu("").start();
+    inbox.api.answer_with(|asked| answered(asked, "11", "10.00", "A17"));
+    let message = Fiuu::new("1001", "A17", "00").request(FIUU_PATH);
+    inbox.takes(&message, "OK");
+    inbox.wait_for_log(&["delivery_disagreed", "fiuu"]);
+    inbox.api.answer_with(|asked| answered(asked, "00", "10.00", "A17"));
+    // At once it is a repetition: nobody has the provider asked as often as he likes.
+    inbox.takes(&message, "OK");
+    inbox.delivers_nothing();
+    assert_eq!(inbox.api.count(), 1);
+    inbox.gate.advance(61);
+    inbox.takes(&message, "OK");
+    inbox.delivered(1);
+    inbox.takes(&message, "OK");
+    inbox.delivers_nothing_more_than(1);
+}
+
+#[test]
+fn a_token_is_neither_kept_nor_handed_on() {
+    let token = "xendit-callback-token-0123456789";
+    let mut plan = Plan::new();
+    plan.setup.named_secret("xendit", token);
+    let url = format!(
+        "http://localhost:{}/v2/invoices/{{transaction | urlencode}}",
+        plan.api.address.port()
+    );
+    let table = format!(
+        "[sources.xendit]\nscheme = \"xendit\"\npath = \"/webhooks/xendit\"\n\
+         destination = \"shop\"\nsecrets = [{}]\nfacts.transaction = \"{{json:id}}\"\n\
+         confirm.url = \"{url}\"\nconfirm.{LOOPBACK}\n\
+         confirm.answer.facts.transaction = \"{{json:id}}\"\n",
+        listed("xendit")
+    );
+    let inbox = plan.table(table).start_on_disk();
+    inbox.api.answer_with(|_| json("{\"id\":\"inv_1\"}"));
+    let message = Request::post("/webhooks/xendit", b"{\"id\":\"inv_1\"}")
+        .header("x-callback-token", token)
+        .header("webhook-id", "w1");
+    inbox.takes(&message, "");
+    let call = inbox.delivered(1).remove(0);
+    assert!(!String::from_utf8_lossy(&call.head).contains(token), "{call:?}");
+    inbox.refuses(&message.set("x-callback-token", "another"), 401, "invalid_signature");
+    for file in ["inbox.db", "inbox.db-wal"] {
+        let bytes = std::fs::read(inbox.gate.folder.path().join("state").join(file)).unwrap();
+        let found = bytes.windows(token.len()).any(|part| part == token.as_bytes());
+        assert!(!found, "{file} holds the token");
+    }
+    assert!(!inbox.log().contains(token));
 }
 
 #[test]

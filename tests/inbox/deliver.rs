@@ -92,7 +92,7 @@ fn after_the_schedule_a_delivery_is_dead_and_can_be_replayed() {
     let shown: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(shown["state"], "delivered", "{said}");
     assert_eq!(shown["attempts"].as_array().unwrap().len(), 5, "{said}");
-    assert!(!said.contains("charge.succeeded"), "bodies only when asked for: {said}");
+    assert!(!said.contains("amount"), "bodies only when asked for: {said}");
 }
 
 #[test]

@@ -60,6 +60,7 @@ struct Row {
     state: State,
     destination: &'static str,
     order: Option<u8>,
+    received: u64,
     tasks: BTreeMap<Work, u64>,
 }
 
@@ -100,7 +101,7 @@ impl Model {
         true
     }
 
-    fn replay(&mut self, sequence: i64, sure: bool, now: u64) {
+    fn replay(&mut self, sequence: i64, sure: bool) {
         let Some(row) = self.rows.get_mut(&sequence) else { return };
         let doubted = [State::Held, State::Disagreed, State::Confirming].contains(&row.state);
         row.tasks.retain(|work, _| *work == Work::PostBack);
@@ -109,7 +110,7 @@ impl Model {
             false => (State::Delivering, Work::Deliver),
         };
         row.state = state;
-        row.tasks.insert(work, now);
+        row.tasks.insert(work, row.received);
     }
 
     fn due(&self, lane: &Lane, now: u64, ordered: bool) -> Vec<i64> {
@@ -218,7 +219,7 @@ impl Trial {
                 let ids = vec![id.unwrap_or_else(|| "none".into())];
                 let filter = Filter { ids, ..Filter::default() };
                 self.bed.desk().replay(&filter, *sure).unwrap();
-                self.model.replay((*at).into(), *sure, now);
+                self.model.replay((*at).into(), *sure);
             }
             Step::Stop(true) => {
                 run(self.journal().stop_destination("shop", "410")).unwrap();
@@ -261,7 +262,7 @@ impl Trial {
                     None => State::Held,
                 };
                 let sequence = i64::try_from(self.model.rows.len()).unwrap() + 1;
-                let row = Row { id, state, destination, order, tasks };
+                let row = Row { id, state, destination, order, received: now, tasks };
                 self.model.rows.insert(sequence, row);
             }
             (kept, known) => prop_assert!(false, "{:?} {:?}", kept, known),
