@@ -4,14 +4,19 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderValue;
+use ipnet::IpNet;
 
 /// The other end of one client connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// As the socket has it.
+    /// As the socket has it, or as a balancer in front names it for the whole connection.
     pub address: SocketAddr,
-    /// The same address, an IPv4-mapped one as IPv4: the address that rules apply to.
+    /// The client, an IPv4-mapped address as IPv4: the address that rules apply to. It is that of
+    /// `address`, or the one that a trusted proxy names for a request.
     pub ip: IpAddr,
+    /// Whether what a trusted proxy says of the client cannot be read in one way. `ip` is then the
+    /// proxy, and the request must be refused.
+    pub unclear: bool,
     /// The host that the client named in its handshake (RFC 6066, section 3), in lower case.
     pub server_name: Option<Box<str>>,
     /// The names of the certificate that the client was given: by its server name, or the default.
@@ -23,6 +28,23 @@ pub struct Peer {
 /// The names that a certificate stands for: host names in lower case, wildcards, and addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertNames(Arc<[Box<str>]>);
+
+/// Some networks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(Box<[IpNet]>);
+
+impl Networks {
+    /// Whether `ip`, which must be canonical, is in one of them.
+    pub fn contain(&self, ip: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&ip))
+    }
+}
+
+impl FromIterator<IpNet> for Networks {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
+        Self(networks.into_iter().collect())
+    }
+}
 
 impl Peer {
     /// Whether this connection is for a host (without port, an IPv6 address without brackets): the
@@ -62,6 +84,12 @@ impl CertNames {
     }
 }
 
+/// An address as the value of a header.
+pub fn as_header(ip: IpAddr) -> HeaderValue {
+    let text = HeaderValue::try_from(ip.to_string());
+    text.unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
+
 /// The network that counts as one caller: an IPv4 address, or the /64 of an IPv6 address, of which
 /// one household has as many addresses as it likes.
 pub fn network_of(ip: IpAddr) -> IpAddr {
@@ -80,6 +108,7 @@ mod tests {
         Peer {
             address: "127.0.0.1:5".parse().unwrap(),
             ip: "127.0.0.1".parse().unwrap(),
+            unclear: false,
             server_name: server_name.map(Into::into),
             names: CertNames::new(names.map(Into::into).to_vec()),
             forwarded_for: HeaderValue::from_static("127.0.0.1"),

@@ -12,6 +12,7 @@ mod drain;
 mod driver;
 mod exchange;
 mod handshake;
+mod origin;
 mod pulse;
 mod socket;
 mod stream;
@@ -32,6 +33,7 @@ use tokio::net::TcpListener;
 
 pub use cap::Connections;
 pub use drain::Drain;
+pub use origin::{Origins, ProxyProtocol};
 pub use socket::bind;
 pub use tls::{CertificateFiles, Expiry, Tls, TlsFault, TlsFaults};
 
@@ -72,6 +74,8 @@ pub struct Settings {
     pub http2: Http2Limits,
     /// Requests after which a connection is told to close.
     pub requests_max: NonZeroUsize,
+    /// Who is believed about where connections and requests come from.
+    pub origins: Origins,
 }
 
 /// All that the accept loop of one core needs.
@@ -97,10 +101,37 @@ pub struct Door<H> {
 /// # Errors
 /// When the socket cannot be used at all. Errors of `accept` never end the loop.
 pub async fn run<H: Handler>(listener: std::net::TcpListener, door: Door<H>) -> io::Result<usize> {
+    run_over(listener, door, Line::Tls).await
+}
+
+/// The same over plain HTTP/1, for what may be said in clear. The peer of a request is given the
+/// names of all certificates; the handshake deadline is that of a PROXY header only.
+///
+/// # Errors
+/// As above.
+pub async fn run_plain<H: Handler>(
+    listener: std::net::TcpListener,
+    door: Door<H>,
+) -> io::Result<usize> {
+    run_over(listener, door, Line::Plain).await
+}
+
+/// What HTTP is spoken over.
+#[derive(Clone, Copy, Debug)]
+enum Line {
+    Tls,
+    Plain,
+}
+
+async fn run_over<H: Handler>(
+    listener: std::net::TcpListener,
+    door: Door<H>,
+    line: Line,
+) -> io::Result<usize> {
     socket::prepare(&listener)?;
     let listener = TcpListener::from_std(listener)?;
     let roster = Roster::new();
-    let front = Front { door: Rc::new(door), roster: Rc::clone(&roster) };
+    let front = Front { door: Rc::new(door), roster: Rc::clone(&roster), line };
     front.accept_until_drain(&listener).await;
     roster.tell(Stage::Draining);
     front.empty_backlog(listener.into_std()?);

@@ -352,6 +352,7 @@ pub(super) fn settings(listener: &Listener) -> Settings {
         head: listener.head,
         http2: listener.http2,
         requests_max: listener.connections.requests,
+        origins: listener.origins.clone(),
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::console::Console;
 use crate::limit::{ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits, MinimumPace};
 use crate::operations::Operations;
-use crate::serve::{Connections, Door, Drain, Settings, run};
+use crate::serve::{Connections, Door, Drain, Origins, Settings, run};
 use crate::telemetry::Level;
 
 use super::StartFault;
@@ -65,6 +65,7 @@ async fn serve(socket: TcpListener, parts: &Arc<Parts>, drain: Drain) -> std::io
         head: HeadLimits::default(),
         http2: Http2Limits::default(),
         requests_max: limits.requests,
+        origins: Origins::default(),
     };
     let door = Door {
         tls: Arc::clone(&parts.operations_tls),

@@ -55,6 +55,7 @@ pub(super) struct Source {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Fixed {
     address: SocketAddr,
+    redirect: Option<SocketAddr>,
     operations: SocketAddr,
     admin: bool,
     workers: NonZeroUsize,
@@ -70,6 +71,7 @@ impl Fixed {
     pub(super) fn of(config: &Config) -> Self {
         Self {
             address: config.listener.address,
+            redirect: config.listener.redirect,
             operations: config.operations.address,
             admin: config.operations.admin,
             workers: config.workers,
@@ -85,6 +87,7 @@ impl Fixed {
     fn changed(&self, new: &Self) -> Vec<&'static str> {
         let all = [
             (self.address != new.address, "listener.address"),
+            (self.redirect != new.redirect, "listener.redirect"),
             (self.operations != new.operations, "operations.address"),
             (self.admin != new.admin, "operations.admin"),
             (self.workers != new.workers, "workers"),

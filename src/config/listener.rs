@@ -1,5 +1,7 @@
 //! `[listener]` and `[operations]`: where the gate listens and what a connection may do there.
 
+mod front;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 
@@ -10,7 +12,7 @@ use crate::limit::{
     BODY_BYTES_MAX, BodyDeadlines, ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits,
     KIB, MIB, MinimumPace, Rate, UNVERIFIED_BYTES_MAX,
 };
-use crate::serve::CertificateFiles;
+use crate::serve::{CertificateFiles, Origins};
 
 /// More connections than any machine holds.
 const CONNECTIONS_MAX: u64 = 10_000_000;
@@ -40,6 +42,10 @@ pub struct Listener {
     pub unverified_bytes_max: NonZeroUsize,
     /// Failed admissions of one address (IPv6: of one /64) before it is slowed.
     pub failures: Rate,
+    /// Who is believed about where connections and requests come from.
+    pub origins: Origins,
+    /// Where plain HTTP is answered with the way to HTTPS; none: nowhere.
+    pub redirect: Option<SocketAddr>,
 }
 
 /// Where metrics, health and readiness are asked for.
@@ -78,6 +84,8 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)
     let (deadlines, body) = table.table("deadlines", deadlines).unwrap_or_default();
     let limits = table.table("limits", limits).unwrap_or_default();
     let http2 = table.table("http2", http2).unwrap_or_default();
+    let origins = front::origins(table, deadlines.handshake);
+    let redirect = table.optional("redirect", value::socket_address);
     let listener = Listener {
         address: address?,
         certificates,
@@ -88,6 +96,8 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)
         http2,
         unverified_bytes_max: limits.unverified,
         failures: failures?,
+        origins,
+        redirect,
     };
     Some((listener, limits.body))
 }

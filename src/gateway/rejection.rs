@@ -84,6 +84,8 @@ pub enum Flaw {
     Expect,
     /// A request to change the protocol.
     Upgrade,
+    /// What a trusted proxy says of the client has no one reading.
+    Client,
     /// A field name with an underscore, which some programs read as a hyphen.
     FieldName,
     /// A field that must be single comes twice.
@@ -133,6 +135,9 @@ impl Flaw {
             Self::TransferEncoding => "The only transfer coding is chunked.",
             Self::Expect => "The only expectation is 100-continue.",
             Self::Upgrade => "The protocol cannot be changed here.",
+            Self::Client => {
+                "X-Forwarded-For or Forwarded of a proxy in front does not name one client."
+            }
             Self::FieldName => "A header name holds an underscore.",
             Self::Repeated => "A header that must be single comes more than once.",
             Self::Body => "The body broke off or its framing is broken.",

@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use super::arrival::Arrival;
 use super::drain::{Roster, Stage};
-use super::{Door, Handler, socket};
+use super::{Door, Handler, Line, socket};
 
 /// How long accepting rests after errors such as a lack of file descriptors.
 struct Backoff(Duration);
@@ -35,6 +36,7 @@ impl Backoff {
 pub(super) struct Front<H> {
     pub(super) door: Rc<Door<H>>,
     pub(super) roster: Rc<Roster>,
+    pub(super) line: Line,
 }
 
 impl<H: Handler> Front<H> {
@@ -86,20 +88,33 @@ impl<H: Handler> Front<H> {
         let metrics = &self.door.metrics;
         metrics.accepted();
         let ip = address.ip().to_canonical();
-        match self.door.connections.enter(ip) {
-            Ok(slot) => {
-                let arrival = Arrival {
-                    door: Rc::clone(&self.door),
-                    settings: self.door.settings.load_full(),
-                    address,
-                    ip,
-                    slot,
-                    ticket: self.roster.enter(),
-                };
-                drop(tokio::task::spawn_local(arrival.shake_hands(tcp)));
+        let settings = self.door.settings.load_full();
+        let header_deadline = settings.origins.header_deadline(ip);
+        let entered = match header_deadline {
+            None => self.door.connections.enter(ip),
+            Some(_) => self.door.connections.enter_unnamed(),
+        };
+        let slot = match entered {
+            Ok(slot) => slot,
+            Err(reason) => return metrics.refused(reason),
+        };
+        let arrival = Arrival {
+            door: Rc::clone(&self.door),
+            settings,
+            address,
+            ip,
+            begun: Instant::now(),
+            slot,
+            ticket: self.roster.enter(),
+        };
+        let task = match (header_deadline, self.line) {
+            (None, Line::Tls) => tokio::task::spawn_local(arrival.shake_hands(tcp)),
+            (Some(deadline), line) => {
+                tokio::task::spawn_local(arrival.be_named(tcp, deadline, line))
             }
-            Err(reason) => metrics.refused(reason),
-        }
+            (None, Line::Plain) => return arrival.serve_plain(tcp),
+        };
+        drop(task);
     }
 }
 

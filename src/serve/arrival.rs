@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,10 +16,12 @@ use super::cap::Slot;
 use super::drain::Ticket;
 use super::driver::{Driver, Ended};
 use super::exchange::Exchange;
+use super::origin::proxy_header::{self, HeaderFault};
 use super::pulse::Pulse;
-use super::stream::{ClientStream, Metered};
-use super::{CertNames, Door, Handler, Peer, Settings, handshake};
+use super::stream::{Below, ClientStream, Metered};
+use super::{CertNames, Door, Handler, Line, Peer, Settings, handshake};
 use crate::limit::KIB;
+use crate::peer::as_header;
 use crate::telemetry::connections::{ConnectionMetrics, HandshakeFault, Protocol, TlsVersion};
 
 /// A connection that was let in.
@@ -29,21 +30,52 @@ pub(super) struct Arrival<H> {
     pub(super) settings: Arc<Settings>,
     pub(super) address: SocketAddr,
     pub(super) ip: IpAddr,
+    /// When it was accepted.
+    pub(super) begun: Instant,
     pub(super) slot: Slot,
     pub(super) ticket: Ticket,
 }
 
 impl<H: Handler> Arrival<H> {
+    /// Has a balancer say whose the connection is; from then on it is like any other of that client.
+    pub(super) async fn be_named(mut self, mut tcp: TcpStream, deadline: Duration, line: Line) {
+        let until = self.begun + deadline.min(self.settings.deadlines.handshake);
+        let read = tokio::time::timeout_at(until, proxy_header::read(&mut tcp));
+        let named = tokio::select! {
+            named = read => named.unwrap_or(Err(HeaderFault::Broken)),
+            () = self.ticket.cut() => return,
+        };
+        let metrics = &self.door.metrics;
+        match named {
+            Ok(None) => {}
+            Ok(Some(client)) => {
+                self.address = client;
+                self.ip = client.ip().to_canonical();
+            }
+            Err(HeaderFault::Closed) => return metrics.handshake_failed(HandshakeFault::Closed),
+            Err(HeaderFault::Broken) => {
+                return metrics.handshake_failed(HandshakeFault::ProxyHeader);
+            }
+        }
+        if let Err(reason) = self.slot.count_under(self.ip) {
+            return metrics.refused(reason);
+        }
+        match line {
+            Line::Tls => self.shake_hands(tcp).await,
+            Line::Plain => self.serve_plain(tcp),
+        }
+    }
+
     /// Does the handshake and leaves the connection to a task of its own, so that nothing of the
     /// handshake stays in memory.
     pub(super) async fn shake_hands(self, tcp: TcpStream) {
-        let begun = Instant::now();
         let loaded = self.door.tls.current();
         let pulse = Rc::new(Pulse::default());
         let metrics = &self.door.metrics;
         let opened = handshake::open(tcp, Arc::clone(&loaded.config), Rc::clone(&pulse));
+        let until = self.begun + self.settings.deadlines.handshake;
         let opened = tokio::select! {
-            opened = tokio::time::timeout(self.settings.deadlines.handshake, opened) => {
+            opened = tokio::time::timeout_at(until, opened) => {
                 opened.unwrap_or(Err(HandshakeFault::Timeout))
             }
             () = self.ticket.cut() => return,
@@ -55,7 +87,7 @@ impl<H: Handler> Arrival<H> {
                     Some(rustls::ProtocolVersion::TLSv1_2) => TlsVersion::V12,
                     _ => TlsVersion::V13,
                 };
-                metrics.handshake_done(version, begun.elapsed());
+                metrics.handshake_done(version, self.begun.elapsed());
                 let server_name = tls.get_ref().1.server_name().map(Box::from);
                 if let Some(names) = loaded.names(server_name.as_deref()) {
                     self.serve(tls, pulse, server_name, names);
@@ -65,6 +97,15 @@ impl<H: Handler> Arrival<H> {
         }
     }
 
+    /// Serves without TLS.
+    pub(super) fn serve_plain(self, tcp: TcpStream) {
+        let pulse = Rc::new(Pulse::default());
+        let names = self.door.tls.current().all_names();
+        let line = Metered::new(tcp, Rc::clone(&pulse));
+        let connected = self.connected(pulse, Protocol::Http1, None, names);
+        connected.serve_http1(line);
+    }
+
     fn serve(
         self,
         tls: TlsStream<Metered>,
@@ -72,50 +113,82 @@ impl<H: Handler> Arrival<H> {
         server_name: Option<Box<str>>,
         names: CertNames,
     ) {
-        let Self { door, settings, address, ip, slot, ticket } = self;
-        let text = HeaderValue::try_from(ip.to_string());
-        let forwarded_for = text.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         let protocol = match tls.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,
         };
+        let connected = self.connected(pulse, protocol, server_name, names);
+        match protocol {
+            Protocol::Http1 => connected.serve_http1(tls),
+            Protocol::Http2 => connected.serve_http2(tls),
+        }
+    }
+
+    fn connected(
+        self,
+        pulse: Rc<Pulse>,
+        protocol: Protocol,
+        server_name: Option<Box<str>>,
+        names: CertNames,
+    ) -> Connected<H> {
+        let Self { door, settings, address, ip, slot, ticket, .. } = self;
+        let forwarded_for = as_header(ip);
+        let peer = Peer { address, ip, unclear: false, server_name, names, forwarded_for };
+        let speaks_for_others = settings.origins.speaks_for_others(ip);
         let exchange = Rc::new(Exchange {
             handler: Rc::clone(&door.handler),
-            peer: Rc::new(Peer { address, ip, server_name, names, forwarded_for }),
+            peer: Rc::new(peer),
+            proxied: speaks_for_others.then(|| Arc::clone(&settings)),
             pulse: Rc::clone(&pulse),
             roster: Rc::clone(ticket.roster()),
             protocol,
             requests_max: settings.requests_max.get(),
         });
+        Connected { exchange, pulse, settings, ticket, slot, metrics: Arc::clone(&door.metrics) }
+    }
+}
+
+/// A connection over which HTTP can be spoken.
+struct Connected<H> {
+    exchange: Rc<Exchange<H>>,
+    pulse: Rc<Pulse>,
+    settings: Arc<Settings>,
+    ticket: Ticket,
+    slot: Slot,
+    metrics: Arc<ConnectionMetrics>,
+}
+
+impl<H: Handler> Connected<H> {
+    fn serve_http1<S: Below + 'static>(self, line: S) {
+        let Self { exchange, pulse, settings, ticket, slot, metrics } = self;
+        let io = TokioIo::new(ClientStream::new(line, Rc::clone(&pulse)));
+        let service = service_fn(move |request| exchange.answer(request));
+        let connection = http1_builder(&settings).serve_connection(io, service);
+        let driver = Driver::new(
+            connection,
+            |connection| connection.graceful_shutdown(),
+            Protocol::Http1,
+            pulse,
+            settings,
+            ticket,
+        );
+        spawn(driver, metrics, Protocol::Http1, slot);
+    }
+
+    fn serve_http2(self, tls: TlsStream<Metered>) {
+        let Self { exchange, pulse, settings, ticket, slot, metrics } = self;
         let io = TokioIo::new(ClientStream::new(tls, Rc::clone(&pulse)));
         let service = service_fn(move |request| exchange.answer(request));
-        let metrics = Arc::clone(&door.metrics);
-        match protocol {
-            Protocol::Http1 => {
-                let connection = http1_builder(&settings).serve_connection(io, service);
-                let driver = Driver::new(
-                    connection,
-                    |connection| connection.graceful_shutdown(),
-                    protocol,
-                    pulse,
-                    settings,
-                    ticket,
-                );
-                spawn(driver, metrics, protocol, slot);
-            }
-            Protocol::Http2 => {
-                let connection = http2_builder(&settings).serve_connection(io, service);
-                let driver = Driver::new(
-                    connection,
-                    |connection| connection.graceful_shutdown(),
-                    protocol,
-                    pulse,
-                    settings,
-                    ticket,
-                );
-                spawn(driver, metrics, protocol, slot);
-            }
-        }
+        let connection = http2_builder(&settings).serve_connection(io, service);
+        let driver = Driver::new(
+            connection,
+            |connection| connection.graceful_shutdown(),
+            Protocol::Http2,
+            pulse,
+            settings,
+            ticket,
+        );
+        spawn(driver, metrics, Protocol::Http2, slot);
     }
 }
 

@@ -26,7 +26,8 @@ struct Counts {
 #[derive(Debug)]
 pub(super) struct Slot {
     connections: Arc<Connections>,
-    network: IpAddr,
+    /// None while it is not known whose it is.
+    network: Option<IpAddr>,
 }
 
 impl Connections {
@@ -51,25 +52,27 @@ impl Connections {
 
     /// Takes a slot for a connection from `ip`, which must be canonical.
     pub(super) fn enter(self: &Arc<Self>, ip: IpAddr) -> Result<Slot, Refusal> {
-        let network = network_of(ip);
         let mut counts = self.lock();
-        if counts.total >= counts.limits.total.get() {
-            return Err(Refusal::Total);
-        }
-        let limit = counts.limit(ip);
-        let held = counts.by_network.entry(network).or_default();
-        if *held >= limit.get() {
-            return Err(Refusal::Address);
-        }
-        *held += 1;
+        counts.has_room()?;
+        let network = Some(counts.take(ip)?);
         counts.total += 1;
         drop(counts);
         Ok(Slot { connections: Arc::clone(self), network })
     }
 
-    fn leave(&self, network: IpAddr) {
+    /// Takes a slot for a connection of which a balancer will say whose it is.
+    pub(super) fn enter_unnamed(self: &Arc<Self>) -> Result<Slot, Refusal> {
+        let mut counts = self.lock();
+        counts.has_room()?;
+        counts.total += 1;
+        drop(counts);
+        Ok(Slot { connections: Arc::clone(self), network: None })
+    }
+
+    fn leave(&self, network: Option<IpAddr>) {
         let mut counts = self.lock();
         counts.total = counts.total.saturating_sub(1);
+        let Some(network) = network else { return };
         if let Some(held) = counts.by_network.get_mut(&network) {
             *held = held.saturating_sub(1);
             if *held == 0 {
@@ -84,7 +87,31 @@ impl Connections {
     }
 }
 
+impl Slot {
+    /// Counts the connection under `ip`, which must be canonical, now that it is known.
+    pub(super) fn count_under(&mut self, ip: IpAddr) -> Result<(), Refusal> {
+        let network = self.connections.lock().take(ip)?;
+        self.network = Some(network);
+        Ok(())
+    }
+}
+
 impl Counts {
+    fn has_room(&self) -> Result<(), Refusal> {
+        if self.total < self.limits.total.get() { Ok(()) } else { Err(Refusal::Total) }
+    }
+
+    /// Counts one more connection of an address and tells what it is counted under.
+    fn take(&mut self, ip: IpAddr) -> Result<IpAddr, Refusal> {
+        let (network, limit) = (network_of(ip), self.limit(ip));
+        let held = self.by_network.entry(network).or_default();
+        if *held >= limit.get() {
+            return Err(Refusal::Address);
+        }
+        *held += 1;
+        Ok(network)
+    }
+
     fn limit(&self, ip: IpAddr) -> NonZeroUsize {
         let named = self.limits.per_network.iter().find(|(network, _)| network.contains(&ip));
         named.map_or(self.limits.per_address, |(_, limit)| *limit)
@@ -162,6 +189,23 @@ mod tests {
         assert_eq!(held("10.9.0.1"), 3);
         assert_eq!(held("10.1.0.1"), 2);
         assert_eq!(held("192.0.2.1"), 1);
+    }
+
+    #[test]
+    fn a_connection_counts_under_whoever_it_turns_out_to_be_of() {
+        let connections = connections(3, 1, &[]);
+        let mut one = connections.enter_unnamed().unwrap();
+        let mut two = connections.enter_unnamed().unwrap();
+        let mut three = connections.enter_unnamed().unwrap();
+        assert_eq!(connections.enter_unnamed().unwrap_err(), Refusal::Total);
+        one.count_under(ip("192.0.2.1")).unwrap();
+        assert_eq!(two.count_under(ip("192.0.2.1")).unwrap_err(), Refusal::Address);
+        three.count_under(ip("192.0.2.2")).unwrap();
+        drop(two);
+        assert_eq!(connections.open(), 2);
+        drop((one, three));
+        assert!(connections.lock().by_network.is_empty());
+        assert!(connections.enter(ip("192.0.2.1")).is_ok());
     }
 
     #[test]

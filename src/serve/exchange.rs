@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -14,13 +15,15 @@ use pin_project_lite::pin_project;
 
 use super::drain::{Roster, Stage};
 use super::pulse::{Pass, Pulse};
-use super::{Handler, Peer};
+use super::{Handler, Peer, Settings};
 use crate::telemetry::connections::Protocol;
 
 /// What all requests of a connection share.
 pub(super) struct Exchange<H> {
     pub(super) handler: Rc<H>,
     pub(super) peer: Rc<Peer>,
+    /// Where the peer is a trusted proxy: who is one.
+    pub(super) proxied: Option<Arc<Settings>>,
     pub(super) pulse: Rc<Pulse>,
     pub(super) roster: Rc<Roster>,
     pub(super) protocol: Protocol,
@@ -36,7 +39,11 @@ impl<H: Handler> Exchange<H> {
         let pass = Pass::begin(&self.pulse);
         let this = Rc::clone(self);
         async move {
-            let mut response = this.handler.handle(request, &this.peer).await;
+            let named = this.proxied.as_ref().map(|settings| {
+                Rc::new(settings.origins.client_of(request.headers(), &this.peer))
+            });
+            let peer = named.as_ref().unwrap_or(&this.peer);
+            let mut response = this.handler.handle(request, peer).await;
             if this.is_last(&pass) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::origin::proxy_header;
 use super::pulse::Pulse;
 use super::stream::Metered;
 use crate::limit::KIB;
@@ -42,6 +43,7 @@ pub(super) async fn open(
     }
     match first {
         [TLS_HANDSHAKE] => {}
+        [b'P' | b'\r'] if says_whose_it_is(&tcp).await => return Err(HandshakeFault::ProxyHeader),
         [byte] if byte.is_ascii_alphabetic() => {
             // The client may be gone already; it is counted as what it is either way.
             let _ = answer_plain_http(&mut tcp).await;
@@ -54,6 +56,13 @@ pub(super) async fn open(
         io::ErrorKind::InvalidData | io::ErrorKind::Other => HandshakeFault::Tls,
         _ => HandshakeFault::Closed,
     })
+}
+
+/// Whether a PROXY header stands here: where it may, it is taken before anybody looks.
+async fn says_whose_it_is(tcp: &TcpStream) -> bool {
+    let mut first = [0; 12];
+    let seen = tcp.peek(&mut first).await.unwrap_or_default();
+    proxy_header::begins(first.get(..seen).unwrap_or_default())
 }
 
 /// Answers, and reads on so that the answer is not lost to a reset.

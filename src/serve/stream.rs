@@ -157,10 +157,28 @@ impl AsyncWrite for Metered {
     }
 }
 
-/// A TLS connection with a client.
+/// What a connection with a client is made of: TLS, or TCP itself.
+pub(super) trait Below: AsyncRead + AsyncWrite + Unpin {
+    /// The TCP connection.
+    fn tcp(&mut self) -> &mut Metered;
+}
+
+impl Below for TlsStream<Metered> {
+    fn tcp(&mut self) -> &mut Metered {
+        self.get_mut().0
+    }
+}
+
+impl Below for Metered {
+    fn tcp(&mut self) -> &mut Metered {
+        self
+    }
+}
+
+/// A connection with a client.
 #[derive(Debug)]
-pub(super) struct ClientStream {
-    tls: TlsStream<Metered>,
+pub(super) struct ClientStream<S> {
+    below: S,
     pulse: Rc<Pulse>,
     end: End,
 }
@@ -172,13 +190,13 @@ enum End {
     Lingering(usize),
 }
 
-impl ClientStream {
-    pub(super) fn new(tls: TlsStream<Metered>, pulse: Rc<Pulse>) -> Self {
-        Self { tls, pulse, end: End::No }
+impl<S: Below> ClientStream<S> {
+    pub(super) fn new(below: S, pulse: Rc<Pulse>) -> Self {
+        Self { below, pulse, end: End::No }
     }
 }
 
-impl AsyncRead for ClientStream {
+impl<S: Below> AsyncRead for ClientStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -186,7 +204,7 @@ impl AsyncRead for ClientStream {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.tls).poll_read(cx, buf))?;
+        ready!(Pin::new(&mut this.below).poll_read(cx, buf))?;
         if buf.filled().len() != before {
             // Also what came together with the end of the handshake.
             this.pulse.received();
@@ -195,13 +213,13 @@ impl AsyncRead for ClientStream {
     }
 }
 
-impl AsyncWrite for ClientStream {
+impl<S: Below> AsyncWrite for ClientStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tls).poll_write(cx, buf)
+        Pin::new(&mut self.get_mut().below).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -209,16 +227,16 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tls).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.get_mut().below).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tls.is_write_vectored()
+        self.below.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.tls).poll_flush(cx))?;
+        ready!(Pin::new(&mut this.below).poll_flush(cx))?;
         this.pulse.flushed();
         Poll::Ready(Ok(()))
     }
@@ -229,7 +247,7 @@ impl AsyncWrite for ClientStream {
         let this = self.get_mut();
         this.pulse.shutdown_began();
         if let End::No = this.end {
-            ready!(Pin::new(&mut this.tls).poll_shutdown(cx))?;
+            ready!(Pin::new(&mut this.below).poll_shutdown(cx))?;
             if !this.pulse.must_linger() {
                 return Poll::Ready(Ok(()));
             }
@@ -238,8 +256,7 @@ impl AsyncWrite for ClientStream {
         let mut discarded = [0; 4 * KIB];
         while let End::Lingering(bytes) = this.end {
             let mut buf = ReadBuf::new(&mut discarded);
-            let (tcp, _) = this.tls.get_mut();
-            ready!(Pin::new(tcp).poll_read(cx, &mut buf))?;
+            ready!(Pin::new(this.below.tcp()).poll_read(cx, &mut buf))?;
             if buf.filled().is_empty() || bytes > DISCARDED_BYTES_MAX {
                 break;
             }

@@ -114,6 +114,12 @@ impl Loaded {
     pub(super) fn names(&self, server_name: Option<&str>) -> Option<CertNames> {
         self.certificates.candidates(server_name).first().map(|first| first.names.clone())
     }
+
+    /// The names of all certificates.
+    pub(super) fn all_names(&self) -> CertNames {
+        let names = self.certificates.all.iter().flat_map(|one| one.names.iter());
+        CertNames::new(names.map(Box::from).collect())
+    }
 }
 
 impl Certificates {

@@ -40,6 +40,8 @@ pub enum HandshakeFault {
     PlainHttp,
     /// The client went away.
     Closed,
+    /// A balancer's PROXY header is absent, broken or late, or stands where none may stand.
+    ProxyHeader,
 }
 
 /// The deadline that ended a connection.
@@ -89,6 +91,7 @@ pub struct ConnectionMetrics {
     handshake_tls: IntCounter,
     handshake_plain_http: IntCounter,
     handshake_closed: IntCounter,
+    handshake_proxy_header: IntCounter,
     seconds_v12: Histogram,
     seconds_v13: Histogram,
     closed_head: IntCounter,
@@ -147,6 +150,7 @@ impl ConnectionMetrics {
             handshake_tls: failed.with_label_values(&["tls"]),
             handshake_plain_http: failed.with_label_values(&["plain_http"]),
             handshake_closed: failed.with_label_values(&["closed"]),
+            handshake_proxy_header: failed.with_label_values(&["proxy_header"]),
             seconds_v12: seconds.with_label_values(&["1.2"]),
             seconds_v13: seconds.with_label_values(&["1.3"]),
             closed_head: closed.with_label_values(&["head"]),
@@ -183,6 +187,7 @@ impl ConnectionMetrics {
             HandshakeFault::Tls => self.handshake_tls.inc(),
             HandshakeFault::PlainHttp => self.handshake_plain_http.inc(),
             HandshakeFault::Closed => self.handshake_closed.inc(),
+            HandshakeFault::ProxyHeader => self.handshake_proxy_header.inc(),
         }
     }
 

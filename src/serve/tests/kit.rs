@@ -150,6 +150,7 @@ pub(super) fn settings() -> Settings {
         head: HeadLimits::default(),
         http2: Http2Limits::default(),
         requests_max: NonZeroUsize::MAX,
+        origins: Origins::default(),
     }
 }
 

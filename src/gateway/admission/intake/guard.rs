@@ -21,6 +21,9 @@ use crate::target::check_path;
 /// `bad_request`, `headers_too_large`, `unsupported_encoding` or `misdirected`.
 pub fn check(head: &Parts, limits: &HeadLimits, peer: &Peer) -> Result<Authority, Rejection> {
     let fields = Fields::check(head, limits)?;
+    if peer.unclear {
+        return Err(Rejection::BadRequest(Flaw::Client));
+    }
     check_method(&head.method, limits)?;
     check_target(head)?;
     let authority = authority(head, &fields).and_then(Authority::read);

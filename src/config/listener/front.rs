@@ -1,0 +1,45 @@
+//! `listener.proxy_protocol` and `listener.trusted_proxies`: who in front of the gate is believed
+//! about where things come from.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::config::node::{Mismatch, Node};
+use crate::config::reader::Table;
+use crate::config::value;
+use crate::peer::Networks;
+use crate::serve::{Origins, ProxyProtocol};
+
+pub(super) fn origins(table: &mut Table<'_>, handshake: Duration) -> Origins {
+    let trusted_proxies = table.list("trusted_proxies", proxies).into_iter().collect();
+    let proxy_protocol = table.table("proxy_protocol", |table| proxy_protocol(table, handshake));
+    Origins { proxy_protocol: proxy_protocol.flatten(), trusted_proxies }
+}
+
+fn proxy_protocol(table: &mut Table<'_>, handshake: Duration) -> Option<ProxyProtocol> {
+    let from: Networks = table.list("from", proxies).into_iter().collect();
+    match table.node("from").map(|node| node.value().as_array().is_some_and(|all| all.is_empty())) {
+        None => table.missing("from"),
+        Some(true) => table.refuse("from", "no address is named that sends the header", None),
+        Some(false) => {}
+    }
+    let stated = table.optional("deadline", value::duration);
+    if stated.is_some_and(|deadline| deadline > handshake) {
+        let problem = "the header is a part of the handshake, whose deadline ends before";
+        let hint = "lower it, or raise `listener.deadlines.handshake`".to_owned();
+        table.refuse("deadline", problem, Some(hint));
+    }
+    let deadline = stated.unwrap_or(ProxyProtocol::DEADLINE.min(handshake));
+    Some(ProxyProtocol { from, deadline })
+}
+
+/// A network of proxies. Everybody is none: whoever reaches the gate could then say any address.
+fn proxies(node: &Node<'_>) -> Result<IpNet, Mismatch> {
+    let network = value::network(node)?;
+    if network.prefix_len() > 0 {
+        return Ok(network);
+    }
+    let mismatch = Mismatch::text("the networks of your own proxies", &network.to_string());
+    Err(mismatch.hint("whoever reaches the gate could then say any address"))
+}
