@@ -207,7 +207,8 @@ fn destinations_that_do_not_load() {
         ("url = \"https://169.254.169.254/\"", "networks"),
         ("url = \"https://user:word@shop.example/\"", "password"),
         (
-            "url = \"https://shop.example/\"\nsecrets = [{ list = \"secrets.txt\", id = \"stripe\" }]",
+            "url = \"https://shop.example/\"\n\
+             secrets = [{ list = \"secrets.txt\", id = \"stripe\" }]",
             "whsec",
         ),
         ("url = \"https://shop.example/\"\nretry = 3", "retry"),

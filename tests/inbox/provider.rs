@@ -86,7 +86,8 @@ pub(crate) fn paykun(path: &str, payment: &str, flag: &str, signed: bool) -> Req
         false => String::new(),
     };
     let body = format!(
-        "{{\"transaction\":{{\"payment_id\":\"{payment}\",\"merchant_id\":\"merchant0001\",\"status\":\"{status}\",\
+        "{{\"transaction\":{{\"payment_id\":\"{payment}\",\
+         \"merchant_id\":\"merchant0001\",\"status\":\"{status}\",\
          \"status_flag\":\"{flag}\",{order}{signature}}}}}"
     );
     Request::post(path, body.as_bytes()).set("Content-Type", "application/json")

@@ -265,10 +265,12 @@ fn php_agrees_about_fiuu_and_paykun() {
     assert_eq!(php(&script), fiuu.skey());
     // PHP makes the whole message: it walks the decoded transaction as PayKun's kit does.
     let script = format!(
-        "$t = ['payment_id'=>'7001','merchant_id'=>'merchant0001','merchant_email'=>null,'status'=>'Success','status_flag'=>'1',\
+        "$t = ['payment_id'=>'7001','merchant_id'=>'merchant0001','merchant_email'=>null,\
+         'status'=>'Success','status_flag'=>'1',\
          'order'=>['order_id'=>'A17','product_name'=>'tea','gross_amount'=>'11.50'],\
          'customer'=>['name'=>'Zo\u{eb} & co']];\
-         function w($v) {{ if (is_array($v)) {{ $s=''; foreach ($v as $x) $s .= w($x); return $s; }}\
+         function w($v) {{ if (is_array($v)) {{ $s='';\
+         foreach ($v as $x) $s .= w($x); return $s; }}\
          return ($v === null ? '' : $v).'|'; }}\
          $t['signature'] = hash_hmac('sha512', w($t).'#', '{PAYKUN}');\
          echo json_encode(['transaction'=>$t], JSON_UNESCAPED_UNICODE);"
@@ -319,8 +321,9 @@ fn unsigned_messages_are_few() {
 
 #[test]
 fn answers_are_as_a_source_states_them() {
-    let more = "answers.stored = { status = 202, content_type = \"text/plain\", body = \"OK {json:id}\" }\n\
-                answers.duplicate = { status = 208 }\nanswers.refused = { status = 400, body = \"no\" }";
+    let more = "answers.stored = { status = 202, content_type = \"text/plain\", \
+                body = \"OK {json:id}\" }\nanswers.duplicate = { status = 208 }\n\
+                answers.refused = { status = 400, body = \"no\" }";
     let inbox = Plan::new().stripe(&["stripe"], more).start();
     let message = stripe(STRIPE_PATH, &stripe_event("evt_1"), inbox.now(), &[STRIPE]);
     let answer = inbox.ask(&message);

@@ -44,8 +44,9 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Ending::Confirmed),
         Just(Ending::Disagreed)
     ];
+    let (order, shop) = (prop::option::weighted(0.8, 0..2_u8), prop::bool::weighted(0.8));
     prop_oneof![
-        8 => (0..16_u8, first, any::<bool>(), prop::option::weighted(0.8, 0..2_u8), prop::bool::weighted(0.8))
+        8 => (0..16_u8, first, any::<bool>(), order, shop)
             .prop_map(|(key, first, back, order, shop)| Step::Keep(key, first, back, order, shop)),
         8 => (0..16_u8, work(), ending).prop_map(|(at, work, end)| Step::Settle(at, work, end)),
         4 => (0..16_u8, any::<bool>()).prop_map(|(at, sure)| Step::Replay(at, sure)),
