@@ -97,7 +97,8 @@ pub(super) fn values(
         });
         bytes.map(|mut bytes| values.insert(name, std::mem::take(&mut *bytes)))
     });
-    let mut good = read.len() == written;
+    let is_table = table.node("values").is_none_or(|node| node.value().is_table());
+    let mut good = is_table && read.len() == written;
     let missing = wanted.iter().flatten().filter(|name| !given.contains(name));
     let missing: Vec<&str> = missing.copied().collect();
     if good && !missing.is_empty() {

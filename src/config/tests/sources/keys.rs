@@ -119,6 +119,7 @@ fn values_are_those_that_are_read() {
     let literal = with("values = { verify_key = \"hunter2\", domain = { file = \"domain.txt\" } }");
     check(&literal, "fiuu", ".values.verify_key", "expected a table");
     assert!(!literal.faults().to_string().contains("hunter2"));
+    check(&with("values = \"hunter2\""), "fiuu", ".values", "expected a table of names");
     // Nobody is asked, and nothing is wanted for it.
     let own = change(OWN, SECRETS, &format!("{SECRETS}\n{VALUES}"));
     let faults = folder(&own).faults();
