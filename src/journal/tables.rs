@@ -23,12 +23,19 @@ const LOCKED: Duration = Duration::from_secs(2);
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 64;
 
-/// Every commit is on the disk when it returns.
-const SETTINGS: &str = "
+/// What the file keeps. Both come before the first table.
+const FILE_SETTINGS: &str = "
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
+";
+
+/// What each connection that writes is told. Every commit is on the disk when it returns. The log
+/// goes into the database in larger parts than by default: under load most of its pages are changed
+/// again soon, and are then written once.
+const WRITER_SETTINGS: &str = "
 PRAGMA synchronous = FULL;
 PRAGMA cache_size = -65536;
+PRAGMA wal_autocheckpoint = 4096;
 PRAGMA journal_size_limit = 67108864;
 ";
 
@@ -71,7 +78,7 @@ impl Place {
         }
         let connection = self.writer()?;
         let fault = |cause| self.fault(cause);
-        connection.execute_batch(SETTINGS).map_err(fault)?;
+        connection.execute_batch(FILE_SETTINGS).map_err(fault)?;
         let form: i64 =
             connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fault)?;
         if form > FORM {
@@ -89,7 +96,7 @@ impl Place {
     /// A connection that writes, to tables that are there.
     pub(super) fn writer(&self) -> Result<Connection, JournalFault> {
         let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.execute_batch("PRAGMA synchronous = FULL").map_err(|cause| self.fault(cause))?;
+        connection.execute_batch(WRITER_SETTINGS).map_err(|cause| self.fault(cause))?;
         Ok(connection)
     }
 
