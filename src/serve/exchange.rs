@@ -39,9 +39,10 @@ impl<H: Handler> Exchange<H> {
         let pass = Pass::begin(&self.pulse);
         let this = Rc::clone(self);
         async move {
-            let named = this.proxied.as_ref().map(|settings| {
-                Rc::new(settings.origins.client_of(request.headers(), &this.peer))
-            });
+            let named = this
+                .proxied
+                .as_ref()
+                .map(|settings| Rc::new(settings.origins.client_of(request.headers(), &this.peer)));
             let peer = named.as_ref().unwrap_or(&this.peer);
             let mut response = this.handler.handle(request, peer).await;
             if this.is_last(&pass) {

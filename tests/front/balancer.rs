@@ -59,11 +59,7 @@ fn logged(gateway: &Gateway, lines: usize) -> String {
 #[test]
 fn the_client_that_a_balancer_names_is_who_it_is() {
     let there = Signer::v1("pk_there", "there-live-7e9a1b3d5f0c2846");
-    let setup = setup().partner(
-        "there",
-        &there,
-        r#"addresses = ["203.0.113.7", "2001:db8::7"]"#,
-    );
+    let setup = setup().partner("there", &there, r#"addresses = ["203.0.113.7", "2001:db8::7"]"#);
     let gateway = Gateway::with(setup);
     let request = || there.sign(Request::post("/v2/orders", b"{}"), gateway.now());
     let mut lines = 0;
@@ -268,9 +264,7 @@ fn connections_count_under_the_client() {
     wait_until("it is counted", || refused("\"total\"") >= 1.0);
     drop(silent);
     held.pop();
-    wait_until("room again", || {
-        try_client(LISTED, &gateway, &text("198.51.100.99")).is_some()
-    });
+    wait_until("room again", || try_client(LISTED, &gateway, &text("198.51.100.99")).is_some());
 }
 
 /// A client that keeps failing is slowed; others behind the same balancer are not.

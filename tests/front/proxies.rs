@@ -162,9 +162,9 @@ fn a_balancer_may_bring_connections_of_a_proxy() {
 #[test]
 fn clients_of_one_connection_never_mix() {
     let gateway = Gateway::with(setup());
-    gateway.upstream.answer_with(|seen| {
-        vec![Step::Send(ok(seen.value("x-forwarded-for").as_bytes()))]
-    });
+    gateway
+        .upstream
+        .answer_with(|seen| vec![Step::Send(ok(seen.value("x-forwarded-for").as_bytes()))]);
     let proxy = http2(LISTED, &gateway, b"");
     let requests: Vec<Request> = (0..100)
         .map(|n| {

@@ -38,9 +38,7 @@ pub(in super::super) fn begins(bytes: &[u8]) -> bool {
 
 /// Reads a header and tells whose the connection is; nothing where the balancer speaks for itself
 /// (`LOCAL`) or does not know (`UNKNOWN`, `UNSPEC`). The caller sets the deadline.
-pub(in super::super) async fn read(
-    tcp: &mut TcpStream,
-) -> Result<Option<SocketAddr>, HeaderFault> {
+pub(in super::super) async fn read(tcp: &mut TcpStream) -> Result<Option<SocketAddr>, HeaderFault> {
     // No header of either version is shorter.
     let mut begin = [0; SIGNATURE.len()];
     let first = tcp.read(&mut begin).await.unwrap_or_default();
@@ -99,8 +97,12 @@ fn text_client(line: &str) -> Option<Option<SocketAddr>> {
     let (family, source, target) = (words.next()?, words.next()?, words.next()?);
     let (source_port, target_port) = (words.next()?, words.next()?);
     let (source, target): (IpAddr, IpAddr) = match family {
-        "TCP4" => (source.parse::<Ipv4Addr>().ok()?.into(), target.parse::<Ipv4Addr>().ok()?.into()),
-        "TCP6" => (source.parse::<Ipv6Addr>().ok()?.into(), target.parse::<Ipv6Addr>().ok()?.into()),
+        "TCP4" => {
+            (source.parse::<Ipv4Addr>().ok()?.into(), target.parse::<Ipv4Addr>().ok()?.into())
+        }
+        "TCP6" => {
+            (source.parse::<Ipv6Addr>().ok()?.into(), target.parse::<Ipv6Addr>().ok()?.into())
+        }
         _ => return None,
     };
     let (port, _) = (port(source_port)?, port(target_port)?);
