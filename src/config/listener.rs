@@ -85,7 +85,7 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)
     let limits = table.table("limits", limits).unwrap_or_default();
     let http2 = table.table("http2", http2).unwrap_or_default();
     let origins = front::origins(table, deadlines.handshake);
-    let redirect = table.optional("redirect", value::socket_address);
+    let redirect = front::redirect(table, address);
     let listener = Listener {
         address: address?,
         certificates,

@@ -4,6 +4,7 @@ mod answers;
 mod destinations;
 mod documentation;
 mod faults;
+mod front;
 mod limits;
 mod orders;
 mod schemes;

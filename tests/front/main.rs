@@ -16,5 +16,6 @@
 mod support;
 
 mod balancer;
+mod clear;
 mod dial;
 mod proxies;

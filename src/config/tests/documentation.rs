@@ -40,6 +40,7 @@ fn asked_keys() -> BTreeSet<(String, String)> {
         .replace(
             "[upstreams.app]",
             "connections.networks = [{ network = \"::1\", connections = 1 }]\n\
+            proxy_protocol = { from = [\"::1\"] }\n\
             deadlines.body_pace = {}\nlimits = {}\nhttp2 = {}\n[replay]\n[ledger]\n[log]\n\
             [keys.master.token]\nmodule = \"m\"\ntoken = \"t\"\nkeys = [\"k\"]\n\
             pin_file = \"p\"\n\
@@ -116,7 +117,9 @@ fn every_key_has_a_row_and_every_row_a_key() {
 #[test]
 fn the_documented_defaults_are_the_real_ones() {
     let order = "unique_order = { field = \"/id\"";
-    let main = format!("{MAIN}{order} }}\n{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
+    let front = "proxy_protocol = { from = [\"::1\"]";
+    let main = change(MAIN, ADDRESS, &format!("{ADDRESS}\n{front} }}"));
+    let main = format!("{main}{order} }}\n{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
     let plain = sources::folder_with(&main, MERCHANTS).load();
     let (plain, _) = plain.unwrap_or_else(|faults| panic!("{faults}"));
     let mut stated: BTreeMap<String, String> = BTreeMap::new();
@@ -139,6 +142,10 @@ fn the_documented_defaults_are_the_real_ones() {
         }
         main = match table.as_str() {
             "listener" => change(&main, ADDRESS, &format!("{ADDRESS}\n{lines}")),
+            "listener.proxy_protocol" => {
+                let lines = lines.trim().replace('\n', ", ");
+                change(&main, ADDRESS, &format!("{ADDRESS}\n{front}, {lines} }}"))
+            }
             "routes[]" => main + &lines,
             "routes[].unique_order" => {
                 format!("{main}{order}, {} }}\n", lines.trim().replace('\n', ", "))
