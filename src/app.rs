@@ -6,6 +6,7 @@ mod inbox;
 mod keys;
 mod ledger;
 mod reload;
+mod upstreams;
 mod worker;
 
 use std::fmt;

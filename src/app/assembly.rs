@@ -78,7 +78,7 @@ pub(super) struct Kept {
     pub(super) roll: Arc<Roll>,
     pub(super) ledger: LedgerOnDemand,
     pub(super) inbox: InboxOnDemand,
-    upstreams: Mutex<Vec<Arc<Upstream>>>,
+    pub(super) upstreams: Mutex<Vec<Arc<Upstream>>>,
     pub(super) started: Instant,
     longest_window_seconds: AtomicU64,
 }
@@ -161,6 +161,7 @@ impl Parts {
         let longest = Duration::from_secs(self.kept.longest_window_seconds.load(Ordering::Relaxed));
         self.kept.memory.sweep(self.clock.now(), longest);
         self.tell_obstacles();
+        self.tell_upstreams();
         self.kept.ledger.tell(&self.log);
         self.kept.inbox.tell(&self.log);
     }
@@ -204,6 +205,7 @@ impl Parts {
         metrics.replay_forgotten.set(i64::try_from(forgotten).unwrap_or(i64::MAX));
         metrics.body_bytes.set(gauge(self.kept.budget.held()));
         self.kept.ledger.refresh_gauges(metrics);
+        self.refresh_upstreams();
         self.kept.inbox.refresh_gauges(&metrics.inbox, self.clock.now_millis());
         let ahead = i128::from(self.clock.now_millis()) - i128::from(self.clock.wall_millis());
         metrics.clock_offset.set(i64::try_from(ahead).unwrap_or(i64::MAX));
@@ -336,9 +338,13 @@ impl Kept {
         let known = lock(&self.upstreams);
         let specs = config.upstreams.iter();
         specs
-            .map(|spec| match known.iter().find(|upstream| upstream.spec == *spec) {
-                Some(upstream) => Ok(Arc::clone(upstream)),
-                None => Upstream::new(spec.clone(), metrics.upstream(&spec.name)).map(Arc::new),
+            .map(|spec| {
+                let before = known.iter().find(|upstream| upstream.spec.name == spec.name);
+                if let Some(same) = before.filter(|upstream| upstream.spec == *spec) {
+                    return Ok(Arc::clone(same));
+                }
+                let before = before.map(|before| &**before);
+                Upstream::new(spec.clone(), metrics.upstream(&spec.name), before).map(Arc::new)
             })
             .collect()
     }

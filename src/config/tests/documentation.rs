@@ -45,7 +45,10 @@ fn asked_keys() -> BTreeSet<(String, String)> {
             pin_file = \"p\"\n\
             [operations]\ncertificates = [{ chain = \"a\", key = \"b\" }]\n[upstreams.app]",
         )
-        .replace("http://127.0.0.1:8080\"", "http://127.0.0.1:8080\"\ndeadlines = {}")
+        .replace(
+            "http://127.0.0.1:8080\"",
+            "http://127.0.0.1:8080\"\ndeadlines = {}\nejection = {}",
+        )
         .replace("path = ", "unique_order = { field = \"/id\" }\npath = ");
     let merchants = change(MERCHANTS, "scopes", "rate = { per_second = 1, burst = 1 }\nscopes");
     let webhooks = change(WEBHOOKS, "[sources.fiuu.confirm]", EVERY_TABLE).replace(
@@ -116,7 +119,8 @@ fn every_key_has_a_row_and_every_row_a_key() {
 #[test]
 fn the_documented_defaults_are_the_real_ones() {
     let order = "unique_order = { field = \"/id\"";
-    let main = format!("{MAIN}{order} }}\n{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
+    let plain_main = change(MAIN, "[[routes]]", &format!("{BEHIND}[[routes]]"));
+    let main = format!("{plain_main}{order} }}\n{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
     let plain = sources::folder_with(&main, MERCHANTS).load();
     let (plain, _) = plain.unwrap_or_else(|faults| panic!("{faults}"));
     let mut stated: BTreeMap<String, String> = BTreeMap::new();
@@ -128,7 +132,7 @@ fn the_documented_defaults_are_the_real_ones() {
             *stated.entry(table.clone()).or_default() += &format!("{} = {default}\n", row.key);
         }
     }
-    let mut main = MAIN.to_owned();
+    let mut main = plain_main;
     let mut webhooks = format!("{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
     for (table, lines) in stated {
         if table.starts_with("destinations") || table.starts_with("sources") {
@@ -148,6 +152,11 @@ fn the_documented_defaults_are_the_real_ones() {
             }
             other => {
                 let header = other.replace("NAME", "app");
+                let own = BEHIND.lines().find(|line| *line == format!("[{header}]"));
+                if let Some(own) = own {
+                    main = change(&main, own, &format!("{own}\n{lines}"));
+                    continue;
+                }
                 change(&main, "[[routes]]", &format!("[{header}]\n{lines}[[routes]]"))
             }
         };
@@ -172,6 +181,9 @@ fn of_webhooks(config: &Config) -> String {
     let times = (confirm.every, confirm.pending_for, source.remember, source.window);
     format!("{destination:?} {times:?} {:?} {:?}", source.hosts, source.body_bytes_max)
 }
+
+/// Tables of an upstream whose absence means something else than an empty one.
+const BEHIND: &str = "[upstreams.app.ejection]\n";
 
 /// How a merchant's own service is asked.
 const ASKED: &str = "url = \"https://shop.example/orders/{order | urlencode}\"\n\

@@ -1,0 +1,90 @@
+//! `url` and `urls` of an upstream.
+
+use crate::config::node::{Mismatch, Node};
+use crate::config::reader::Table;
+use crate::config::value;
+use crate::gateway::upstream::UpstreamUrl;
+
+/// Addresses of one upstream.
+const URLS_MAX: usize = 32;
+
+/// Where an upstream is.
+pub(super) struct Urls {
+    /// Whether TLS is spoken to all of them.
+    pub(super) tls: bool,
+    pub(super) places: Vec<UpstreamUrl>,
+}
+
+struct Url {
+    tls: bool,
+    place: UpstreamUrl,
+}
+
+/// One address or several, all with the same scheme.
+pub(super) fn urls(table: &mut Table<'_>) -> Option<Urls> {
+    let several = table.items("urls", "an array of URLs").len();
+    if table.node("urls").is_none() {
+        let one = table.required("url", url)?;
+        return Some(Urls { tls: one.tls, places: vec![one.place] });
+    }
+    let found = table.list("urls", url);
+    if table.node("url").is_some() {
+        table.refuse("url", "`url` is one address and `urls` are several: state one of them", None);
+    }
+    let mut places: Vec<UpstreamUrl> = Vec::new();
+    for one in &found {
+        if places.contains(&one.place) {
+            table.refuse("urls", format!("{} is there twice", one.place), None);
+        }
+        places.push(one.place.clone());
+    }
+    let tls = found.first().is_some_and(|one| one.tls);
+    if found.iter().any(|one| one.tls != tls) {
+        table.refuse("urls", "either all are https or all are http", None);
+    } else if several == 0 {
+        table.refuse("urls", "an upstream has an address", None);
+    } else if several > URLS_MAX {
+        table.refuse("urls", format!("an upstream has at most {URLS_MAX} addresses"), None);
+    }
+    Some(Urls { tls, places }).filter(|urls| !urls.places.is_empty())
+}
+
+fn url(node: &Node<'_>) -> Result<Url, Mismatch> {
+    let expected = "a URL of scheme, host and port, such as \"http://127.0.0.1:8080\"";
+    let text = node.str(expected)?;
+    if text.contains('@') {
+        let hint = "a user or password has no place in an upstream's URL";
+        let found = "one with a user or password".to_owned();
+        return Err(Mismatch { found, ..Mismatch::text(expected, "") }.hidden().hint(hint));
+    }
+    parse_url(text).ok_or_else(|| {
+        let mismatch = Mismatch::text(expected, text);
+        match text.split_once("://").and_then(|(_, rest)| rest.split_once(['/', '?', '#'])) {
+            Some((_, rest)) if !rest.is_empty() => {
+                mismatch.hint("a request's own path and query are sent: leave them out here")
+            }
+            _ => mismatch,
+        }
+    })
+}
+
+fn parse_url(text: &str) -> Option<Url> {
+    let (tls, rest) = match text.split_once("://")? {
+        ("http", rest) => (false, rest),
+        ("https", rest) => (true, rest),
+        _ => return None,
+    };
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    let port_at =
+        authority.rfind(':').filter(|at| !authority.get(*at..).unwrap_or("").contains(']'));
+    let (host, port) = match port_at.and_then(|at| authority.split_at_checked(at)) {
+        Some((host, port)) => (host, port.strip_prefix(':')?.parse().ok().filter(|p| *p != 0)?),
+        None => (authority, if tls { 443 } else { 80 }),
+    };
+    let host = host.to_ascii_lowercase();
+    if !value::is_host(&host) {
+        return None;
+    }
+    let host = host.trim_matches(['[', ']']).to_owned();
+    Some(Url { tls, place: UpstreamUrl { host, port } })
+}
