@@ -33,6 +33,7 @@ use super::keys::Managed;
 use super::keys::rolling::Events;
 use super::ledger::LedgerOnDemand;
 use super::reload::{Fixed, Source};
+use super::upstreams::Attendant;
 use super::{Options, Past, Rolling, StartFault};
 
 /// Everything that the threads of a gate share.
@@ -79,6 +80,7 @@ pub(super) struct Kept {
     pub(super) ledger: LedgerOnDemand,
     pub(super) inbox: InboxOnDemand,
     pub(super) upstreams: Mutex<Vec<Arc<Upstream>>>,
+    pub(super) attendant: Attendant,
     pub(super) started: Instant,
     longest_window_seconds: AtomicU64,
 }
@@ -117,6 +119,7 @@ impl Parts {
         let (keys, catalogue) = (config.keys.clone(), Arc::clone(&config.catalogue));
         let admin = config.operations.admin;
         let (upstreams, keyring) = (kept.upstreams(&config, &metrics)?, kept.keyring(&mut config)?);
+        kept.attendant.start_for(&upstreams)?;
         let keyring = Arc::new(ArcSwap::from_pointee(keyring));
         let ledger = kept.ledger.serve(&config, &clock, &metrics)?;
         let said = Said::take(&mut config);
@@ -275,6 +278,7 @@ impl Kept {
             ledger: LedgerOnDemand::new(folder.map(|folder| folder.path().to_owned())),
             inbox: InboxOnDemand::new(folder.map(|folder| folder.path().to_owned())),
             upstreams: Mutex::new(Vec::new()),
+            attendant: Attendant::default(),
             started: Instant::now(),
             longest_window_seconds: AtomicU64::new(0),
         })
@@ -312,6 +316,7 @@ impl Kept {
                 routes.push(Arc::new(Route { spec, upstream, metrics, ledger }));
             }
         }
+        self.attendant.serve(&upstreams);
         *lock(&self.upstreams) = upstreams;
         // Raised before the wider window is in force: what it can still ask for is not dropped.
         self.longest_window_seconds.store(longest.unwrap_or(0), Ordering::Relaxed);

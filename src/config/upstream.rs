@@ -1,6 +1,7 @@
 //! `[upstreams.NAME]`: the services behind the gate.
 
 mod ejection;
+mod health;
 mod url;
 
 use std::net::IpAddr;
@@ -31,6 +32,8 @@ pub(super) fn upstreams(table: &mut Table<'_>, watched: &mut Vec<PathBuf>) -> Ve
         let queue_for = table.optional("queue_for", value::duration);
         let deadlines = table.table("deadlines", deadlines).unwrap_or_default();
         let ejection = table.table("ejection", ejection::ejection);
+        let health = table.table("health", health::health).flatten();
+        let resolve = table.optional("resolve", url::resolve);
         let in_clear = urls.as_ref().is_some_and(|urls| !urls.tls);
         if table.node("ca").is_some() && in_clear {
             table.refuse("ca", "a plain http upstream shows no certificate to check", None);
@@ -52,6 +55,8 @@ pub(super) fn upstreams(table: &mut Table<'_>, watched: &mut Vec<PathBuf>) -> Ve
             },
             deadlines,
             ejection,
+            health,
+            resolve,
             ..UpstreamSpec::new(Arc::from(name?), urls.places)
         })
     })
@@ -117,8 +122,8 @@ fn spread(upstream: &UpstreamSpec) -> Option<Note> {
         key: format!("upstreams.{}{key}", upstream.name),
         text: text.to_owned(),
     };
-    match &upstream.ejection {
-        None if several => Some(note(
+    match upstream.ejection.as_ref().filter(|_| upstream.resolve.is_none()) {
+        None if several && upstream.ejection.is_none() && upstream.health.is_none() => Some(note(
             "",
             "an address that fails keeps its share of the requests: ejection = {} leaves it out \
              for a while",

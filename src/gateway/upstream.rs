@@ -4,8 +4,11 @@
 //! when it is left out, are atomic values that every core reads and any may change.
 
 mod address;
+mod attendance;
 mod dial;
 mod ejection;
+mod health;
+mod names;
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -22,6 +25,7 @@ use crate::telemetry::UpstreamMetrics;
 
 pub use address::Address;
 pub use ejection::Ejection;
+pub use health::Health;
 
 /// One upstream as configuration states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +44,10 @@ pub struct UpstreamSpec {
     pub deadlines: UpstreamDeadlines,
     /// When an address is left out for a while; none: never.
     pub ejection: Option<Ejection>,
+    /// How its addresses are asked whether they are well; none: they are taken to be.
+    pub health: Option<Health>,
+    /// How often its names are looked up; none: with every connection.
+    pub resolve: Option<Duration>,
 }
 
 /// One address of an upstream as configuration states it.
@@ -85,6 +93,15 @@ pub struct Upstream {
     ejecting: Mutex<()>,
 }
 
+impl UpstreamUrl {
+    /// As a request names it (RFC 9110, section 7.2): without the port that goes without saying.
+    fn authority(&self, tls: bool) -> String {
+        let text = self.to_string();
+        let unsaid = if tls { ":443" } else { ":80" };
+        text.strip_suffix(unsaid).map_or_else(|| text.clone(), str::to_owned)
+    }
+}
+
 impl UpstreamSpec {
     /// One in plain HTTP with nothing but its addresses.
     pub fn new(name: Arc<str>, urls: Vec<UpstreamUrl>) -> Self {
@@ -97,6 +114,8 @@ impl UpstreamSpec {
             queue: Queue { length_max: UPSTREAM_QUEUE, patience: deadlines.connect },
             deadlines,
             ejection: None,
+            health: None,
+            resolve: None,
         }
     }
 }
@@ -153,7 +172,7 @@ impl Upstream {
             if addresses.len() == already {
                 let server = spec.tls.as_ref().map(|_| server_name(&spec.name, url)).transpose()?;
                 let counted = metrics.address(&url.to_string());
-                addresses.push(Arc::new(Address::new(url.clone(), server, counted)));
+                addresses.push(Arc::new(Address::new(url.clone(), None, server, counted)));
             }
         }
         Ok(Self {
@@ -180,7 +199,10 @@ impl Upstream {
 impl UpstreamSpec {
     /// Whether what is known of an address by this still holds by another.
     fn knows_addresses_as(&self, other: &Self) -> bool {
-        self.tls == other.tls && self.ejection == other.ejection
+        self.tls == other.tls
+            && self.ejection == other.ejection
+            && self.health == other.health
+            && self.resolve.is_some() == other.resolve.is_some()
     }
 }
 

@@ -26,6 +26,8 @@ pub struct AddressMetrics {
     /// Connections that did not stand, answers that did not come or broke off, and statuses that
     /// are failures.
     pub failures: IntCounter,
+    /// Times that its name could not be looked up.
+    pub lookup_failures: IntCounter,
 }
 
 /// The series of all addresses.
@@ -33,6 +35,7 @@ pub struct AddressMetrics {
 pub struct AllAddressMetrics {
     in_flight: IntGaugeVec,
     failures: IntCounterVec,
+    lookup_failures: IntCounterVec,
     ejected: IntGaugeVec,
     healthy: IntGaugeVec,
 }
@@ -49,6 +52,11 @@ impl AllAddressMetrics {
             failures: all.counters(
                 "upstream_failures_total",
                 "Connections, answers and statuses of an address that were failures",
+                &labels,
+            )?,
+            lookup_failures: all.counters(
+                "upstream_lookup_failures_total",
+                "Times that the name of an address could not be looked up",
                 &labels,
             )?,
             ejected: all.gauges(
@@ -84,6 +92,7 @@ impl UpstreamMetrics {
         AddressMetrics {
             in_flight: self.addresses.in_flight.with_label_values(&labels),
             failures: self.addresses.failures.with_label_values(&labels),
+            lookup_failures: self.addresses.lookup_failures.with_label_values(&labels),
         }
     }
 }

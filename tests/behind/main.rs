@@ -17,6 +17,8 @@ mod support;
 
 mod balance;
 mod ejection;
+mod health;
 mod kit;
 mod line;
+mod names;
 mod proxy;

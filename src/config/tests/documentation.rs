@@ -183,7 +183,7 @@ fn of_webhooks(config: &Config) -> String {
 }
 
 /// Tables of an upstream whose absence means something else than an empty one.
-const BEHIND: &str = "[upstreams.app.ejection]\n";
+const BEHIND: &str = "[upstreams.app.ejection]\n[upstreams.app.health]\npath = \"/\"\n";
 
 /// How a merchant's own service is asked.
 const ASKED: &str = "url = \"https://shop.example/orders/{order | urlencode}\"\n\

@@ -142,6 +142,12 @@ fn mistakes_in_addresses_of_upstreams() {
         ("URL\nejection = { at_most = 1.5 }", "ejection.at_most", "from 0.001 to 1.0"),
         ("URL\nejection = { at_most = \"1\" }", "ejection.at_most", "from 0.001 to 1.0"),
         ("URL\nejection = { statuses = [500] }", "ejection.statuses[0]", "from 502 to 504"),
+        ("URL\nresolve = \"500ms\"", "resolve", "a duration of whole seconds"),
+        ("URL\nhealth = {}", "health.path", "the key `path` is missing"),
+        ("URL\nhealth = { path = \"x\" }", "health.path", "a path such as"),
+        ("URL\nhealth = { path = \"/\", status = [] }", "health.status", "no address is ever"),
+        ("URL\nhealth = { path = \"/\", status = [99] }", "health.status[0]", "from 200 to 599"),
+        ("URL\nhealth = { path = \"/\", every = \"0s\" }", "health.every", "zero does not"),
         ("URL\nejection = { fro = \"1s\" }", "ejection.fro", "did you mean `for`?"),
     ] {
         check_main(URL, &lines.replace("URL", URL), &format!("upstreams.app.{key}"), words);

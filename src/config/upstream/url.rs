@@ -1,5 +1,7 @@
 //! `url` and `urls` of an upstream.
 
+use std::time::Duration;
+
 use crate::config::node::{Mismatch, Node};
 use crate::config::reader::Table;
 use crate::config::value;
@@ -22,11 +24,11 @@ struct Url {
 
 /// One address or several, all with the same scheme.
 pub(super) fn urls(table: &mut Table<'_>) -> Option<Urls> {
-    let several = table.items("urls", "an array of URLs").len();
-    if table.node("urls").is_none() {
+    let Some(node) = table.node("urls") else {
         let one = table.required("url", url)?;
         return Some(Urls { tls: one.tls, places: vec![one.place] });
-    }
+    };
+    let several = node.value().as_array().map(|items| items.len());
     let found = table.list("urls", url);
     if table.node("url").is_some() {
         table.refuse("url", "`url` is one address and `urls` are several: state one of them", None);
@@ -41,12 +43,18 @@ pub(super) fn urls(table: &mut Table<'_>) -> Option<Urls> {
     let tls = found.first().is_some_and(|one| one.tls);
     if found.iter().any(|one| one.tls != tls) {
         table.refuse("urls", "either all are https or all are http", None);
-    } else if several == 0 {
+    } else if several == Some(0) {
         table.refuse("urls", "an upstream has an address", None);
-    } else if several > URLS_MAX {
+    } else if several > Some(URLS_MAX) {
         table.refuse("urls", format!("an upstream has at most {URLS_MAX} addresses"), None);
     }
     Some(Urls { tls, places }).filter(|urls| !urls.places.is_empty())
+}
+
+/// How often names are looked up: no name server should be asked more often than once a second.
+pub(super) fn resolve(node: &Node<'_>) -> Result<Duration, Mismatch> {
+    let expected = "a duration of whole seconds to a day, such as \"30s\"";
+    value::duration_within(node, expected, Duration::from_secs(1)..=value::DAY)
 }
 
 fn url(node: &Node<'_>) -> Result<Url, Mismatch> {

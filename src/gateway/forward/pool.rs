@@ -261,3 +261,37 @@ fn repeatable(request: &Request<Pieces>) -> Option<Box<Request<Pieces>>> {
     *copy.headers_mut() = request.headers().clone();
     Some(Box::new(copy))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::upstream::{UpstreamSpec, UpstreamUrl};
+    use crate::telemetry::GateMetrics;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_pool_follows_its_upstream_and_keeps_what_stays() {
+        let url = UpstreamUrl { host: "a.test".into(), port: 1 };
+        let spec = UpstreamSpec::new("a".into(), vec![url]);
+        let metrics = GateMetrics::new().unwrap();
+        let upstream = Arc::new(Upstream::new(spec, metrics.upstream("a"), None).unwrap());
+        let pool = Rc::new(Pool::new(Arc::clone(&upstream), NonZeroUsize::MIN));
+        let place = |found: &[&str]| -> Vec<_> {
+            upstream.settle(&[Some(found.iter().map(|one| one.parse().unwrap()).collect())]);
+            vec![pool.outlets.borrow().len()]
+        };
+        assert_eq!(place(&["10.0.0.1:1", "10.0.0.2:1"]), [1], "nobody has asked yet");
+        for (found, count) in [(&["10.0.0.2:1", "10.0.0.3:1"], 2), (&["10.0.0.3:1"; 2], 1)] {
+            let kept = pool.outlets.borrow().last().map(Rc::clone);
+            place(found);
+            let turn = pool.turn(pool.slots.take().await.unwrap()).unwrap();
+            assert_eq!(pool.outlets.borrow().len(), count);
+            assert!(pool.outlets.borrow().iter().any(|one| Rc::ptr_eq(one, &turn.outlet)));
+            let kept = kept.filter(|one| one.address.found.is_some());
+            let stays =
+                |one: &Rc<Outlet>| pool.outlets.borrow().iter().any(|it| Rc::ptr_eq(it, one));
+            assert!(kept.is_none_or(|one| stays(&one)));
+        }
+        pool.tidy();
+        assert_eq!(upstream.addresses()[0].metrics.in_flight.get(), 0, "none is under way");
+    }
+}

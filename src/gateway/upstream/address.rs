@@ -21,6 +21,8 @@ pub struct Address {
     /// Whose certificate it must show; none: plain HTTP.
     pub(super) server: Option<ServerName<'static>>,
     healthy: AtomicBool,
+    /// Checks in a row that say otherwise.
+    doubts: AtomicU32,
     /// Failures in a row.
     failures: AtomicU32,
     /// Until when it is left out, in milliseconds of its life; 0: it is not.
@@ -33,15 +35,17 @@ pub struct Address {
 impl Address {
     pub(super) fn new(
         url: UpstreamUrl,
+        found: Option<SocketAddr>,
         server: Option<ServerName<'static>>,
         metrics: AddressMetrics,
     ) -> Self {
         Self {
             url,
-            found: None,
+            found,
             metrics,
             server,
             healthy: AtomicBool::new(true),
+            doubts: AtomicU32::new(0),
             failures: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
             born: Instant::now(),
@@ -52,6 +56,20 @@ impl Address {
     /// Whether its health checks say so; true where there are none.
     pub fn is_healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Notes what a check said; after so many in a row that say otherwise than what is known, that
+    /// is known. One place checks, so nothing comes in between.
+    pub(super) fn note_check(&self, well: bool, healthy: u32, unhealthy: u32) {
+        let doubts = match well == self.is_healthy() {
+            true => 0,
+            false => self.doubts.load(Ordering::Relaxed).saturating_add(1),
+        };
+        let turns = doubts >= if well { healthy } else { unhealthy };
+        self.doubts.store(if turns { 0 } else { doubts }, Ordering::Relaxed);
+        if turns {
+            self.healthy.store(well, Ordering::Relaxed);
+        }
     }
 
     /// Whether it is left out for now. No clock is read where it was not.
@@ -100,5 +118,27 @@ impl Address {
 
     fn age_millis(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::GateMetrics;
+
+    #[test]
+    fn checks_count_in_a_row() {
+        let url = UpstreamUrl { host: "a".into(), port: 1 };
+        let metrics = GateMetrics::new().unwrap().upstream("a").address("a:1");
+        let address = Address::new(url, None, None, metrics);
+        let after = |checks: &[bool]| {
+            checks.iter().for_each(|well| address.note_check(*well, 2, 3));
+            (address.is_healthy(), address.news().0)
+        };
+        assert_eq!(after(&[false, false, true, false, false]), (true, None));
+        assert_eq!(after(&[false]), (false, Some(false)));
+        assert_eq!(after(&[true, false, true]), (false, None));
+        assert_eq!(after(&[true]), (true, Some(true)));
+        assert_eq!(after(&[false, false]), (true, None));
     }
 }
