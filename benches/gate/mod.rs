@@ -232,6 +232,7 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         rolling: None,
         unique_order: None,
         remember: false,
+        answer_idle: None,
     };
     let upstream = Some(Arc::new(upstream));
     Arc::new(Route { spec, upstream, metrics: metrics.route(&name), ledger: None })

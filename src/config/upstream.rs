@@ -2,6 +2,7 @@
 
 mod ejection;
 mod health;
+mod identity;
 mod url;
 
 use std::net::IpAddr;
@@ -39,6 +40,8 @@ pub(super) fn upstreams(table: &mut Table<'_>, watched: &mut Vec<PathBuf>) -> Ve
             table.refuse("ca", "a plain http upstream shows no certificate to check", None);
             return None;
         }
+        let identity = identity::identity(table, in_clear, watched);
+        let streams_max = url::streams(table, in_clear);
         let ca = table.optional("ca", |node| {
             let path = value::path(node)?;
             watched.push(path.clone());
@@ -48,6 +51,8 @@ pub(super) fn upstreams(table: &mut Table<'_>, watched: &mut Vec<PathBuf>) -> Ve
         let roots = ca.map_or(UpstreamTls::SystemRoots, UpstreamTls::Roots);
         Some(UpstreamSpec {
             tls: urls.tls.then_some(roots),
+            identity,
+            streams_max,
             connections_max: connections.unwrap_or(UPSTREAM_CONNECTIONS),
             queue: Queue {
                 length_max: queue.unwrap_or(UPSTREAM_QUEUE),
@@ -76,7 +81,14 @@ pub(super) fn roots(
     node: &Node<'_>,
     path: &std::path::Path,
 ) -> Result<Vec<CertificateDer<'static>>, Mismatch> {
-    let expected = "a PEM file of certificate authorities";
+    certificates(node, path, "a PEM file of certificate authorities")
+}
+
+fn certificates(
+    node: &Node<'_>,
+    path: &std::path::Path,
+    expected: &str,
+) -> Result<Vec<CertificateDer<'static>>, Mismatch> {
     let text = node.str(expected)?;
     let refuse = |why: String| Err(Mismatch::text(expected, text).hint(why));
     let bytes = match secret_file::read(path) {

@@ -10,6 +10,7 @@ mod pieces;
 mod pool;
 mod response;
 mod slots;
+mod streams;
 mod whole;
 
 use std::cell::RefCell;
@@ -72,8 +73,9 @@ impl Forwarder {
         let spec = &outbound.route.spec;
         let whole_bytes_max = (outbound.protection.is_some() || spec.rolling.is_some())
             .then(|| spec.answers.bytes_max.get());
+        let idle = spec.answer_idle;
         let (request, protection) = headers::towards_upstream(outbound);
-        let answer = pool.send(request, record.last(), None, noted.as_deref_mut()).await;
+        let answer = pool.send(request, record.last(), idle, noted.as_deref_mut()).await;
         record.passed(Stage::Upstream);
         let answer = answer.and_then(headers::towards_client);
         if let Some(noted) = noted {

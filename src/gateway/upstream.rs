@@ -8,6 +8,7 @@ mod attendance;
 mod dial;
 mod ejection;
 mod health;
+mod identity;
 mod names;
 
 use std::fmt;
@@ -24,8 +25,10 @@ use crate::limit::{UPSTREAM_CONNECTIONS, UPSTREAM_QUEUE, UpstreamDeadlines};
 use crate::telemetry::UpstreamMetrics;
 
 pub use address::Address;
+pub use dial::SameThread;
 pub use ejection::Ejection;
 pub use health::Health;
+pub use identity::Identity;
 
 /// One upstream as configuration states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +39,12 @@ pub struct UpstreamSpec {
     pub urls: Vec<UpstreamUrl>,
     /// TLS towards it; none: plain HTTP.
     pub tls: Option<UpstreamTls>,
-    /// Connections in all, over all cores; and so requests that it has at a time.
+    /// Who the gate is to it; none: nobody.
+    pub identity: Option<Identity>,
+    /// Streams at a time on one connection, where HTTP/2 (RFC 9113) is spoken to it; none: HTTP/1.1
+    /// is.
+    pub streams_max: Option<NonZeroUsize>,
+    /// Requests that it has at a time, over all cores; each takes a connection over HTTP/1.1.
     pub connections_max: NonZeroUsize,
     /// Requests that wait for one of these.
     pub queue: Queue,
@@ -110,6 +118,8 @@ impl UpstreamSpec {
             name,
             urls,
             tls: None,
+            identity: None,
+            streams_max: None,
             connections_max: UPSTREAM_CONNECTIONS,
             queue: Queue { length_max: UPSTREAM_QUEUE, patience: deadlines.connect },
             deadlines,
@@ -139,6 +149,9 @@ pub enum UnusableUpstream {
     /// A certificate authority that is none.
     #[error("upstream {0}: a certificate authority cannot be used: {1}")]
     Root(Arc<str>, rustls::Error),
+    /// The gate's certificate or key for it cannot be used.
+    #[error("upstream {0}: the certificate or its key cannot be used: {1}")]
+    Identity(Arc<str>, rustls::Error),
     /// TLS cannot be set up.
     #[error("upstream {0}: TLS cannot be set up: {1}")]
     Tls(Arc<str>, rustls::Error),
@@ -160,7 +173,7 @@ impl Upstream {
     ) -> Result<Self, UnusableUpstream> {
         let tls = match &spec.tls {
             None => None,
-            Some(tls) => Some(client_config(&spec.name, tls)?),
+            Some(tls) => Some(client_config(&spec, tls)?),
         };
         let before = before.filter(|before| before.spec.knows_addresses_as(&spec));
         let known = before.map(Self::addresses).unwrap_or_default();
@@ -200,6 +213,8 @@ impl UpstreamSpec {
     /// Whether what is known of an address by this still holds by another.
     fn knows_addresses_as(&self, other: &Self) -> bool {
         self.tls == other.tls
+            && self.identity == other.identity
+            && self.streams_max.is_some() == other.streams_max.is_some()
             && self.ejection == other.ejection
             && self.health == other.health
             && self.resolve.is_some() == other.resolve.is_some()
@@ -215,9 +230,10 @@ fn server_name(
 }
 
 fn client_config(
-    name: &Arc<str>,
+    spec: &UpstreamSpec,
     tls: &UpstreamTls,
 ) -> Result<Arc<ClientConfig>, UnusableUpstream> {
+    let name = &spec.name;
     let mut roots = RootCertStore::empty();
     match tls {
         UpstreamTls::SystemRoots => {
@@ -237,7 +253,14 @@ fn client_config(
     let versions = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| UnusableUpstream::Tls(Arc::clone(name), error))?;
-    let mut config = versions.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let versions = versions.with_root_certificates(roots);
+    let mut config = match &spec.identity {
+        None => versions.with_no_client_auth(),
+        Some(identity) => identity
+            .shown_by(versions)
+            .map_err(|error| UnusableUpstream::Identity(Arc::clone(name), error))?,
+    };
+    let protocol = if spec.streams_max.is_some() { "h2" } else { "http/1.1" };
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     Ok(Arc::new(config))
 }

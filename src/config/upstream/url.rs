@@ -1,5 +1,6 @@
 //! `url` and `urls` of an upstream.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::config::node::{Mismatch, Node};
@@ -9,6 +10,9 @@ use crate::gateway::upstream::UpstreamUrl;
 
 /// Addresses of one upstream.
 const URLS_MAX: usize = 32;
+/// Streams on one connection, as many as most services let there be.
+const STREAMS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
+const STREAMS_MAX: u64 = 1000;
 
 /// Where an upstream is.
 pub(super) struct Urls {
@@ -49,6 +53,27 @@ pub(super) fn urls(table: &mut Table<'_>) -> Option<Urls> {
         table.refuse("urls", format!("an upstream has at most {URLS_MAX} addresses"), None);
     }
     Some(Urls { tls, places }).filter(|urls| !urls.places.is_empty())
+}
+
+/// Streams on one connection where HTTP/2 is spoken; none: it is not. Over TLS both sides agree on
+/// it (RFC 7301); in clear it takes knowing that the other side does, and saying so.
+pub(super) fn streams(table: &mut Table<'_>, in_clear: bool) -> Option<NonZeroUsize> {
+    let http2 = table.optional("http2", value::boolean).unwrap_or(false);
+    let known = table.optional("http2_in_clear", value::boolean).unwrap_or(false);
+    let streams = table.optional("http2_streams", value::count(STREAMS_MAX));
+    if http2 && in_clear && !known {
+        let hint = "say http2_in_clear = true where the service speaks nothing else, or use https";
+        let problem = "over plain http nobody can agree on HTTP/2";
+        table.refuse("http2", problem, Some(hint.to_owned()));
+    }
+    if known && !(http2 && in_clear) {
+        let problem = "it is for `http2 = true` over plain http only";
+        table.refuse("http2_in_clear", problem, Some("remove the key".to_owned()));
+    }
+    if table.stated("http2_streams") && !http2 {
+        table.refuse("http2_streams", "streams are of `http2 = true` only", None);
+    }
+    http2.then(|| streams.unwrap_or(STREAMS))
 }
 
 /// How often names are looked up: no name server should be asked more often than once a second.

@@ -78,7 +78,8 @@ mod tests {
         let upstream = Upstream::new(spec, GateMetrics::new().unwrap().upstream("a"), None);
         let upstream = upstream.unwrap();
         let addresses = upstream.addresses();
-        let outlets = addresses.iter().map(|one| Rc::new(Outlet::new(Arc::clone(one)))).collect();
+        let outlets =
+            addresses.iter().map(|one| Rc::new(Outlet::new(Arc::clone(one), None))).collect();
         (upstream, outlets)
     }
 

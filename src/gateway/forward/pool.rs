@@ -21,6 +21,7 @@ use crate::gateway::upstream::Upstream;
 
 use super::UpstreamFault;
 use super::choice::{Dice, choose};
+use super::headers::over_http2;
 use super::outlet::{Connection, Outlet};
 use super::pieces::Pieces;
 use super::slots::Slots;
@@ -161,6 +162,9 @@ impl Pool {
     ) -> Result<(Response<Incoming>, Lease), UpstreamFault> {
         let slot = self.slots.take().await?;
         let mut turn = self.turn(slot)?;
+        if self.upstream.spec.streams_max.is_some() {
+            over_http2(&mut request, self.upstream.spec.tls.is_some());
+        }
         let mut again = repeatable(&request);
         let mut attempts = 0;
         let response = self.upstream.spec.deadlines.response;
@@ -229,7 +233,8 @@ impl Pool {
         let known = std::mem::take(&mut *outlets);
         outlets.extend(addresses.iter().map(|address| {
             let same = known.iter().find(|one| Arc::ptr_eq(&one.address, address));
-            same.map_or_else(|| Rc::new(Outlet::new(Arc::clone(address))), Rc::clone)
+            let new = || Outlet::new(Arc::clone(address), self.upstream.spec.streams_max);
+            same.map_or_else(|| Rc::new(new()), Rc::clone)
         }));
     }
 

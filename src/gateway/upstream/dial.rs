@@ -13,6 +13,16 @@ use super::{Address, Upstream};
 /// A connection that nothing was said on yet.
 pub(super) type Wire = Either<TcpStream, TlsStream<TcpStream>>;
 
+/// Runs what the HTTP library runs beside a connection on the thread that it is asked on.
+#[derive(Clone, Copy, Debug)]
+pub struct SameThread;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for SameThread {
+    fn execute(&self, future: F) {
+        drop(tokio::task::spawn_local(future));
+    }
+}
+
 impl Upstream {
     /// Connects to an address, TLS included. Without a deadline.
     ///
@@ -28,7 +38,12 @@ impl Upstream {
             None => Ok(Either::Left(stream)),
             Some((config, server)) => {
                 let connector = TlsConnector::from(Arc::clone(config));
-                Ok(Either::Right(connector.connect(server, stream).await?))
+                let stream = connector.connect(server, stream).await?;
+                let agreed = stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
+                match self.spec.streams_max.is_some() && !agreed {
+                    true => Err(io::Error::other("it does not speak HTTP/2")),
+                    false => Ok(Either::Right(stream)),
+                }
             }
         }
     }

@@ -8,13 +8,14 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::header::{HOST, USER_AGENT};
 use http::uri::PathAndQuery;
-use http::{Request, StatusCode, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::Empty;
-use hyper::client::conn::http1;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use super::{Address, Upstream};
+use super::{Address, SameThread, Upstream};
 
 /// How the addresses of an upstream are asked whether they are well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,20 +50,37 @@ impl Upstream {
     async fn ask(&self, address: &Address, health: &Health) -> io::Result<StatusCode> {
         let wire = TokioIo::new(self.dial(address).await?);
         let authority = address.url.authority(self.spec.tls.is_some());
-        let request = Request::get(Uri::from(health.path.clone()))
-            .header(HOST, authority)
-            .header(USER_AGENT, "countersign")
-            .body(Empty::<Bytes>::new());
-        let request = request.map_err(io::Error::other)?;
-        let (mut sender, connection) = http1::handshake(wire).await.map_err(io::Error::other)?;
-        let answer = sender.send_request(request);
-        // The connection ends with the head of the answer: whatever follows is of no interest.
-        let answer = tokio::select! {
-            answer = answer => answer,
-            ended = connection => return Err(ended.map_or_else(io::Error::other, |()| {
-                io::ErrorKind::UnexpectedEof.into()
-            })),
+        let request =
+            Request::get(Uri::from(health.path.clone())).header(USER_AGENT, "countersign");
+        let request = match self.spec.streams_max {
+            None => request.header(HOST, authority),
+            Some(_) => {
+                let scheme = if self.spec.tls.is_some() { "https" } else { "http" };
+                request.uri(format!("{scheme}://{authority}{}", health.path))
+            }
         };
-        Ok(answer.map_err(io::Error::other)?.status())
+        let request = request.body(Empty::<Bytes>::new());
+        let request = request.map_err(io::Error::other)?;
+        if self.spec.streams_max.is_some() {
+            let spoken = http2::handshake(SameThread, wire).await.map_err(io::Error::other)?;
+            let (mut sender, connection) = spoken;
+            return answered(sender.send_request(request), connection).await;
+        }
+        let (mut sender, connection) = http1::handshake(wire).await.map_err(io::Error::other)?;
+        answered(sender.send_request(request), connection).await
+    }
+}
+
+/// The status of an answer. The connection ends with its head: whatever follows is of no interest.
+async fn answered(
+    answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
+    connection: impl Future<Output = hyper::Result<()>>,
+) -> io::Result<StatusCode> {
+    tokio::select! {
+        answer = answer => answer.map(|answer| answer.status()).map_err(io::Error::other),
+        ended = connection => {
+            ended.map_err(io::Error::other)?;
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 }
