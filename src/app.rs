@@ -7,6 +7,7 @@ mod keys;
 mod ledger;
 mod plain;
 mod reload;
+mod upstreams;
 mod worker;
 
 use std::fmt;

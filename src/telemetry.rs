@@ -7,13 +7,13 @@ mod inbox;
 mod log;
 mod metrics;
 mod record;
+mod upstream;
 mod usage;
 
 pub use code::Code;
 pub use inbox::{InboxMetrics, JournalMetrics};
 pub use log::{Level, Log, LogFormat, LogSink, Queue};
-pub use metrics::{
-    GateMetrics, LedgerMetrics, Mistakes, RouteMetrics, StageTimes, UpstreamMetrics, encode,
-};
+pub use metrics::{GateMetrics, LedgerMetrics, Mistakes, RouteMetrics, StageTimes, encode};
 pub use record::{Lane, Owner, Record, RequestId, Stage};
+pub use upstream::{AddressMetrics, AllAddressMetrics, UpstreamMetrics};
 pub use usage::{Use, UsedVersion, Uses, VerifiedBy};

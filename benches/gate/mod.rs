@@ -18,11 +18,11 @@ use countersign::gateway::admission::intake::{Intake, Visit};
 use countersign::gateway::rejection::Rejection;
 use countersign::gateway::reply::ReplySlot;
 use countersign::gateway::route::{Answers, Route, RouteSpec, Routes};
-use countersign::gateway::upstream::{Upstream, UpstreamSpec};
+use countersign::gateway::upstream::{Upstream, UpstreamSpec, UpstreamUrl};
 use countersign::keyring::{
     CredentialSpec, Environment, Keyring, MerchantSpec, State, VersionSpec,
 };
-use countersign::limit::{BodyDeadlines, HeadLimits, Rate, UpstreamDeadlines, Window};
+use countersign::limit::{BodyDeadlines, HeadLimits, Rate, Window};
 use countersign::peer::{CertNames, Peer};
 use countersign::quota::{Addresses, Quotas};
 use countersign::replay::Memory;
@@ -210,15 +210,12 @@ fn merchant(id: &str, scheme: &Arc<Scheme>, rate: u32, networks: &[&str]) -> Mer
 
 fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
     let name: Arc<str> = Arc::from("bench");
+    let url = UpstreamUrl { host: "127.0.0.1".into(), port: 1 };
     let upstream = UpstreamSpec {
-        name: Arc::clone(&name),
-        host: "127.0.0.1".into(),
-        port: 1,
-        tls: None,
         connections_max: NonZeroUsize::MIN,
-        deadlines: UpstreamDeadlines::default(),
+        ..UpstreamSpec::new(Arc::clone(&name), vec![url])
     };
-    let upstream = Upstream::new(upstream, metrics.upstream(&name)).expect("an upstream");
+    let upstream = Upstream::new(upstream, metrics.upstream(&name), None).expect("an upstream");
     let spec = RouteSpec {
         name: Arc::clone(&name),
         hosts: Vec::new(),
@@ -236,6 +233,7 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         rolling: None,
         unique_order: None,
         remember: false,
+        answer_idle: None,
     };
     let upstream = Some(Arc::new(upstream));
     Arc::new(Route { spec, upstream, metrics: metrics.route(&name), ledger: None })

@@ -35,6 +35,7 @@ use super::keys::rolling::Events;
 use super::ledger::LedgerOnDemand;
 use super::plain;
 use super::reload::{Fixed, Source};
+use super::upstreams::Attendant;
 use super::{Options, Past, Rolling, StartFault};
 
 /// Everything that the threads of a gate share.
@@ -84,7 +85,8 @@ pub(super) struct Kept {
     pub(super) roll: Arc<Roll>,
     pub(super) ledger: LedgerOnDemand,
     pub(super) inbox: InboxOnDemand,
-    upstreams: Mutex<Vec<Arc<Upstream>>>,
+    pub(super) upstreams: Mutex<Vec<Arc<Upstream>>>,
+    pub(super) attendant: Attendant,
     pub(super) started: Instant,
     longest_window_seconds: AtomicU64,
 }
@@ -124,6 +126,7 @@ impl Parts {
         let (keys, catalogue) = (config.keys.clone(), Arc::clone(&config.catalogue));
         let admin = config.operations.admin;
         let (upstreams, keyring) = (kept.upstreams(&config, &metrics)?, kept.keyring(&mut config)?);
+        kept.attendant.start_for(&upstreams)?;
         let keyring = Arc::new(ArcSwap::from_pointee(keyring));
         let ledger = kept.ledger.serve(&config, &clock, &metrics)?;
         let said = Said::take(&mut config);
@@ -170,6 +173,7 @@ impl Parts {
         let longest = Duration::from_secs(self.kept.longest_window_seconds.load(Ordering::Relaxed));
         self.kept.memory.sweep(self.clock.now(), longest);
         self.tell_obstacles();
+        self.tell_upstreams();
         self.kept.ledger.tell(&self.log);
         self.kept.inbox.tell(&self.log);
     }
@@ -213,6 +217,7 @@ impl Parts {
         metrics.replay_forgotten.set(i64::try_from(forgotten).unwrap_or(i64::MAX));
         metrics.body_bytes.set(gauge(self.kept.budget.held()));
         self.kept.ledger.refresh_gauges(metrics);
+        self.refresh_upstreams();
         self.kept.inbox.refresh_gauges(&metrics.inbox, self.clock.now_millis());
         let ahead = i128::from(self.clock.now_millis()) - i128::from(self.clock.wall_millis());
         metrics.clock_offset.set(i64::try_from(ahead).unwrap_or(i64::MAX));
@@ -282,6 +287,7 @@ impl Kept {
             ledger: LedgerOnDemand::new(folder.map(|folder| folder.path().to_owned())),
             inbox: InboxOnDemand::new(folder.map(|folder| folder.path().to_owned())),
             upstreams: Mutex::new(Vec::new()),
+            attendant: Attendant::default(),
             started: Instant::now(),
             longest_window_seconds: AtomicU64::new(0),
         })
@@ -319,6 +325,7 @@ impl Kept {
                 routes.push(Arc::new(Route { spec, upstream, metrics, ledger }));
             }
         }
+        self.attendant.serve(&upstreams);
         *lock(&self.upstreams) = upstreams;
         // Raised before the wider window is in force: what it can still ask for is not dropped.
         self.longest_window_seconds.store(longest.unwrap_or(0), Ordering::Relaxed);
@@ -345,9 +352,13 @@ impl Kept {
         let known = lock(&self.upstreams);
         let specs = config.upstreams.iter();
         specs
-            .map(|spec| match known.iter().find(|upstream| upstream.spec == *spec) {
-                Some(upstream) => Ok(Arc::clone(upstream)),
-                None => Upstream::new(spec.clone(), metrics.upstream(&spec.name)).map(Arc::new),
+            .map(|spec| {
+                let before = known.iter().find(|upstream| upstream.spec.name == spec.name);
+                if let Some(same) = before.filter(|upstream| upstream.spec == *spec) {
+                    return Ok(Arc::clone(same));
+                }
+                let before = before.map(|before| &**before);
+                Upstream::new(spec.clone(), metrics.upstream(&spec.name), before).map(Arc::new)
             })
             .collect()
     }

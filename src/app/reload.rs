@@ -189,6 +189,7 @@ impl Parts {
         let unusable = |fault: &dyn std::error::Error| ReloadFault::Unusable(fault.to_string());
         let upstreams =
             self.kept.upstreams(&config, &self.metrics).map_err(|fault| unusable(&fault))?;
+        self.kept.attendant.start_for(&upstreams).map_err(|fault| unusable(&fault))?;
         let catalogue = Arc::clone(&config.catalogue);
         let mut keyring = self.kept.keyring(&mut config).map_err(|fault| unusable(&fault))?;
         // Held until the new keyring is in force: who follows the store must not look in between.

@@ -102,8 +102,9 @@ fn summary(config: &Config, certificates: &[Expiry]) -> Vec<Vec<Cell>> {
     add("state", config.state.display().to_string(), String::new());
     for upstream in &config.upstreams {
         let scheme = if upstream.tls.is_some() { "https" } else { "http" };
-        let host = format!("{scheme}://{}:{}", upstream.host, upstream.port);
-        add("upstream", upstream.name.to_string(), host);
+        for url in &upstream.urls {
+            add("upstream", upstream.name.to_string(), format!("{scheme}://{url}"));
+        }
     }
     for route in &config.routes {
         add("route", route.name.to_string(), describe(route));

@@ -93,6 +93,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
     let opener = envelope::opener(table, surroundings.envelopes, scheme.as_deref());
     let rolling = rolling::rolling(table);
     let answers = answers::answers(table, scheme.as_deref(), opener.as_deref(), rolling.is_some());
+    let answer_idle = answers::idle(table, &answers, rolling.is_some());
     Some(RouteSpec {
         name: Arc::from(name?),
         hosts,
@@ -110,6 +111,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         rolling,
         unique_order,
         remember,
+        answer_idle,
     })
 }
 

@@ -23,7 +23,7 @@ use crate::crypto::{Bytes32, MacKey, NoRandom};
 use crate::limit::MIB;
 
 /// Bits that let others than the owner change a file, or anybody read it.
-const LOOSE_BITS: u32 = 0o027;
+pub(super) const LOOSE_BITS: u32 = 0o027;
 /// The largest file that is read, in bytes.
 const FILE_BYTES_MAX: usize = 64 * MIB;
 

@@ -154,7 +154,9 @@ fn face(outcome: &Outcome) -> Face {
             UpstreamFault::Broke => {
                 (StatusCode::BAD_GATEWAY, Code::UpstreamBroke, "Service broke off", Maybe)
             }
-            UpstreamFault::Unrecorded => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, "Busy", No),
+            UpstreamFault::Busy | UpstreamFault::Unrecorded => {
+                (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, "Busy", No)
+            }
             UpstreamFault::AnswerTooLarge => {
                 (StatusCode::BAD_GATEWAY, Code::AnswerTooLarge, "Answer too large", Maybe)
             }
@@ -293,8 +295,9 @@ mod tests {
         for state in [OrderState::Reserved, OrderState::Sent, OrderState::Answered] {
             assert_eq!(of(Rejection::DuplicateOrder(state)), Forwarded::Earlier);
         }
-        let unrecorded = Outcome::Failed(UpstreamFault::Unrecorded);
-        assert_eq!(face(&unrecorded).forwarded, Forwarded::No);
+        for fault in [UpstreamFault::Unrecorded, UpstreamFault::Busy, UpstreamFault::Unreachable] {
+            assert_eq!(face(&Outcome::Failed(fault)).forwarded, Forwarded::No);
+        }
         assert_eq!(of(Rejection::Busy), Forwarded::No);
     }
 }

@@ -2,11 +2,15 @@
 //! [`Admitted`]. It decides nothing about who may.
 
 mod body;
+mod choice;
 mod headers;
+mod outlet;
 mod patience;
 mod pieces;
 mod pool;
 mod response;
+mod slots;
+mod streams;
 mod whole;
 
 use std::cell::RefCell;
@@ -31,6 +35,8 @@ pub use response::UpstreamBody;
 pub enum UpstreamFault {
     /// No connection; nothing was sent.
     Unreachable,
+    /// It has as many requests as it may have, and none ended in time; nothing was sent.
+    Busy,
     /// No answer in time; it may have got the request.
     TimedOut,
     /// It broke off or answered nonsense; it may have got the request.
@@ -67,8 +73,9 @@ impl Forwarder {
         let spec = &outbound.route.spec;
         let whole_bytes_max = (outbound.protection.is_some() || spec.rolling.is_some())
             .then(|| spec.answers.bytes_max.get());
+        let idle = spec.answer_idle;
         let (request, protection) = headers::towards_upstream(outbound);
-        let answer = pool.send(request, record.last(), noted.as_deref_mut()).await;
+        let answer = pool.send(request, record.last(), idle, noted.as_deref_mut()).await;
         record.passed(Stage::Upstream);
         let answer = answer.and_then(headers::towards_client);
         if let Some(noted) = noted {
@@ -106,7 +113,9 @@ impl Forwarder {
 fn settle(noted: Noted, answer: Result<StatusCode, &UpstreamFault>) {
     match answer {
         Ok(status) => noted.answered(status),
-        Err(UpstreamFault::Unreachable | UpstreamFault::Unrecorded) => noted.give_back(),
+        Err(UpstreamFault::Unreachable | UpstreamFault::Busy | UpstreamFault::Unrecorded) => {
+            noted.give_back()
+        }
         Err(UpstreamFault::TimedOut | UpstreamFault::Broke | UpstreamFault::AnswerTooLarge) => {
             drop(noted)
         }

@@ -59,6 +59,8 @@ pub struct RouteSpec {
     pub unique_order: Option<UniqueOrder>,
     /// Whether every request is remembered for the life of the secret that signed it.
     pub remember: bool,
+    /// How long the upstream may be silent in an answer; none: as long as before it.
+    pub answer_idle: Option<Duration>,
 }
 
 impl RouteSpec {

@@ -13,6 +13,7 @@ use prometheus::{
 use super::code::Code;
 use super::inbox::InboxMetrics;
 use super::record::Stage;
+use super::upstream::{AllAddressMetrics, UpstreamMetrics};
 
 /// Upper bounds in seconds, from well below a MAC to the longest deadline.
 const SECONDS: [f64; 18] = [
@@ -31,6 +32,8 @@ pub struct GateMetrics {
     upstream_connections: IntGaugeVec,
     upstream_opened: IntCounterVec,
     upstream_retries: IntCounterVec,
+    /// What is known of each address of the upstreams.
+    pub addresses: AllAddressMetrics,
     /// Reloads by `result`: `applied`, `refused`.
     pub reloads: IntCounterVec,
     /// When configuration was last applied, in Unix seconds.
@@ -122,17 +125,6 @@ struct ByCode {
     counters: [IntCounter; Code::ALL.len()],
 }
 
-/// What is counted of one upstream.
-#[derive(Clone, Debug)]
-pub struct UpstreamMetrics {
-    /// Connections open now.
-    pub connections: IntGauge,
-    /// Connections opened so far.
-    pub opened: IntCounter,
-    /// Requests sent again on another connection.
-    pub retries: IntCounter,
-}
-
 /// The stage histograms of one core: filled without sharing, handed over once in a while.
 #[derive(Debug)]
 pub struct StageTimes {
@@ -177,6 +169,7 @@ impl GateMetrics {
                 "Requests sent again on another connection",
                 &["upstream"],
             )?,
+            addresses: AllAddressMetrics::new(&all)?,
             reloads: all.counters("reloads_total", "Reloads of configuration", &["result"])?,
             configured_at: all.gauge("configured_at_seconds", "When configuration was applied")?,
             panics: all.counter("panics_total", "Requests that ended in a panic")?,
@@ -245,6 +238,8 @@ impl GateMetrics {
             connections: self.upstream_connections.with_label_values(&[name]),
             opened: self.upstream_opened.with_label_values(&[name]),
             retries: self.upstream_retries.with_label_values(&[name]),
+            addresses: self.addresses.clone(),
+            name: name.into(),
         }
     }
 
@@ -366,7 +361,7 @@ impl Register<'_> {
         self.add(IntCounter::with_opts(opts(name, help))?)
     }
 
-    fn counters(
+    pub(super) fn counters(
         &self,
         name: &str,
         help: &str,
@@ -379,7 +374,7 @@ impl Register<'_> {
         self.add(IntGauge::with_opts(opts(name, help))?)
     }
 
-    fn gauges(
+    pub(super) fn gauges(
         &self,
         name: &str,
         help: &str,

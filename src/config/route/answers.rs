@@ -1,4 +1,7 @@
-//! What a route does to answers: its keys `sign_answers`, `seal_answers` and `answer_bytes_max`.
+//! What a route does to answers: its keys `sign_answers`, `seal_answers`, `answer_bytes_max` and
+//! `answer_idle`.
+
+use std::time::Duration;
 
 use crate::config::fault::{Note, Weight};
 use crate::config::reader::Table;
@@ -50,6 +53,17 @@ pub(super) fn answers(
     }
     let default = Answers::default();
     Answers { sign, seal, bytes_max: bytes_max.unwrap_or(default.bytes_max) }
+}
+
+/// How long the upstream may be silent in an answer that goes on as it comes.
+pub(super) fn idle(table: &mut Table<'_>, answers: &Answers, rolls: bool) -> Option<Duration> {
+    let idle = table.optional("answer_idle", value::duration);
+    if idle.is_some() && (answers.sign || answers.seal || rolls) {
+        let problem = "answers that are signed or sealed are awaited whole, within the time that \
+                       the upstream has for one";
+        table.refuse("answer_idle", problem, Some("remove the key".to_owned()));
+    }
+    idle
 }
 
 /// What sealing without a signature leaves open.

@@ -46,7 +46,10 @@ fn asked_keys() -> BTreeSet<(String, String)> {
             pin_file = \"p\"\n\
             [operations]\ncertificates = [{ chain = \"a\", key = \"b\" }]\n[upstreams.app]",
         )
-        .replace("http://127.0.0.1:8080\"", "http://127.0.0.1:8080\"\ndeadlines = {}")
+        .replace(
+            "http://127.0.0.1:8080\"",
+            "http://127.0.0.1:8080\"\ndeadlines = {}\nejection = {}",
+        )
         .replace("path = ", "unique_order = { field = \"/id\" }\npath = ");
     let merchants = change(MERCHANTS, "scopes", "rate = { per_second = 1, burst = 1 }\nscopes");
     let webhooks = change(WEBHOOKS, "[sources.fiuu.confirm]", EVERY_TABLE).replace(
@@ -118,8 +121,9 @@ fn every_key_has_a_row_and_every_row_a_key() {
 fn the_documented_defaults_are_the_real_ones() {
     let order = "unique_order = { field = \"/id\"";
     let front = "proxy_protocol = { from = [\"::1\"]";
-    let main = change(MAIN, ADDRESS, &format!("{ADDRESS}\n{front} }}"));
-    let main = format!("{main}{order} }}\n{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
+    let plain_main = change(MAIN, ADDRESS, &format!("{ADDRESS}\n{front} }}"));
+    let plain_main = change(&plain_main, "[[routes]]", &format!("{BEHIND}[[routes]]"));
+    let main = format!("{plain_main}{order} }}\n{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
     let plain = sources::folder_with(&main, MERCHANTS).load();
     let (plain, _) = plain.unwrap_or_else(|faults| panic!("{faults}"));
     let mut stated: BTreeMap<String, String> = BTreeMap::new();
@@ -131,7 +135,7 @@ fn the_documented_defaults_are_the_real_ones() {
             *stated.entry(table.clone()).or_default() += &format!("{} = {default}\n", row.key);
         }
     }
-    let mut main = MAIN.to_owned();
+    let mut main = plain_main;
     let mut webhooks = format!("{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
     for (table, lines) in stated {
         if table.starts_with("destinations") || table.starts_with("sources") {
@@ -144,7 +148,7 @@ fn the_documented_defaults_are_the_real_ones() {
             "listener" => change(&main, ADDRESS, &format!("{ADDRESS}\n{lines}")),
             "listener.proxy_protocol" => {
                 let lines = lines.trim().replace('\n', ", ");
-                change(&main, ADDRESS, &format!("{ADDRESS}\n{front}, {lines} }}"))
+                change(&main, &format!("{front} }}"), &format!("{front}, {lines} }}"))
             }
             "routes[]" => main + &lines,
             "routes[].unique_order" => {
@@ -155,6 +159,11 @@ fn the_documented_defaults_are_the_real_ones() {
             }
             other => {
                 let header = other.replace("NAME", "app");
+                let own = BEHIND.lines().find(|line| *line == format!("[{header}]"));
+                if let Some(own) = own {
+                    main = change(&main, own, &format!("{own}\n{lines}"));
+                    continue;
+                }
                 change(&main, "[[routes]]", &format!("[{header}]\n{lines}[[routes]]"))
             }
         };
@@ -179,6 +188,9 @@ fn of_webhooks(config: &Config) -> String {
     let times = (confirm.every, confirm.pending_for, source.remember, source.window);
     format!("{destination:?} {times:?} {:?} {:?}", source.hosts, source.body_bytes_max)
 }
+
+/// Tables of an upstream whose absence means something else than an empty one.
+const BEHIND: &str = "[upstreams.app.ejection]\n[upstreams.app.health]\npath = \"/\"\n";
 
 /// How a merchant's own service is asked.
 const ASKED: &str = "url = \"https://shop.example/orders/{order | urlencode}\"\n\

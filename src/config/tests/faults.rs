@@ -118,11 +118,50 @@ fn mistakes_in_upstreams() {
     let ca = rcgen::generate_simple_self_signed(vec!["ca.test".to_owned()]).unwrap();
     folder.write("ca.pem", &ca.cert.pem());
     let upstream = folder.load().unwrap().0.upstreams.remove(0);
-    assert_eq!((upstream.host.as_str(), upstream.port), ("::1", 443));
+    assert_eq!((upstream.urls[0].host.as_str(), upstream.urls[0].port), ("::1", 443));
+    assert_eq!(upstream.urls[0].to_string(), "[::1]:443");
     let folder = Folder::with(&change(MAIN, "[upstreams.app]", "[upstreams.\"a b\"]"), MERCHANTS);
     assert!(folder.faults().to_string().contains("expected a name of 1 to 64"));
     let folder = Folder::with(&change(MAIN, URL, "url = \"http://user:hunter2@a\""), MERCHANTS);
     assert!(!folder.faults().to_string().contains("hunter2"));
+}
+
+#[test]
+fn mistakes_in_addresses_of_upstreams() {
+    for (lines, key, words) in [
+        ("urls = []", "urls", "an upstream has an address"),
+        ("urls = \"http://a\"", "urls", "expected an array"),
+        ("urls = [\"http://a\", \"ftp://b\"]", "urls[1]", "a URL of scheme, host and port"),
+        ("urls = [\"http://a\", \"https://b\"]", "urls", "all are https or all are http"),
+        ("urls = [\"http://a\", \"http://A:80\"]", "urls", "a:80 is there twice"),
+        ("url = \"http://a\"\nurls = [\"http://b\"]", "urls", "state one of them"),
+        ("URL\nqueue = 0", "queue", "from 1 to 100000"),
+        ("URL\nqueue_for = \"0s\"", "queue_for", "zero does not mean unlimited"),
+        ("URL\nejection = { failures = 0 }", "ejection.failures", "from 1 to 10000"),
+        ("URL\nejection = { at_most = 0.0 }", "ejection.at_most", "from 0.001 to 1.0"),
+        ("URL\nejection = { at_most = 1.5 }", "ejection.at_most", "from 0.001 to 1.0"),
+        ("URL\nejection = { at_most = \"1\" }", "ejection.at_most", "from 0.001 to 1.0"),
+        ("URL\nejection = { statuses = [500] }", "ejection.statuses[0]", "from 502 to 504"),
+        ("URL\nhttp2 = true", "http2", "over plain http nobody can agree"),
+        ("URL\nhttp2_in_clear = true", "http2_in_clear", "for `http2 = true` over plain http"),
+        ("URL\nhttp2_streams = 4", "http2_streams", "streams are of `http2 = true` only"),
+        ("URL\ncertificate = \"gate.pem\"", "certificate", "of no use without `key`"),
+        ("URL\nkey = \"gate.key\"", "key", "of no use without `certificate`"),
+        (
+            "URL\ncertificate = \"gate.pem\"\nkey = \"gate.key\"",
+            "certificate",
+            "a plain http upstream asks for no certificate",
+        ),
+        ("URL\nresolve = \"500ms\"", "resolve", "a duration of whole seconds"),
+        ("URL\nhealth = {}", "health.path", "the key `path` is missing"),
+        ("URL\nhealth = { path = \"x\" }", "health.path", "a path such as"),
+        ("URL\nhealth = { path = \"/\", status = [] }", "health.status", "no address is ever"),
+        ("URL\nhealth = { path = \"/\", status = [99] }", "health.status[0]", "from 200 to 599"),
+        ("URL\nhealth = { path = \"/\", every = \"0s\" }", "health.every", "zero does not"),
+        ("URL\nejection = { fro = \"1s\" }", "ejection.fro", "did you mean `for`?"),
+    ] {
+        check_main(URL, &lines.replace("URL", URL), &format!("upstreams.app.{key}"), words);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST,
     HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
+use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
@@ -83,6 +84,18 @@ pub(super) fn towards_upstream(outbound: Outbound) -> (Request<Pieces>, Option<B
     *request.uri_mut() = origin_form(head.uri);
     *request.headers_mut() = headers;
     (request, protection)
+}
+
+/// A request in the form of HTTP/2, where the host is a part of the target (RFC 9113, section
+/// 8.3.1). A host that is none stays where it is, and the request is not sent.
+pub(super) fn over_http2(request: &mut Request<Pieces>, tls: bool) {
+    let host = request.headers().get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+    let Ok(authority) = Authority::try_from(host) else { return };
+    let mut target = std::mem::take(request.uri_mut()).into_parts();
+    target.authority = Some(authority);
+    target.scheme = Some(if tls { Scheme::HTTPS } else { Scheme::HTTP });
+    *request.uri_mut() = Uri::from_parts(target).unwrap_or_default();
+    request.headers_mut().remove(HOST);
 }
 
 /// The gate's own answer to a request that goes to no upstream.
@@ -186,6 +199,21 @@ mod tests {
         headers.insert("accept", "*/*".parse().unwrap());
         remove(&mut headers, is_hop_by_hop);
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+    }
+
+    #[test]
+    fn the_host_is_a_part_of_the_target_over_http2() {
+        for (target, tls, expected) in [
+            ("/a%20b?x=%7e&&y", true, "https://shop.test:81/a%20b?x=%7e&&y"),
+            ("/", false, "http://shop.test:81/"),
+        ] {
+            let mut request = Request::new(Pieces::default());
+            *request.uri_mut() = target.parse().unwrap();
+            request.headers_mut().insert(HOST, HeaderValue::from_static("shop.test:81"));
+            over_http2(&mut request, tls);
+            assert_eq!(request.uri().to_string(), expected);
+            assert!(request.headers().is_empty());
+        }
     }
 
     #[test]

@@ -47,6 +47,13 @@ impl UpstreamBody {
             lease.give_back();
         }
     }
+
+    /// Gives the connection up when the answer broke off.
+    fn give_up(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_up();
+        }
+    }
 }
 
 impl Body for UpstreamBody {
@@ -63,7 +70,7 @@ impl Body for UpstreamBody {
                 let patience = this.patience;
                 let deadline = this.deadline.get_or_insert_with(|| Box::pin(sleep(patience)));
                 ready!(deadline.as_mut().poll(cx));
-                this.lease = None;
+                this.give_up();
                 return Poll::Ready(Some(Err(Stopped.into())));
             };
             this.deadline = None;
@@ -75,7 +82,7 @@ impl Body for UpstreamBody {
                 // Trailers end at the gate.
                 Some(Ok(_)) => {}
                 Some(Err(error)) => {
-                    this.lease = None;
+                    this.give_up();
                     return Poll::Ready(Some(Err(error.into())));
                 }
                 None => {

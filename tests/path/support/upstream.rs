@@ -104,6 +104,11 @@ impl Upstream {
         Self::listen(Some(tls::server(certificate)))
     }
 
+    /// The same behind TLS of the test's own making.
+    pub(crate) fn start_with(tls: Arc<rustls::ServerConfig>) -> Self {
+        Self::listen(Some(tls))
+    }
+
     fn listen(tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");

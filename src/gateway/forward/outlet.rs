@@ -1,0 +1,184 @@
+//! Connections of one core to one address: kept, reused, never used twice at once but for those
+//! over HTTP/2.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use prometheus::IntGauge;
+use tokio::time::{Instant, timeout};
+
+use super::patience::Patience;
+use super::pieces::Pieces;
+use super::streams::{Stream, Streams};
+use crate::gateway::upstream::{Address, Upstream};
+
+/// What came of a request on a connection; nothing: its time was over.
+pub(super) type Sent = Option<Result<Response<Incoming>, TrySendError<Request<Pieces>>>>;
+
+/// The connections to one address.
+pub(super) struct Outlet {
+    pub(super) address: Arc<Address>,
+    idle: RefCell<Vec<Idle>>,
+    /// The connections over HTTP/2, where that is spoken; then none is kept in `idle`.
+    streams: Option<Streams>,
+    in_flight: Cell<usize>,
+    /// The requests in flight that the metric was told of.
+    told: Cell<i64>,
+}
+
+struct Idle {
+    connection: Own,
+    since_second: u64,
+}
+
+/// A connection in use by one request, or its part of one.
+pub(super) enum Connection {
+    Own(Own),
+    Stream(Stream),
+}
+
+/// A connection over HTTP/1.1.
+pub(super) struct Own {
+    sender: SendRequest<Pieces>,
+    patience: Patience,
+}
+
+impl Connection {
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn send(&mut self, request: Request<Pieces>, deadline: Instant) -> Sent {
+        match self {
+            Self::Own(Own { sender, patience }) => {
+                patience.within(deadline, sender.try_send_request(request)).await
+            }
+            // Boxed, so that the path over HTTP/1.1 keeps no room for it.
+            Self::Stream(stream) => Box::pin(stream.send(request, deadline)).await,
+        }
+    }
+}
+
+impl Outlet {
+    /// The way to an address, with so many streams on a connection where HTTP/2 is spoken.
+    pub(super) fn new(address: Arc<Address>, streams_max: Option<NonZeroUsize>) -> Self {
+        let streams = streams_max.map(|each_max| Streams::new(each_max.get()));
+        let idle = RefCell::default();
+        Self { address, idle, streams, in_flight: Cell::new(0), told: Cell::new(0) }
+    }
+
+    /// Requests of this core that the address has.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.get()
+    }
+
+    /// One request more.
+    pub(super) fn enter(&self) {
+        self.in_flight.set(self.in_flight.get() + 1);
+    }
+
+    /// One request less.
+    pub(super) fn leave(&self) {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+    }
+
+    /// The connection that came back last, if one is ready; or room on one.
+    pub(super) fn reuse(&self) -> Option<Connection> {
+        if let Some(streams) = &self.streams {
+            return streams.reuse().map(Connection::Stream);
+        }
+        let mut idle = self.idle.borrow_mut();
+        let index = idle.iter().rposition(|one| one.connection.sender.is_ready())?;
+        Some(Connection::Own(idle.swap_remove(index).connection))
+    }
+
+    /// Puts a connection back for the next request, at the time of a `second`.
+    pub(super) fn give_back(&self, connection: Connection, since_second: u64, idle_max: usize) {
+        let Connection::Own(connection) = connection else { return };
+        let mut idle = self.idle.borrow_mut();
+        if !connection.sender.is_closed() && idle.len() < idle_max {
+            idle.push(Idle { connection, since_second });
+        }
+    }
+
+    /// Connections that nobody uses.
+    pub(super) fn idle(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
+    /// Closes a connection that nobody uses, if there is one: the one that is likely the oldest.
+    pub(super) fn close_one(&self) {
+        let mut idle = self.idle.borrow_mut();
+        if !idle.is_empty() {
+            idle.swap_remove(0);
+        }
+    }
+
+    /// Closes what was idle for `idle_max` seconds, and tells how many requests there are.
+    pub(super) fn tidy(&self, now: u64, idle_max: u64) {
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|one| !one.connection.sender.is_closed() && now - one.since_second < idle_max);
+        if let Some(streams) = &self.streams {
+            streams.tidy(now, idle_max);
+        }
+        self.tell(self.in_flight.get());
+    }
+
+    fn tell(&self, in_flight: usize) {
+        let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX);
+        self.address.metrics.in_flight.add(in_flight - self.told.replace(in_flight));
+    }
+
+    /// A new connection; none: it did not stand in time.
+    pub(super) async fn connect(&self, upstream: &Upstream) -> Option<Connection> {
+        let deadline = upstream.spec.deadlines.connect;
+        if let Some(streams) = &self.streams {
+            let opened =
+                timeout(deadline, Box::pin(streams.connect(upstream, &self.address))).await;
+            return opened.ok()?.ok().map(Connection::Stream);
+        }
+        let opened = timeout(deadline, Box::pin(self.open(upstream))).await;
+        let sender = opened.ok()?.ok()?;
+        Some(Connection::Own(Own { sender, patience: Patience::default() }))
+    }
+
+    async fn open(&self, upstream: &Upstream) -> io::Result<SendRequest<Pieces>> {
+        let wire = upstream.dial(&self.address).await?;
+        let handshake = http1::Builder::new().handshake(TokioIo::new(wire)).await;
+        let (sender, connection) = handshake.map_err(io::Error::other)?;
+        let open = Open::count(upstream);
+        tokio::task::spawn_local(async move {
+            // How a connection ended is told to the request that was on it.
+            drop(connection.await);
+            drop(open);
+        });
+        Ok(sender)
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.tell(0);
+    }
+}
+
+/// Counts an open connection for as long as it lives.
+pub(super) struct Open(IntGauge);
+
+impl Open {
+    pub(super) fn count(upstream: &Upstream) -> Self {
+        upstream.metrics.opened.inc();
+        upstream.metrics.connections.inc();
+        Self(upstream.metrics.connections.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
