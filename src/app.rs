@@ -5,6 +5,7 @@ mod control;
 mod inbox;
 mod keys;
 mod ledger;
+mod observing;
 mod reload;
 mod worker;
 

@@ -6,6 +6,7 @@ pub mod connections;
 mod inbox;
 mod log;
 mod metrics;
+mod observed;
 mod record;
 mod usage;
 
@@ -15,5 +16,6 @@ pub use log::{Level, Log, LogFormat, LogSink, Queue};
 pub use metrics::{
     GateMetrics, LedgerMetrics, Mistakes, RouteMetrics, StageTimes, UpstreamMetrics, encode,
 };
+pub use observed::ObservedMetrics;
 pub use record::{Lane, Owner, Record, RequestId, Stage};
 pub use usage::{Use, UsedVersion, Uses, VerifiedBy};

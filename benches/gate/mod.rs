@@ -167,6 +167,7 @@ impl Bench {
         let (admission, slot) = (self.admission.load_full(), ReplySlot::default());
         let outcome = admission.admit(case.head, &mut case.body, visit, &slot);
         let rejection = outcome.now_or_never().expect("nothing to wait for").err();
+        let rejection = rejection.and_then(|refused| refused.rejection());
         (rejection, record)
     }
 
@@ -235,6 +236,7 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         rolling: None,
         unique_order: None,
         remember: false,
+        observe: None,
     };
     let upstream = Some(Arc::new(upstream));
     Arc::new(Route { spec, upstream, metrics: metrics.route(&name), ledger: None })

@@ -214,6 +214,7 @@ impl Parts {
         self.settings.store(Arc::new(settings));
         self.connections.set_limits(connections);
         self.note_applied();
+        self.tell_observing();
         Ok(())
     }
 }

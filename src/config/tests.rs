@@ -5,6 +5,7 @@ mod destinations;
 mod documentation;
 mod faults;
 mod limits;
+mod observing;
 mod orders;
 mod schemes;
 mod secrets;

@@ -3,6 +3,8 @@
 //! Of several that fit, the one with the more telling path counts: exact before prefix, long before
 //! short; and one with hosts before one without.
 
+mod observe;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,8 @@ use crate::scheme::Scheme;
 use crate::store::ledger::Ledger;
 use crate::target::PathPattern;
 use crate::telemetry::RouteMetrics;
+
+pub use observe::Observe;
 
 /// What the gate's own routes for session calls are named by, in logs and metrics.
 const KEY_SESSION: &str = "key-session";
@@ -59,6 +63,8 @@ pub struct RouteSpec {
     pub unique_order: Option<UniqueOrder>,
     /// Whether every request is remembered for the life of the secret that signed it.
     pub remember: bool,
+    /// Whether its refusals are only watched, and until when; none: they count.
+    pub observe: Option<Observe>,
 }
 
 impl RouteSpec {
@@ -152,6 +158,7 @@ pub fn key_sessions(routes: &[RouteSpec]) -> Vec<RouteSpec> {
             answers: Answers::default(),
             rolling: Some(Rolling { session: true, ..rolling }),
             environment: None,
+            observe: None,
             ..route.clone()
         });
     }
