@@ -6,6 +6,7 @@ mod inbox;
 mod keys;
 mod ledger;
 mod plain;
+mod observing;
 mod reload;
 mod upstreams;
 mod worker;

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::administration::catalogue::Catalogue;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::store::ledger::LedgerLimits;
 use crate::telemetry::LogFormat;
 use capacity::Capacity;
@@ -285,6 +285,7 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
         envelopes: &envelopes,
         body_bytes_max,
         unverified_bytes_max,
+        now: Clock::system().now(),
     };
     let routes = route::routes(table, &surroundings);
     let inbox = table.table("inbox", inbox::limits).unwrap_or(inbox::DEFAULT);
@@ -379,7 +380,8 @@ impl Draft {
         let none = BTreeSet::new;
         let catalogue = keys::catalogue(&self.schemes, &self.envelopes, none(), none());
         let unverified = listener.unverified_bytes_max;
-        let mut notes = route::notes(&self.routes, &self.upstreams, unverified);
+        let mut notes =
+            route::notes(&self.routes, &self.upstreams, unverified, Clock::system().now());
         let of_sources: Vec<&KeyId> =
             self.sources.iter().filter_map(PlacedSource::credential).collect();
         notes.extend(review::notes(&self.routes, &merchants, &of_sources));

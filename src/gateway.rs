@@ -24,9 +24,9 @@ use prometheus::IntCounter;
 use crate::peer::Peer;
 use crate::telemetry::{Code, Lane, Record};
 
-use admission::Admission;
 use admission::intake::Visit;
 use admission::unread::Asked;
+use admission::{Admission, Refused};
 use answer::{Body, Outcome, respond, sealed};
 use forward::Forwarder;
 use rejection::Rejection;
@@ -76,7 +76,11 @@ impl Gateway {
         let admission = self.admission.load_full();
         match admission.admit(head, body, visit, slot).await {
             Ok(admitted) => Outcome::from(self.forwarder.forward(admitted).await),
-            Err(rejection) => Outcome::from(rejection),
+            Err(Refused::Rejected(rejection)) => Outcome::from(rejection),
+            // Only on a route that watches for a while: on as it came, as nobody's.
+            Err(Refused::Observed(observed)) => {
+                Outcome::observed(self.forwarder.forward_observed(*observed).await)
+            }
         }
     }
 

@@ -168,6 +168,51 @@ const CASES: &[Case] = &[
         says: "unused `Granted` that must be used",
     },
     Case {
+        name: "forge what is observed",
+        file: ADMISSION,
+        from: RESERVED,
+        to: "let _ = observed::Observed { routed: loop {}, body: loop {}, verdict: loop {} }; \
+             orders::reserve(opened).await",
+        error: "E0451",
+        says: "fields `routed`, `body` and `verdict` of struct `Observed` are private",
+    },
+    Case {
+        name: "observe what was not let in",
+        file: ADMISSION,
+        from: "let routed = routing::find(&self.routes, entered)?;",
+        to: "return Err(observed::stop(entered, crate::gateway::rejection::Rejection::NoRoute)); \
+             let routed = loop {};",
+        error: "E0277",
+        says: "the trait bound `Entered: Refusable` is not satisfied",
+    },
+    Case {
+        name: "forward what is observed as admitted",
+        file: "src/gateway.rs",
+        from: "self.forwarder.forward_observed(*observed)",
+        to: "self.forwarder.forward(*observed)",
+        error: "E0308",
+        says: "expected `Admitted`, found `Observed`",
+    },
+    Case {
+        name: "forward what is rejected as observed",
+        file: "src/gateway.rs",
+        from: "Err(Refused::Rejected(rejection)) => Outcome::from(rejection),",
+        to: "Err(Refused::Rejected(rejection)) => {
+            Outcome::observed(self.forwarder.forward_observed(rejection).await)
+        }",
+        error: "E0308",
+        says: "expected `Observed`, found `Rejection`",
+    },
+    Case {
+        name: "forward twice what is observed",
+        file: "src/gateway.rs",
+        from: "Outcome::observed(self.forwarder.forward_observed(*observed).await)",
+        to: "let _ = self.forwarder.forward_observed(*observed).await;
+                Outcome::observed(self.forwarder.forward_observed(*observed).await)",
+        error: "E0382",
+        says: "use of moved value: `*observed`",
+    },
+    Case {
         name: "forward raw bytes",
         file: "src/gateway.rs",
         from: "self.forwarder.forward(admitted)",

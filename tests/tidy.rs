@@ -369,6 +369,7 @@ fn every_code_is_proved() {
         vectors.push_str(&String::from_utf8_lossy(&fs::read(path).unwrap()));
     }
     let tests = files("tests/path", ".rs").into_iter().chain(files("tests/roll", ".rs"));
+    let tests = tests.chain(files("tests/routes", ".rs"));
     let tests = tests.filter(|path| !path.to_string_lossy().contains("/support/"));
     let tests: String = tests.map(|path| fs::read_to_string(path).unwrap()).collect();
     for code in codes() {

@@ -168,6 +168,7 @@ impl Bench {
         let (admission, slot) = (self.admission.load_full(), ReplySlot::default());
         let outcome = admission.admit(case.head, &mut case.body, visit, &slot);
         let rejection = outcome.now_or_never().expect("nothing to wait for").err();
+        let rejection = rejection.and_then(|refused| refused.rejection());
         (rejection, record)
     }
 
@@ -234,6 +235,7 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         unique_order: None,
         remember: false,
         answer_idle: None,
+        observe: None,
     };
     let upstream = Some(Arc::new(upstream));
     Arc::new(Route { spec, upstream, metrics: metrics.route(&name), ledger: None })

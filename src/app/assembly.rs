@@ -164,6 +164,7 @@ impl Parts {
         let journal = parts.journal_for(&said)?;
         parts.install_inbox(said, journal);
         parts.note_applied();
+        parts.tell_observing();
         Ok(parts)
     }
 
@@ -218,6 +219,7 @@ impl Parts {
         metrics.body_bytes.set(gauge(self.kept.budget.held()));
         self.kept.ledger.refresh_gauges(metrics);
         self.refresh_upstreams();
+        self.refresh_observing();
         self.kept.inbox.refresh_gauges(&metrics.inbox, self.clock.now_millis());
         let ahead = i128::from(self.clock.now_millis()) - i128::from(self.clock.wall_millis());
         metrics.clock_offset.set(i64::try_from(ahead).unwrap_or(i64::MAX));

@@ -221,6 +221,7 @@ impl Parts {
         self.plain_settings.store(Arc::new(plain_settings));
         self.connections.set_limits(connections);
         self.note_applied();
+        self.tell_observing();
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! `[[routes]]`: which requests are taken, how they are signed and where they go.
 
 mod answers;
+mod observe;
 mod rolling;
 pub(super) mod orders;
 
@@ -18,6 +19,7 @@ use super::node::{Mismatch, Node, nearest, one_of};
 use super::reader::Table;
 use super::scheme::{Schemes, builtin};
 use super::value;
+use crate::clock::Timestamp;
 use crate::gateway::admission::budget::stranger_bytes_max;
 use crate::gateway::route::RouteSpec;
 use crate::gateway::upstream::UpstreamSpec;
@@ -46,6 +48,8 @@ pub(super) struct Surroundings<'s> {
     pub(super) body_bytes_max: NonZeroUsize,
     /// The memory of unverified bytes that bodies must fit into.
     pub(super) unverified_bytes_max: NonZeroUsize,
+    /// The time at which it is read.
+    pub(super) now: Timestamp,
 }
 
 /// Every route and where it stands. They may be absent where webhooks are taken: then all else is
@@ -94,6 +98,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
     let rolling = rolling::rolling(table);
     let answers = answers::answers(table, scheme.as_deref(), opener.as_deref(), rolling.is_some());
     let answer_idle = answers::idle(table, &answers, rolling.is_some());
+    let observe = observe::observe(table, surroundings.now);
     Some(RouteSpec {
         name: Arc::from(name?),
         hosts,
@@ -112,6 +117,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         unique_order,
         remember,
         answer_idle,
+        observe,
     })
 }
 
@@ -272,8 +278,10 @@ pub(super) fn notes(
     routes: &[RouteSpec],
     upstreams: &[UpstreamSpec],
     unverified_bytes_max: NonZeroUsize,
+    now: Timestamp,
 ) -> Vec<Note> {
-    let mut notes = long_bodies(routes, unverified_bytes_max);
+    let mut notes = observe::notes(routes, now);
+    notes.extend(long_bodies(routes, unverified_bytes_max));
     for route in routes {
         let open = route.scheme.coverage().open_parts();
         if !open.is_empty() {

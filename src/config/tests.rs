@@ -6,6 +6,7 @@ mod documentation;
 mod faults;
 mod front;
 mod limits;
+mod observing;
 mod orders;
 mod schemes;
 mod secrets;

@@ -9,6 +9,7 @@ mod claims;
 mod consultation;
 mod freshness;
 pub mod intake;
+mod observed;
 mod opening;
 mod orders;
 mod permission;
@@ -31,7 +32,6 @@ use http_body::Body;
 
 use crate::clock::Clock;
 use crate::doctor::Practice;
-use crate::gateway::rejection::Rejection;
 use crate::gateway::reply::ReplySlot;
 use crate::gateway::route::Routes;
 use crate::keyring::Keyring;
@@ -42,9 +42,11 @@ use crate::roll::Roll;
 
 use budget::Budget;
 use intake::{Intake, Visit};
+use observed::Stopped;
 use rolling::message;
 
 pub use body::Held;
+pub use observed::{Observed, Refused, Watched};
 pub use opening::Outbound;
 pub use orders::{Admitted, Noted};
 
@@ -81,17 +83,21 @@ impl Admission {
     /// sealed, whatever that is.
     ///
     /// # Errors
-    /// The rejection of the first step that says no.
+    /// The rejection of the first step that says no; on a route that only watches, the request as
+    /// it was refused.
     pub async fn admit<B: Body<Data = Bytes> + Unpin>(
         &self,
         head: Parts,
         body: &mut B,
         visit: Visit,
         slot: &ReplySlot,
-    ) -> Result<Admitted, Rejection> {
+    ) -> Result<Admitted, Refused> {
         let attempt = self.intake.attempt(&visit);
-        let outcome = self.steps(head, body, visit, slot).await;
-        attempt.settle(outcome.as_ref().err().copied());
+        let outcome = match self.steps(head, body, visit, slot).await {
+            Ok(admitted) => Ok(admitted),
+            Err(stopped) => Err(observed::settle(self, stopped, body).await),
+        };
+        attempt.settle(outcome.as_ref().err().and_then(Refused::rejection));
         outcome
     }
 
@@ -102,7 +108,7 @@ impl Admission {
         body: &mut B,
         visit: Visit,
         slot: &ReplySlot,
-    ) -> Result<Admitted, Rejection> {
+    ) -> Result<Admitted, Stopped> {
         let entered = self.intake.enter(head, visit, self.clock.now())?;
         let routed = routing::find(&self.routes, entered)?;
         let claimed = claims::read(routed)?;

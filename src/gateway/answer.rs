@@ -26,6 +26,8 @@ const X_COUNTERSIGN_REQUEST_ID: HeaderName = HeaderName::from_static("x-counters
 pub enum Outcome {
     /// The upstream answered.
     Answered(Box<Response<Body>>),
+    /// The same, of a request that was refused and went on.
+    Observed(Box<Response<Body>>),
     /// The gate said no.
     Rejected(Rejection),
     /// The upstream failed.
@@ -35,6 +37,13 @@ pub enum Outcome {
 impl From<Result<Response<Body>, UpstreamFault>> for Outcome {
     fn from(result: Result<Response<Body>, UpstreamFault>) -> Self {
         result.map_or_else(Self::Failed, |answer| Self::Answered(Box::new(answer)))
+    }
+}
+
+impl Outcome {
+    /// What came of a request that was refused and went on.
+    pub fn observed(result: Result<Response<Body>, UpstreamFault>) -> Self {
+        result.map_or_else(Self::Failed, |answer| Self::Observed(Box::new(answer)))
     }
 }
 
@@ -68,10 +77,8 @@ pub async fn respond(
     id: &RequestId,
 ) -> (Response<Body>, Code) {
     let rejection = match outcome {
-        Outcome::Answered(mut answer) => {
-            answer.headers_mut().insert(X_COUNTERSIGN_REQUEST_ID, id.header());
-            return (*answer, Code::Forwarded);
-        }
+        Outcome::Answered(answer) => return forwarded_on(*answer, Code::Forwarded, id),
+        Outcome::Observed(answer) => return forwarded_on(*answer, Code::Observed, id),
         Outcome::Rejected(rejection) => Some(rejection),
         Outcome::Failed(_) => None,
     };
@@ -101,6 +108,11 @@ pub async fn respond(
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     (answer, face.code)
+}
+
+fn forwarded_on(mut answer: Response<Body>, code: Code, id: &RequestId) -> (Response<Body>, Code) {
+    answer.headers_mut().insert(X_COUNTERSIGN_REQUEST_ID, id.header());
+    (answer, code)
 }
 
 /// Seals the answer to a message that opened by rolling keys; every other goes on as it is. One
@@ -144,6 +156,7 @@ fn face(outcome: &Outcome) -> Face {
     use Forwarded::{Maybe, No};
     let (status, code, title, forwarded) = match outcome {
         Outcome::Answered(answer) => (answer.status(), Code::Forwarded, "Forwarded", Maybe),
+        Outcome::Observed(answer) => (answer.status(), Code::Observed, "Forwarded", Maybe),
         Outcome::Failed(fault) => match fault {
             UpstreamFault::Unreachable => {
                 (StatusCode::BAD_GATEWAY, Code::UpstreamUnreachable, "Service unreachable", No)
@@ -162,8 +175,8 @@ fn face(outcome: &Outcome) -> Face {
             }
         },
         Outcome::Rejected(rejection) => {
-            let (status, code, title) = refusal(*rejection);
-            (status, code, title, forwarded(*rejection))
+            let (status, title) = refusal(*rejection);
+            (status, rejection.code(), title, forwarded(*rejection))
         }
     };
     Face { status, code, title, forwarded }
@@ -204,70 +217,38 @@ fn forwarded(rejection: Rejection) -> Forwarded {
     }
 }
 
-fn refusal(rejection: Rejection) -> (StatusCode, Code, &'static str) {
+fn refusal(rejection: Rejection) -> (StatusCode, &'static str) {
     match rejection {
-        Rejection::BadRequest(_) => (StatusCode::BAD_REQUEST, Code::BadRequest, "Bad request"),
-        Rejection::HeadersTooLarge => (
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Code::HeadersTooLarge,
-            "Headers too large",
-        ),
-        Rejection::UnsupportedEncoding => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Code::UnsupportedEncoding,
-            "Content coding not supported",
-        ),
-        Rejection::Misdirected => {
-            (StatusCode::MISDIRECTED_REQUEST, Code::Misdirected, "Misdirected request")
+        Rejection::BadRequest(_) => (StatusCode::BAD_REQUEST, "Bad request"),
+        Rejection::HeadersTooLarge => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large")
         }
-        Rejection::NoRoute => (StatusCode::NOT_FOUND, Code::NoRoute, "No route"),
-        Rejection::MissingHeader(_) => {
-            (StatusCode::UNAUTHORIZED, Code::MissingHeader, "Header missing")
+        Rejection::UnsupportedEncoding => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content coding not supported")
         }
-        Rejection::MalformedHeader(..) => {
-            (StatusCode::UNAUTHORIZED, Code::MalformedHeader, "Header malformed")
-        }
-        Rejection::StaleTimestamp(_) => {
-            (StatusCode::UNAUTHORIZED, Code::StaleTimestamp, "Timestamp not acceptable")
-        }
-        Rejection::BodyTooLarge(_) => {
-            (StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, "Body too large")
-        }
-        Rejection::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, Code::BodyTooSlow, "Body too slow"),
-        Rejection::InvalidSignature(_) => {
-            (StatusCode::UNAUTHORIZED, Code::InvalidSignature, "Invalid signature")
-        }
-        Rejection::AddressNotAllowed => {
-            (StatusCode::FORBIDDEN, Code::AddressNotAllowed, "Address not allowed")
-        }
-        Rejection::NotInScope => (StatusCode::FORBIDDEN, Code::NotInScope, "Not in scope"),
-        Rejection::Replayed => (StatusCode::CONFLICT, Code::Replayed, "Request seen before"),
-        Rejection::RateLimited(_) => {
-            (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, "Too many requests")
-        }
-        Rejection::UnsupportedKid => {
-            (StatusCode::UNAUTHORIZED, Code::UnsupportedKid, "Key id not supported")
-        }
-        Rejection::UnknownEpoch => {
-            (StatusCode::UNAUTHORIZED, Code::UnknownEpoch, "Epoch of the key is over")
-        }
-        Rejection::KeyExpired => (StatusCode::UNAUTHORIZED, Code::KeyExpired, "Key expired"),
-        Rejection::ChainRevoked => (StatusCode::UNAUTHORIZED, Code::ChainRevoked, "Chain revoked"),
-        Rejection::KeySuperseded => {
-            (StatusCode::UNAUTHORIZED, Code::KeySuperseded, "Key superseded")
-        }
-        Rejection::AnchorNotAllowed => {
-            (StatusCode::FORBIDDEN, Code::AnchorNotAllowed, "Anchor not allowed here")
-        }
-        Rejection::KeyExhausted => (StatusCode::UNAUTHORIZED, Code::KeyExhausted, "Key used up"),
-        Rejection::DuplicateOrder(_) => {
-            (StatusCode::CONFLICT, Code::DuplicateOrder, "Order seen before")
-        }
-        Rejection::CannotOpen => (StatusCode::BAD_REQUEST, Code::CannotOpen, "Cannot open"),
-        Rejection::Busy => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, "Busy"),
-        Rejection::Internal => {
-            (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "Internal error")
-        }
+        Rejection::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "Misdirected request"),
+        Rejection::NoRoute => (StatusCode::NOT_FOUND, "No route"),
+        Rejection::MissingHeader(_) => (StatusCode::UNAUTHORIZED, "Header missing"),
+        Rejection::MalformedHeader(..) => (StatusCode::UNAUTHORIZED, "Header malformed"),
+        Rejection::StaleTimestamp(_) => (StatusCode::UNAUTHORIZED, "Timestamp not acceptable"),
+        Rejection::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
+        Rejection::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "Body too slow"),
+        Rejection::InvalidSignature(_) => (StatusCode::UNAUTHORIZED, "Invalid signature"),
+        Rejection::AddressNotAllowed => (StatusCode::FORBIDDEN, "Address not allowed"),
+        Rejection::NotInScope => (StatusCode::FORBIDDEN, "Not in scope"),
+        Rejection::Replayed => (StatusCode::CONFLICT, "Request seen before"),
+        Rejection::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+        Rejection::UnsupportedKid => (StatusCode::UNAUTHORIZED, "Key id not supported"),
+        Rejection::UnknownEpoch => (StatusCode::UNAUTHORIZED, "Epoch of the key is over"),
+        Rejection::KeyExpired => (StatusCode::UNAUTHORIZED, "Key expired"),
+        Rejection::ChainRevoked => (StatusCode::UNAUTHORIZED, "Chain revoked"),
+        Rejection::KeySuperseded => (StatusCode::UNAUTHORIZED, "Key superseded"),
+        Rejection::AnchorNotAllowed => (StatusCode::FORBIDDEN, "Anchor not allowed here"),
+        Rejection::KeyExhausted => (StatusCode::UNAUTHORIZED, "Key used up"),
+        Rejection::DuplicateOrder(_) => (StatusCode::CONFLICT, "Order seen before"),
+        Rejection::CannotOpen => (StatusCode::BAD_REQUEST, "Cannot open"),
+        Rejection::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Busy"),
+        Rejection::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sends what was admitted to its upstream, and nothing else: [`Forwarder::forward`] takes only
-//! [`Admitted`]. It decides nothing about who may.
+//! [`Admitted`]. It decides nothing about who may. What was refused and is only watched has a way
+//! of its own, on which it is nobody's.
 
 mod body;
 mod choice;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use http::{Response, StatusCode};
 
 use crate::clock::Clock;
-use crate::gateway::admission::{Admitted, Noted};
+use crate::gateway::admission::{Admitted, Noted, Observed};
 use crate::gateway::upstream::Upstream;
 use crate::telemetry::Stage;
 
@@ -87,6 +88,25 @@ impl Forwarder {
         let Some(protection) = protection else { return Ok(answer.map(Body::whole)) };
         let answer = protection.protect(answer, self.clock.now()).await;
         answer.map(|answer| answer.map(Body::whole)).map_err(|_| UpstreamFault::Broke)
+    }
+
+    /// Sends a request that was refused and is only watched, marked as such, without a word of who
+    /// it says it is from.
+    ///
+    /// # Errors
+    /// As [`Forwarder::forward`].
+    pub async fn forward_observed(
+        &self,
+        observed: Observed,
+    ) -> Result<Response<Body>, UpstreamFault> {
+        let watched = observed.into_watched();
+        let upstream = watched.route.upstream.as_ref().ok_or(UpstreamFault::Unreachable)?;
+        let pool = self.pool(upstream);
+        let record = Rc::clone(&watched.visit.record);
+        let request = headers::as_refused(watched);
+        let answer = pool.send(request, record.last(), None).await;
+        record.passed(Stage::Upstream);
+        answer.and_then(headers::towards_client).map(|answer| answer.map(Body::Upstream))
     }
 
     /// Closes connections that were idle for too long, and pools that no route leads to any more.

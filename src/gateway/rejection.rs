@@ -10,6 +10,7 @@ use crate::limit::Window;
 use crate::roll::Refusal;
 use crate::roll::session::SessionFault;
 use crate::store::ledger::OrderState;
+use crate::telemetry::Code;
 
 /// The gate works and says no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +154,38 @@ impl Flaw {
 }
 
 impl Rejection {
+    /// What answers, metrics and logs call it.
+    pub fn code(self) -> Code {
+        match self {
+            Self::BadRequest(_) => Code::BadRequest,
+            Self::HeadersTooLarge => Code::HeadersTooLarge,
+            Self::UnsupportedEncoding => Code::UnsupportedEncoding,
+            Self::Misdirected => Code::Misdirected,
+            Self::NoRoute => Code::NoRoute,
+            Self::MissingHeader(_) => Code::MissingHeader,
+            Self::MalformedHeader(..) => Code::MalformedHeader,
+            Self::StaleTimestamp(_) => Code::StaleTimestamp,
+            Self::BodyTooLarge(_) => Code::BodyTooLarge,
+            Self::BodyTooSlow => Code::BodyTooSlow,
+            Self::InvalidSignature(_) => Code::InvalidSignature,
+            Self::AddressNotAllowed => Code::AddressNotAllowed,
+            Self::NotInScope => Code::NotInScope,
+            Self::Replayed => Code::Replayed,
+            Self::RateLimited(_) => Code::RateLimited,
+            Self::UnsupportedKid => Code::UnsupportedKid,
+            Self::UnknownEpoch => Code::UnknownEpoch,
+            Self::KeyExpired => Code::KeyExpired,
+            Self::ChainRevoked => Code::ChainRevoked,
+            Self::KeySuperseded => Code::KeySuperseded,
+            Self::AnchorNotAllowed => Code::AnchorNotAllowed,
+            Self::KeyExhausted => Code::KeyExhausted,
+            Self::DuplicateOrder(_) => Code::DuplicateOrder,
+            Self::CannotOpen => Code::CannotOpen,
+            Self::Busy => Code::Busy,
+            Self::Internal => Code::Internal,
+        }
+    }
+
     /// Whether it counts as a failed admission of the address that it came from. The gate's own
     /// trouble does not, nor do limits, which would otherwise never end, nor rolling keys that have
     /// had their time: all workers of a partner can hold such keys at once.

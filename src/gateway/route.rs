@@ -3,6 +3,8 @@
 //! Of several that fit, the one with the more telling path counts: exact before prefix, long before
 //! short; and one with hosts before one without.
 
+mod observe;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,8 @@ use crate::scheme::Scheme;
 use crate::store::ledger::Ledger;
 use crate::target::PathPattern;
 use crate::telemetry::RouteMetrics;
+
+pub use observe::Observe;
 
 /// What the gate's own routes for session calls are named by, in logs and metrics.
 const KEY_SESSION: &str = "key-session";
@@ -61,6 +65,8 @@ pub struct RouteSpec {
     pub remember: bool,
     /// How long the upstream may be silent in an answer; none: as long as before it.
     pub answer_idle: Option<Duration>,
+    /// Whether its refusals are only watched, and until when; none: they count.
+    pub observe: Option<Observe>,
 }
 
 impl RouteSpec {
@@ -154,6 +160,7 @@ pub fn key_sessions(routes: &[RouteSpec]) -> Vec<RouteSpec> {
             answers: Answers::default(),
             rolling: Some(Rolling { session: true, ..rolling }),
             environment: None,
+            observe: None,
             ..route.clone()
         });
     }

@@ -85,6 +85,8 @@ codes! {
     UpstreamBroke = "upstream_broke",
     /// The upstream's answer is too large to be sealed or signed.
     AnswerTooLarge = "answer_too_large",
+    /// The request was refused, its route only watches, and the upstream answered.
+    Observed = "observed",
     /// The client left before its answer began; nobody was answered.
     ClientGone = "client_gone",
 }

@@ -12,6 +12,7 @@ use prometheus::{
 
 use super::code::Code;
 use super::inbox::InboxMetrics;
+use super::observed::ObservedMetrics;
 use super::record::Stage;
 use super::upstream::{AllAddressMetrics, UpstreamMetrics};
 
@@ -64,6 +65,8 @@ pub struct GateMetrics {
     pub ledger: LedgerMetrics,
     /// Webhooks.
     pub inbox: InboxMetrics,
+    /// Routes that only watch.
+    pub observed: ObservedMetrics,
     /// Calls of the admin API by `verb` (`none` before one is found) and `code`.
     pub admin_requests: IntCounterVec,
     /// Requests that came in clear, by `outcome`.
@@ -123,6 +126,7 @@ pub struct RouteMetrics(Arc<ByCode>);
 struct ByCode {
     name: Box<str>,
     counters: [IntCounter; Code::ALL.len()],
+    observed: ObservedMetrics,
 }
 
 /// The stage histograms of one core: filled without sharing, handed over once in a while.
@@ -197,6 +201,7 @@ impl GateMetrics {
             keys: KeyMetrics::new(&all)?,
             ledger: LedgerMetrics::new(&all)?,
             inbox: InboxMetrics::new(&all)?,
+            observed: ObservedMetrics::new(&all)?,
             admin_requests: all.counters(
                 "admin_requests_total",
                 "Calls of the admin API by verb and outcome",
@@ -229,7 +234,8 @@ impl GateMetrics {
     /// The counters of a route.
     pub fn route(&self, name: &str) -> RouteMetrics {
         let counter = |code: Code| self.requests.with_label_values(&[name, code.as_str()]);
-        RouteMetrics(Arc::new(ByCode { name: name.into(), counters: Code::ALL.map(counter) }))
+        let (counters, observed) = (Code::ALL.map(counter), self.observed.clone());
+        RouteMetrics(Arc::new(ByCode { name: name.into(), counters, observed }))
     }
 
     /// The series of an upstream.
@@ -309,6 +315,11 @@ impl RouteMetrics {
         if let Some(counter) = self.0.counters.get(code.index()) {
             counter.inc();
         }
+    }
+
+    /// Counts one that was refused and went on.
+    pub(super) fn count_observed(&self, verdict: Code) {
+        self.0.observed.of(&self.0.name, verdict).inc();
     }
 }
 

@@ -118,6 +118,8 @@ pub(super) struct Notes {
     pub(super) owner: Option<Arc<Owner>>,
     /// The version of the secret that signed it.
     pub(super) verified: Option<VerifiedBy>,
+    /// Why it was refused, where it went on all the same.
+    pub(super) refused: Option<Code>,
 }
 
 /// Who a credential is in log lines.
@@ -168,6 +170,11 @@ impl Record {
     /// Notes that the signature was good, and which version made it.
     pub fn verified(&self, by: VerifiedBy) {
         self.note(|notes| notes.verified = Some(by));
+    }
+
+    /// Notes that it was refused and goes on.
+    pub fn observed(&self, verdict: Code) {
+        self.note(|notes| notes.refused = Some(verdict));
     }
 
     /// Whether its signature was good; false once its line is written.
@@ -237,6 +244,7 @@ impl Lane {
                 route: None,
                 owner: None,
                 verified: None,
+                refused: None,
             })),
         })
     }
@@ -251,7 +259,11 @@ impl Lane {
             }
         }
         let Some(notes) = record.notes.take() else { return };
-        notes.route.as_ref().unwrap_or(&self.unrouted).count(code);
+        let route = notes.route.as_ref().unwrap_or(&self.unrouted);
+        route.count(code);
+        if let Some(verdict) = notes.refused {
+            route.count_observed(verdict);
+        }
         if let (Some(by @ VerifiedBy { number: 1.., .. }), Some(owner)) =
             (notes.verified, &notes.owner)
         {

@@ -57,7 +57,7 @@ fn asked_keys() -> BTreeSet<(String, String)> {
         "ca = \"ca.pem\"\n\
                   rate = { per_second = 1, burst = 1 }\nsecrets",
     );
-    let folder = sources::folder_with(&format!("{main}[inbox]\n{webhooks}"), &merchants);
+    let folder = sources::folder_with(&format!("{main}{MORE}[inbox]\n{webhooks}"), &merchants);
     // Built-in schemes and profiles are read when the first of them is asked for, by the same
     // readers.
     assert!(crate::config::scheme::builtin("kwikpaisa").is_some());
@@ -68,10 +68,20 @@ fn asked_keys() -> BTreeSet<(String, String)> {
     keys.into_iter().map(|(path, key)| (pattern(&path), key.to_owned())).collect()
 }
 
+/// A route with what does not go with the tables of the first one.
+const MORE: &str = r#"
+[[routes]]
+name = "more"
+path = "/more/*"
+upstream = "app"
+observe = { until = "2020-01-01", merchants = ["acme"] }
+"#;
+
 /// A key path with names in capitals and without numbers.
 fn pattern(path: &str) -> String {
     let path = path.replace("pk_acme", "KEY_ID").replace("merchants.acme", "merchants.ID");
     let path = path.replace("upstreams.app", "upstreams.NAME").replace("[0]", "[]");
+    let path = path.replace("[1]", "[]");
     let path = path.replace("destinations.shop", "destinations.NAME");
     let path = path.replace("sources.fiuu", "sources.NAME");
     match path.rsplit_once('.') {

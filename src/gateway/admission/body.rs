@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
+use http::request::Parts;
 use http_body::Body;
 
 use crate::gateway::admission::budget::Reservation;
@@ -56,6 +57,15 @@ pub struct Held {
     pub reservation: Rc<Reservation>,
 }
 
+impl Held {
+    /// A body that was read whole, and the head that it came with.
+    pub(super) fn of(whole: Whole, head: &Parts) -> Self {
+        let Whole { pieces, bytes, reservation } = whole;
+        let present = bytes > 0 || head.headers.contains_key(CONTENT_LENGTH);
+        Self { pieces, bytes, present, reservation: Rc::new(reservation) }
+    }
+}
+
 impl Received {
     /// The body in the pieces in which it came.
     pub(super) fn body(&self) -> &[Bytes] {
@@ -73,10 +83,9 @@ impl Received {
     }
 
     pub(super) fn into_fresh(self) -> (Fresh, Held) {
-        let headers = &self.fresh.head().headers;
-        let present = self.bytes > 0 || headers.contains_key(CONTENT_LENGTH);
-        let reservation = Rc::new(self.reservation);
-        (self.fresh, Held { pieces: self.body, bytes: self.bytes, present, reservation })
+        let Self { fresh, body: pieces, bytes, reservation } = self;
+        let held = Held::of(Whole { pieces, bytes, reservation }, fresh.head());
+        (fresh, held)
     }
 }
 

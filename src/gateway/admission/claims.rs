@@ -9,6 +9,7 @@ use http::HeaderValue;
 
 use crate::doctor;
 use crate::gateway::admission::intake::Entered;
+use crate::gateway::admission::observed::{self, Stopped};
 use crate::gateway::admission::routing::Routed;
 use crate::gateway::rejection::Rejection;
 use crate::recipe::Subject;
@@ -26,11 +27,14 @@ pub(super) struct Claimed {
 ///
 /// # Errors
 /// `missing_header` or `malformed_header` for the first that is absent, repeated or malformed.
-pub(super) fn read(routed: Routed) -> Result<Claimed, Rejection> {
+pub(super) fn read(routed: Routed) -> Result<Claimed, Stopped> {
     let scheme = &routed.route().spec.scheme;
     let claims = match scheme.reads_body() {
         true => None,
-        false => Some(of(scheme, &routed, &[])?),
+        false => match of(scheme, &routed, &[]) {
+            Ok(claims) => Some(claims),
+            Err(rejection) => return Err(observed::stop(routed, rejection)),
+        },
     };
     Ok(Claimed { routed, claims })
 }

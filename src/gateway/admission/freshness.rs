@@ -7,6 +7,7 @@ use std::ops::Deref;
 
 use crate::doctor;
 use crate::gateway::admission::claims::Claimed;
+use crate::gateway::admission::observed::{self, Stopped};
 use crate::gateway::admission::routing::Routed;
 use crate::gateway::rejection::{Rejection, Stale, StaleReason};
 use crate::scheme::Claims;
@@ -22,9 +23,11 @@ pub(super) struct Fresh {
 ///
 /// # Errors
 /// `stale_timestamp` when it is too old or too far ahead.
-pub(super) fn check(claimed: Claimed) -> Result<Fresh, Rejection> {
-    if let Some(claims) = claimed.early_claims() {
-        within(&claimed, claims)?;
+pub(super) fn check(claimed: Claimed) -> Result<Fresh, Stopped> {
+    if let Some(claims) = claimed.early_claims()
+        && let Err(rejection) = within(&claimed, claims)
+    {
+        return Err(observed::stop(claimed, rejection));
     }
     claimed.record.passed(Stage::Head);
     Ok(Fresh { claimed })

@@ -5,6 +5,7 @@
 
 use http::StatusCode;
 
+use crate::gateway::admission::observed::Stopped;
 use crate::gateway::admission::opening::{Outbound, Readable};
 use crate::gateway::rejection::{Flaw, Rejection};
 use crate::gateway::route::{Route, UniqueOrder};
@@ -37,7 +38,7 @@ pub struct Noted {
 /// # Errors
 /// `bad_request` for a body that does not say its order number as the route asks,
 /// `duplicate_order`, and `busy`.
-pub(super) async fn reserve(mut readable: Readable) -> Result<Admitted, Rejection> {
+pub(super) async fn reserve(mut readable: Readable) -> Result<Admitted, Stopped> {
     let route = readable.route();
     if !route.spec.needs_ledger() {
         return Ok(Admitted { readable, noted: None });

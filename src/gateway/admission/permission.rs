@@ -3,6 +3,7 @@
 
 use std::ops::Deref;
 
+use crate::gateway::admission::observed::{self, Stopped};
 use crate::gateway::admission::signature::Verified;
 use crate::gateway::rejection::Rejection;
 
@@ -16,10 +17,10 @@ pub(super) struct Permitted {
 ///
 /// # Errors
 /// `address_not_allowed` or `not_in_scope`.
-pub(super) fn check(verified: Verified) -> Result<Permitted, Rejection> {
+pub(super) fn check(verified: Verified) -> Result<Permitted, Stopped> {
     let credential = verified.credential();
     if !credential.allows_address(verified.ip()) {
-        return Err(Rejection::AddressNotAllowed);
+        return Err(observed::stop(verified, Rejection::AddressNotAllowed));
     }
     let head = verified.head();
     let environment = verified.route().spec.environment;
@@ -28,7 +29,7 @@ pub(super) fn check(verified: Verified) -> Result<Permitted, Rejection> {
         || !(verified.route().spec.is_session()
             || credential.allows(&head.method, head.uri.path()))
     {
-        return Err(Rejection::NotInScope);
+        return Err(observed::stop(verified, Rejection::NotInScope));
     }
     Ok(Permitted { verified })
 }

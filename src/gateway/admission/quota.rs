@@ -6,6 +6,7 @@
 use std::ops::Deref;
 use std::time::Duration;
 
+use crate::gateway::admission::observed::{self, Stopped};
 use crate::gateway::admission::replay::Unseen;
 use crate::gateway::admission::rolling::message::Presented;
 use crate::gateway::rejection::Rejection;
@@ -23,10 +24,10 @@ pub(super) struct Granted {
 ///
 /// # Errors
 /// `rate_limited`; `replayed` when another kind of request with the same MAC came in between.
-pub(super) fn spend(unseen: Unseen<'_>) -> Result<Granted, Rejection> {
+pub(super) fn spend(unseen: Unseen<'_>) -> Result<Granted, Stopped> {
     if let Err(wait) = spend_all(&unseen) {
-        unseen.withdraw();
-        return Err(Rejection::RateLimited(wait));
+        let presented = unseen.withdraw();
+        return Err(observed::stop(presented, Rejection::RateLimited(wait)));
     }
     let (presented, remembered) = unseen.keep()?;
     presented.record.passed(Stage::Decide);

@@ -7,6 +7,7 @@ use std::ops::Deref;
 
 use http::Method;
 
+use crate::gateway::admission::observed::{self, Stopped};
 use crate::gateway::admission::permission::Permitted;
 use crate::gateway::admission::remembering;
 use crate::gateway::admission::rolling::message::Presented;
@@ -30,7 +31,7 @@ pub(super) struct Unseen<'memory> {
 /// # Errors
 /// `replayed`; `stale_timestamp` for a stamp that the memory has already forgotten; `busy` when it
 /// is full, its durable mark cannot be written, or the ledger that the route asks for is busy.
-pub(super) async fn claim(memory: &Memory, presented: Presented) -> Result<Unseen<'_>, Rejection> {
+pub(super) async fn claim(memory: &Memory, presented: Presented) -> Result<Unseen<'_>, Stopped> {
     let remembered = remembering::claim(&presented).await?;
     let Some(stamp) = presented.claims().timestamp() else {
         return Ok(Unseen { presented, claim: None, sealed: None, remembered });
@@ -42,8 +43,10 @@ pub(super) async fn claim(memory: &Memory, presented: Presented) -> Result<Unsee
         proof: presented.proof(),
         kind: kind(&presented),
     };
-    let claim = memory.claim(stamped, &credential.shares).await;
-    let claim = claim.map_err(|refusal| refused(refusal, &presented))?;
+    let claim = match memory.claim(stamped, &credential.shares).await {
+        Ok(claim) => claim,
+        Err(refusal) => return Err(stopped(refusal, presented)),
+    };
     let Some(proof) = presented.sealed_proof() else {
         return Ok(Unseen { presented, claim: Some(claim), sealed: None, remembered });
     };
@@ -54,7 +57,7 @@ pub(super) async fn claim(memory: &Memory, presented: Presented) -> Result<Unsee
         }
         Err(refusal) => {
             claim.withdraw();
-            Err(refused(refusal, &presented))
+            Err(refused(refusal, &presented).into())
         }
     }
 }
@@ -88,18 +91,25 @@ fn refused(refusal: Refusal, permitted: &Permitted) -> Rejection {
     }
 }
 
+fn stopped(refusal: Refusal, presented: Presented) -> Stopped {
+    let rejection = refused(refusal, &presented);
+    observed::stop(presented, rejection)
+}
+
 impl Unseen<'_> {
     /// Keeps the claims: from here the request may be forwarded, and never again.
-    pub(super) fn keep(self) -> Result<(Presented, Option<Box<Hold>>), Rejection> {
-        let mut claims = self.claim.into_iter().chain(self.sealed);
-        let kept = claims.try_for_each(Claim::keep);
-        kept.map_err(|refusal| refused(refusal, &self.presented))?;
-        Ok((self.presented, self.remembered))
+    pub(super) fn keep(self) -> Result<(Presented, Option<Box<Hold>>), Stopped> {
+        let Self { presented, claim, sealed, remembered } = self;
+        match claim.into_iter().chain(sealed).try_for_each(Claim::keep) {
+            Ok(()) => Ok((presented, remembered)),
+            Err(refusal) => Err(stopped(refusal, presented)),
+        }
     }
 
     /// Gives the claims back: the same bytes may come again.
-    pub(super) fn withdraw(self) {
+    pub(super) fn withdraw(self) -> Presented {
         self.claim.into_iter().chain(self.sealed).for_each(Claim::withdraw);
+        self.presented
     }
 }
 

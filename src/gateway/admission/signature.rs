@@ -12,6 +12,7 @@ use crate::doctor::Practice;
 use crate::gateway::admission::body::Received;
 use crate::gateway::admission::claims::subject;
 use crate::gateway::admission::consultation;
+use crate::gateway::admission::observed::{self, Stopped};
 use crate::gateway::admission::stated::Stated;
 use crate::gateway::rejection::Rejection;
 use crate::keyring::{Credential, VerifyingKeys};
@@ -38,7 +39,7 @@ pub(super) async fn verify(
     keys: VerifyingKeys<'_>,
     addresses: &Addresses,
     practice: &Arc<Practice>,
-) -> Result<Verified, Rejection> {
+) -> Result<Verified, Stopped> {
     stated.record.names(keys.owner());
     let (spec, values) = (&stated.route().spec, NamedSecrets::default());
     let message = subject(&stated, stated.body(), spec.public_url.as_deref(), &values);
@@ -50,7 +51,8 @@ pub(super) async fn verify(
     let matched = verdict.matched;
     let owner = matched.and_then(|index| keys.owner_of(index));
     let Some((credential, key)) = owner else {
-        return Err(Rejection::InvalidSignature(consultation::ask(practice, &stated, &keys)));
+        let mistake = consultation::ask(practice, &stated, &keys);
+        return Err(observed::stop(stated, Rejection::InvalidSignature(mistake)));
     };
     let (credential, key) = (Arc::clone(credential), Arc::clone(key));
     if !stated.standing().noted {

@@ -6,8 +6,8 @@
 use std::ops::Deref;
 
 use crate::gateway::admission::body::Received;
+use crate::gateway::admission::observed::{self, Stopped};
 use crate::gateway::admission::{claims, freshness};
-use crate::gateway::rejection::Rejection;
 use crate::keyring::KeyId;
 use crate::scheme::Claims;
 
@@ -23,13 +23,19 @@ pub(super) struct Stated {
 /// # Errors
 /// `missing_header` or `malformed_header` for the first that is absent, repeated or malformed, and
 /// `stale_timestamp`.
-pub(super) fn read(mut received: Received) -> Result<Stated, Rejection> {
+pub(super) fn read(mut received: Received) -> Result<Stated, Stopped> {
     if let Some(claims) = received.take_claims() {
         return Ok(Stated { received, claims });
     }
-    let claims = claims::of(&received.route().spec.scheme, &received, received.body())?;
-    freshness::within(&received, &claims)?;
-    Ok(Stated { received, claims })
+    let claims = match claims::of(&received.route().spec.scheme, &received, received.body()) {
+        Ok(claims) => claims,
+        Err(rejection) => return Err(observed::stop(received, rejection)),
+    };
+    let stated = Stated { received, claims };
+    match freshness::within(&stated, &stated.claims) {
+        Ok(()) => Ok(stated),
+        Err(rejection) => Err(observed::stop(stated, rejection)),
+    }
 }
 
 impl Stated {

@@ -5,13 +5,16 @@ use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST,
     HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
+use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 
-use crate::gateway::admission::Outbound;
+use crate::gateway::admission::intake::Visit;
+use crate::gateway::admission::{Held, Outbound, Watched};
 use crate::gateway::protection::Protection;
+use crate::gateway::route::Route;
 
 use super::UpstreamFault;
 use super::body::Body;
@@ -25,6 +28,7 @@ const X_COUNTERSIGN_ENVIRONMENT: HeaderName = HeaderName::from_static("x-counter
 const X_COUNTERSIGN_OPENED: HeaderName = HeaderName::from_static("x-countersign-opened");
 const X_COUNTERSIGN_REQUEST_ID: HeaderName = HeaderName::from_static("x-countersign-request-id");
 const X_COUNTERSIGN_VERIFIED_AT: HeaderName = HeaderName::from_static("x-countersign-verified-at");
+const X_COUNTERSIGN_VERDICT: HeaderName = HeaderName::from_static("x-countersign-verdict");
 /// What begins the headers of rolling keys.
 const X_SEAL: &str = "x-seal-";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -34,41 +38,31 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// set. And what is to be done to its answer.
 pub(super) fn towards_upstream(outbound: Outbound) -> (Request<Pieces>, Option<Box<Protection>>) {
     let Outbound {
-        head, authority, now, body, opened, protection, route, credential, visit, ..
+        mut head,
+        authority,
+        now,
+        body,
+        opened,
+        protection,
+        route,
+        credential,
+        visit,
+        ..
     } = outbound;
-    // Over HTTP/1.1 the authority is the Host that is there.
-    let http2 = head.version == Version::HTTP_2;
-    let mut headers = head.headers;
-    for name in route.spec.scheme.credential_headers() {
-        headers.remove(name);
-    }
-    remove(&mut headers, |name| is_hop_by_hop(name) || is_set_here(name));
     let rolls = route.spec.rolling.is_some();
     if rolls {
-        remove(&mut headers, |name| name.as_str().starts_with(X_SEAL));
+        remove(&mut head.headers, |name| name.as_str().starts_with(X_SEAL));
     }
     if rolls || protection.as_ref().is_some_and(|one| one.sealing.is_some()) {
         // Sealed, a coding of the answer could not be seen.
-        headers.remove(ACCEPT_ENCODING);
+        head.headers.remove(ACCEPT_ENCODING);
     }
-    join_cookies(&mut headers);
-    if body.present || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
-        let mut digits = itoa::Buffer::new();
-        let bytes = digits.format(body.bytes).as_bytes();
-        if headers.get(CONTENT_LENGTH).is_none_or(|told| told.as_bytes() != bytes) {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.bytes));
-        }
-    }
-    if http2 {
-        headers.insert(HOST, authority);
-    }
-    headers.insert(X_FORWARDED_FOR, visit.peer.forwarded_for.clone());
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    pass_on(&mut head, authority, &body, &route, &visit);
+    let headers = &mut head.headers;
     headers.insert(X_COUNTERSIGN_MERCHANT, credential.merchant.header.clone());
     headers.insert(X_COUNTERSIGN_CREDENTIAL, credential.header.clone());
     let environment = HeaderValue::from_static(credential.environment.as_str());
     headers.insert(X_COUNTERSIGN_ENVIRONMENT, environment);
-    headers.insert(X_COUNTERSIGN_REQUEST_ID, visit.record.id().header());
     let opener = route.spec.opener.as_ref().filter(|_| opened);
     if let Some(opener) = opener {
         headers.extend(
@@ -79,11 +73,53 @@ pub(super) fn towards_upstream(outbound: Outbound) -> (Request<Pieces>, Option<B
         headers.insert(X_COUNTERSIGN_OPENED, HeaderValue::from_static("roll.v1"));
     }
     headers.insert(X_COUNTERSIGN_VERIFIED_AT, HeaderValue::from(now.secs()));
+    if route.spec.observe.is_some() {
+        headers.insert(X_COUNTERSIGN_VERDICT, HeaderValue::from_static("admitted"));
+    }
+    (request(head, body), protection)
+}
+
+/// A refused request as the upstream gets it: as every other, but nobody's, with the verdict.
+pub(super) fn as_refused(watched: Watched) -> Request<Pieces> {
+    let Watched { mut head, authority, body, route, visit, verdict } = watched;
+    pass_on(&mut head, authority, &body, &route, &visit);
+    let verdict = HeaderValue::from_str(&format!("refused; {}", verdict.as_str()));
+    // A code is plain text; were it none, the word alone must be there.
+    let verdict = verdict.unwrap_or(HeaderValue::from_static("refused"));
+    head.headers.insert(X_COUNTERSIGN_VERDICT, verdict);
+    request(head, body)
+}
+
+/// Makes the headers of a request those that its upstream may see, whoever it is from.
+fn pass_on(head: &mut Parts, authority: HeaderValue, body: &Held, route: &Route, visit: &Visit) {
+    let headers = &mut head.headers;
+    for name in route.spec.scheme.credential_headers() {
+        headers.remove(name);
+    }
+    remove(headers, |name| is_hop_by_hop(name) || is_set_here(name));
+    join_cookies(headers);
+    if body.present || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
+        let mut digits = itoa::Buffer::new();
+        let bytes = digits.format(body.bytes).as_bytes();
+        if headers.get(CONTENT_LENGTH).is_none_or(|told| told.as_bytes() != bytes) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.bytes));
+        }
+    }
+    // Over HTTP/1.1 the authority is the Host that is there.
+    if head.version == Version::HTTP_2 {
+        headers.insert(HOST, authority);
+    }
+    headers.insert(X_FORWARDED_FOR, visit.peer.forwarded_for.clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    headers.insert(X_COUNTERSIGN_REQUEST_ID, visit.record.id().header());
+}
+
+fn request(head: Parts, body: Held) -> Request<Pieces> {
     let mut request = Request::new(Pieces::new(body));
     *request.method_mut() = head.method;
     *request.uri_mut() = origin_form(head.uri);
-    *request.headers_mut() = headers;
-    (request, protection)
+    *request.headers_mut() = head.headers;
+    request
 }
 
 /// A request in the form of HTTP/2, where the host is a part of the target (RFC 9113, section

@@ -68,6 +68,9 @@ pub(super) fn request(format: LogFormat, time: &str, line: &Line<'_>, out: &mut 
     fields.begin(time);
     fields.plain("event", "request");
     fields.plain("code", line.code.as_str());
+    if let Some(verdict) = notes.refused {
+        fields.plain("refused", verdict.as_str());
+    }
     fields.number("status", u64::from(line.status));
     // A token (RFC 9110, section 5.6.2) has nothing that needs escapes.
     fields.plain("method", notes.method.as_str());
