@@ -2,6 +2,7 @@
 
 mod assembly;
 mod control;
+mod handover;
 mod inbox;
 mod keys;
 mod ledger;
@@ -27,13 +28,14 @@ use crate::gateway::upstream::UnusableUpstream;
 use crate::journal::JournalFault;
 use crate::replay::{FolderFault, OpenFault};
 use crate::roll::{Epochs, Kill, Roll, Tell};
-use crate::serve::{Drain, TlsFaults, bind};
+use crate::serve::{Drain, TlsFaults};
 use crate::store::StoreFault;
 use crate::store::ledger::LedgerFault;
 use crate::telemetry::{Level, LogSink};
 
 use assembly::Parts;
 
+pub use handover::{Handover, HandoverFault, Sockets, rehearse};
 pub use reload::ReloadFault;
 
 /// How a gate is started beside its configuration.
@@ -89,6 +91,9 @@ pub enum StartFault {
         /// Why.
         cause: io::Error,
     },
+    /// What was handed over cannot be used.
+    #[error(transparent)]
+    Handover(#[from] HandoverFault),
     /// Certificates cannot be used.
     #[error("certificates cannot be used:\n{0}")]
     Tls(#[from] TlsFaults),
@@ -150,16 +155,27 @@ impl Gate {
     /// # Errors
     /// The first thing that cannot be had.
     pub fn start(config: Config, clock: Clock, options: Options) -> Result<Self, StartFault> {
-        let (listener, operations) = (config.listener.address, config.operations.address);
+        Self::succeed(config, clock, options, Handover::default())
+    }
+
+    /// The same with sockets that were handed over, in the place of a gate that has ended.
+    ///
+    /// # Errors
+    /// As above, and where the sockets are not what configuration says.
+    pub fn succeed(
+        config: Config,
+        clock: Clock,
+        options: Options,
+        handover: Handover,
+    ) -> Result<Self, StartFault> {
         let workers_count = config.workers;
-        let listen = |address| move |cause| StartFault::Listen { address, cause };
         // Sockets first: a second gate on the same ports must not touch the state folder.
-        let sockets = bind(listener, workers_count).map_err(listen(listener))?;
-        let mut operations_sockets =
-            bind(operations, NonZeroUsize::MIN).map_err(listen(operations))?;
-        let address = first_address(&sockets)?;
-        let operations_address = first_address(&operations_sockets)?;
-        let parts = Arc::new(Parts::assemble(config, clock, options)?);
+        let (listener, operations) = (config.listener.address, config.operations.address);
+        let Handover { sockets: Sockets { listener: own, operations: aside }, folder } = handover;
+        let (sockets, address) = own.open(listener, workers_count)?;
+        let (mut operations_sockets, operations_address) =
+            aside.open(operations, NonZeroUsize::MIN)?;
+        let parts = Arc::new(Parts::assemble(config, clock, options, folder)?);
         parts.open_keys()?;
         parts.start_courier()?;
         let (tell, ended) = mpsc::channel();
@@ -268,9 +284,4 @@ impl Gate {
         self.parts.log.close();
         Stopped { cut, saved }
     }
-}
-
-fn first_address(sockets: &[std::net::TcpListener]) -> Result<SocketAddr, StartFault> {
-    let first = sockets.first().map(std::net::TcpListener::local_addr);
-    Ok(first.unwrap_or_else(|| Err(io::Error::other("no socket")))?)
 }
