@@ -15,3 +15,4 @@ mod support;
 
 mod handover;
 mod upgrade;
+mod watching;

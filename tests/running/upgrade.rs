@@ -21,7 +21,7 @@ use crate::support::{wait_until, write_private};
 const UPGRADES: usize = 20;
 /// Between the requests of a client: it is to be there all the time, not to fill the machine.
 const PAUSE: Duration = Duration::from_millis(4);
-const PROVIDER: &str = "first-secret-of-the-provider";
+pub(crate) const PROVIDER: &str = "first-secret-of-the-provider";
 const SHOP: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// What the clients saw.
@@ -184,7 +184,7 @@ fn not_taken(frames: &Frames, stream: u32) -> bool {
 }
 
 /// A gate that takes webhooks beside requests.
-fn site() -> Site {
+pub(crate) fn site() -> Site {
     let mut setup = Setup::new();
     // Connections are to end by upgrades only.
     setup.set("listener.connections.requests", "1000000");
