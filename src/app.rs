@@ -2,6 +2,7 @@
 
 mod assembly;
 mod control;
+mod handover;
 mod inbox;
 mod keys;
 mod ledger;
@@ -30,7 +31,7 @@ use crate::gateway::upstream::UnusableUpstream;
 use crate::journal::JournalFault;
 use crate::replay::{FolderFault, OpenFault};
 use crate::roll::{Epochs, Kill, Roll, Tell};
-use crate::serve::{Drain, TlsFaults, bind};
+use crate::serve::{Drain, TlsFaults};
 use crate::store::StoreFault;
 use crate::store::ledger::LedgerFault;
 use crate::telemetry::{Level, LogSink};
@@ -38,6 +39,7 @@ use crate::telemetry::{Level, LogSink};
 use assembly::Parts;
 use plain::Plain;
 
+pub use handover::{Handover, HandoverFault, Sockets, rehearse};
 pub use reload::ReloadFault;
 
 /// How a gate is started beside its configuration.
@@ -93,6 +95,9 @@ pub enum StartFault {
         /// Why.
         cause: io::Error,
     },
+    /// What was handed over cannot be used.
+    #[error(transparent)]
+    Handover(#[from] HandoverFault),
     /// Certificates cannot be used.
     #[error("certificates cannot be used:\n{0}")]
     Tls(#[from] TlsFaults),
@@ -155,22 +160,30 @@ impl Gate {
     /// # Errors
     /// The first thing that cannot be had.
     pub fn start(config: Config, clock: Clock, options: Options) -> Result<Self, StartFault> {
-        let (listener, operations) = (config.listener.address, config.operations.address);
+        Self::succeed(config, clock, options, Handover::default())
+    }
+
+    /// The same with sockets that were handed over, in the place of a gate that has ended.
+    ///
+    /// # Errors
+    /// As above, and where the sockets are not what configuration says.
+    pub fn succeed(
+        config: Config,
+        clock: Clock,
+        options: Options,
+        handover: Handover,
+    ) -> Result<Self, StartFault> {
         let workers_count = config.workers;
-        let listen = |address| move |cause| StartFault::Listen { address, cause };
         // Sockets first: a second gate on the same ports must not touch the state folder.
-        let sockets = bind(listener, workers_count).map_err(listen(listener))?;
-        let mut operations_sockets =
-            bind(operations, NonZeroUsize::MIN).map_err(listen(operations))?;
-        let redirect = config.listener.redirect;
-        let plain_socket = redirect.map(|address| {
-            let bound = bind(address, NonZeroUsize::MIN).map_err(listen(address))?;
-            bound.into_iter().next().ok_or_else(|| StartFault::from(io::Error::other("no socket")))
-        });
-        let plain_socket = plain_socket.transpose()?;
-        let address = first_address(&sockets)?;
-        let operations_address = first_address(&operations_sockets)?;
-        let parts = Arc::new(Parts::assemble(config, clock, options)?);
+        let (listener, operations) = (config.listener.address, config.operations.address);
+        let Handover { sockets: Sockets { listener: own, operations: aside, redirect }, folder } =
+            handover;
+        let (sockets, address) = own.open(listener, workers_count)?;
+        let (mut operations_sockets, operations_address) =
+            aside.open(operations, NonZeroUsize::MIN)?;
+        let in_clear = config.listener.redirect.map(|at| redirect.open(at, NonZeroUsize::MIN));
+        let in_clear = in_clear.transpose()?;
+        let parts = Arc::new(Parts::assemble(config, clock, options, folder)?);
         parts.open_keys()?;
         parts.start_courier()?;
         let (tell, ended) = mpsc::channel();
@@ -182,7 +195,8 @@ impl Gate {
         let socket = operations_sockets.pop().ok_or_else(|| io::Error::other("no socket"))?;
         let operations =
             control::spawn_operations(socket, Arc::clone(&parts), operations_drain.clone())?;
-        let plain = plain_socket.map(|socket| Plain::spawn(socket, &parts)).transpose()?;
+        let plain = in_clear.map(|(sockets, address)| Plain::spawn(sockets, address, &parts));
+        let plain = plain.transpose()?;
         let chores = control::spawn_chores(Arc::clone(&parts))?;
         let keys = keys::spawn(&parts)?;
         parts.log.event(
@@ -289,9 +303,4 @@ impl Gate {
         self.parts.log.close();
         Stopped { cut, saved }
     }
-}
-
-fn first_address(sockets: &[std::net::TcpListener]) -> Result<SocketAddr, StartFault> {
-    let first = sockets.first().map(std::net::TcpListener::local_addr);
-    Ok(first.unwrap_or_else(|| Err(io::Error::other("no socket")))?)
 }

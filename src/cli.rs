@@ -25,6 +25,7 @@ mod serve;
 mod sign;
 mod signals;
 mod signing;
+mod supervisor;
 mod table;
 
 use std::ffi::OsString;
@@ -34,6 +35,7 @@ use countersign::clock::{Clock, Timestamp};
 use tokio::runtime::Runtime;
 
 pub(crate) use failure::Failure;
+pub(crate) use supervisor::Supervisor;
 
 /// The environment variable that may hold the secret for `sign` and `send`.
 pub(crate) const SECRET_VARIABLE: &str = "COUNTERSIGN_SECRET";
@@ -85,8 +87,11 @@ enum Command {
 }
 
 /// Runs the command that the command line names. `secret` reads the environment, for those that
-/// sign.
-pub(crate) fn run(secret: impl FnOnce() -> Option<OsString>) -> Result<(), Failure> {
+/// sign; `supervisor` reads there what this process was given, for the one that serves.
+pub(crate) fn run(
+    secret: impl FnOnce() -> Option<OsString>,
+    supervisor: impl FnOnce() -> Supervisor,
+) -> Result<(), Failure> {
     let matches = keys::add_to(Arguments::command()).get_matches();
     if let Some(done) = keys::run(&matches) {
         return done;
@@ -94,7 +99,7 @@ pub(crate) fn run(secret: impl FnOnce() -> Option<OsString>) -> Result<(), Failu
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|fault| fault.exit());
     match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments, supervisor()),
         Command::Check(arguments) => check::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Certs(certs::Command::Dev(arguments)) => certs::dev(&arguments),

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         eprintln!("countersign: cannot keep others from reading this process's memory: {e}");
         return ExitCode::FAILURE;
     }
-    match cli::run(environment_secret) {
+    match cli::run(environment_secret, environment_supervisor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
@@ -38,6 +38,16 @@ fn keep_memory_private() -> rustix::io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "the environment is read here, for the command")]
 fn environment_secret() -> Option<std::ffi::OsString> {
     std::env::var_os(cli::SECRET_VARIABLE)
+}
+
+/// What whoever started this process gave it.
+#[expect(clippy::disallowed_methods, reason = "the environment is read here, for the command")]
+fn environment_supervisor() -> cli::Supervisor {
+    cli::Supervisor {
+        names: std::env::var_os("LISTEN_FDNAMES"),
+        ear: std::env::var_os("NOTIFY_SOCKET"),
+        sockets: listenfd::ListenFd::from_env(),
+    }
 }
 
 /// Lets memory that a burst has used go back to the system within two seconds, by a thread of the

@@ -34,7 +34,7 @@ use tokio::net::TcpListener;
 pub use cap::Connections;
 pub use drain::Drain;
 pub use origin::{Origins, ProxyProtocol};
-pub use socket::bind;
+pub use socket::{Listening, bind, share};
 pub use tls::{CertificateFiles, Expiry, Tls, TlsFault, TlsFaults};
 
 use accept::Front;
@@ -100,8 +100,8 @@ pub struct Door<H> {
 ///
 /// # Errors
 /// When the socket cannot be used at all. Errors of `accept` never end the loop.
-pub async fn run<H: Handler>(listener: std::net::TcpListener, door: Door<H>) -> io::Result<usize> {
-    run_over(listener, door, Line::Tls).await
+pub async fn run<H: Handler>(listening: impl Into<Listening>, door: Door<H>) -> io::Result<usize> {
+    run_over(listening.into(), door, Line::Tls).await
 }
 
 /// The same over plain HTTP/1, for what may be said in clear. The peer of a request is given the
@@ -110,10 +110,10 @@ pub async fn run<H: Handler>(listener: std::net::TcpListener, door: Door<H>) -> 
 /// # Errors
 /// As above.
 pub async fn run_plain<H: Handler>(
-    listener: std::net::TcpListener,
+    listening: impl Into<Listening>,
     door: Door<H>,
 ) -> io::Result<usize> {
-    run_over(listener, door, Line::Plain).await
+    run_over(listening.into(), door, Line::Plain).await
 }
 
 /// What HTTP is spoken over.
@@ -124,17 +124,21 @@ enum Line {
 }
 
 async fn run_over<H: Handler>(
-    listener: std::net::TcpListener,
+    listening: Listening,
     door: Door<H>,
     line: Line,
 ) -> io::Result<usize> {
-    socket::prepare(&listener)?;
-    let listener = TcpListener::from_std(listener)?;
+    socket::prepare(&listening.socket)?;
+    let listener = TcpListener::from_std(listening.socket)?;
     let roster = Roster::new();
     let front = Front { door: Rc::new(door), roster: Rc::clone(&roster), line };
     front.accept_until_drain(&listener).await;
     roster.tell(Stage::Draining);
-    front.empty_backlog(listener.into_std()?);
+    match listening.handed_over {
+        // Whoever comes next takes what waits.
+        true => drop(listener),
+        false => front.empty_backlog(listener.into_std()?),
+    }
     let drain = &front.door.drain;
     tokio::select! {
         () = roster.emptied() => {}

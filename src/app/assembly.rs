@@ -97,6 +97,7 @@ impl Parts {
         mut config: Config,
         clock: Clock,
         options: Options,
+        folder: Option<StateFolder>,
     ) -> Result<Self, StartFault> {
         // Looked at as soon after reading as can be, so that no change goes unseen.
         let source = Source::new(options.source.clone(), Fixed::of(&config), &config.watched);
@@ -110,7 +111,7 @@ impl Parts {
         let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
         let dropped = metrics.log_lines_dropped.clone();
         let log = Log::open(config.log.format, options.log, clock.clone(), dropped)?;
-        let (memory, state) = open_memory(&config, &clock, &log, options.past)?;
+        let (memory, state) = open_memory(&config, &clock, &log, options.past, folder)?;
         let (events, folder) = (Events::default(), state.as_ref());
         let roll = roll(options.rolling, events.clone(), &clock, &log, &metrics);
         let kept = Kept::new(&config, memory, folder, roll, &metrics)?;
@@ -257,6 +258,12 @@ impl Parts {
         }
     }
 
+    /// The state folder, for what may outlive the gate for a moment: nobody else has the folder
+    /// until all who hold this are done.
+    pub(super) fn folder(&self) -> Option<Arc<StateFolder>> {
+        self.state.as_ref().map(|(folder, _)| Arc::clone(folder))
+    }
+
     /// Ends the chores.
     pub(super) fn end(&self) {
         *lock(&self.ended.0) = true;
@@ -383,12 +390,13 @@ fn open_memory(
     clock: &Clock,
     log: &Log,
     past: Past,
+    folder: Option<StateFolder>,
 ) -> Result<(Memory, Option<StateFolder>), StartFault> {
     let bytes = config.replay.memory_bytes;
     if past == Past::None {
         return Ok((Memory::without_past(bytes)?, None));
     }
-    let folder = StateFolder::open(&config.state)?;
+    let folder = folder.map_or_else(|| StateFolder::open(&config.state), Ok)?;
     let ahead = config.routes.iter().map(|route| route.window.ahead).max().unwrap_or_default();
     let (memory, opening) = Memory::open(&folder, bytes, clock.now(), ahead)?;
     report(&opening, log);

@@ -1,7 +1,6 @@
 //! What must not share a core with requests: the operations listener, the once-a-second chores, and
 //! watching files for changes.
 
-use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use serde_json::json;
 use crate::console::Console;
 use crate::limit::{ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits, MinimumPace};
 use crate::operations::Operations;
-use crate::serve::{Connections, Door, Drain, Origins, Settings, run};
+use crate::serve::{Connections, Door, Drain, Listening, Origins, Settings, run};
 use crate::telemetry::Level;
 
 use super::StartFault;
@@ -32,7 +31,7 @@ const SECONDS_BETWEEN_RETRIES: u32 = 10;
 
 /// Starts the thread of the operations listener.
 pub(super) fn spawn_operations(
-    socket: TcpListener,
+    socket: Listening,
     parts: Arc<Parts>,
     drain: Drain,
 ) -> Result<JoinHandle<()>, StartFault> {
@@ -47,7 +46,7 @@ pub(super) fn spawn_operations(
     Ok(handle)
 }
 
-async fn serve(socket: TcpListener, parts: &Arc<Parts>, drain: Drain) -> std::io::Result<usize> {
+async fn serve(socket: Listening, parts: &Arc<Parts>, drain: Drain) -> std::io::Result<usize> {
     let own = Arc::clone(parts);
     let refresh = Box::new(move || own.refresh_gauges());
     let registry = parts.metrics.registry.clone();

@@ -259,7 +259,10 @@ impl Parts {
         let (clock, log) = (self.clock.clone(), self.log.clone());
         let metrics = self.metrics.inbox.clone();
         let (own, (tell, ended)) = (stop.clone(), mpsc::channel());
+        // One that is left behind still writes: the next gate must not begin before it is gone.
+        let folder = self.folder();
         let thread = std::thread::Builder::new().name("courier".into()).spawn(move || {
+            let _folder = folder;
             while !own.is_cancelled() {
                 let courier = Courier {
                     journal: Arc::clone(&journal),

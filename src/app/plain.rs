@@ -2,7 +2,7 @@
 //! requests, and small limits, since nothing that is said there takes long.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::config::Listener;
 use crate::limit::{ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits, MinimumPace};
 use crate::redirect::Redirect;
-use crate::serve::{Connections, Door, Drain, Settings, run_plain};
+use crate::serve::{Connections, Door, Drain, Listening, Settings, run_plain};
 use crate::telemetry::Level;
 use crate::telemetry::connections::ConnectionMetrics;
 
@@ -37,8 +37,12 @@ pub(super) struct Plain {
 
 impl Plain {
     /// Starts its thread.
-    pub(super) fn spawn(socket: TcpListener, parts: &Arc<Parts>) -> Result<Self, StartFault> {
-        let address = socket.local_addr()?;
+    pub(super) fn spawn(
+        mut sockets: Vec<Listening>,
+        address: SocketAddr,
+        parts: &Arc<Parts>,
+    ) -> Result<Self, StartFault> {
+        let socket = sockets.pop().ok_or_else(|| io::Error::other("no socket"))?;
         let drain = Drain::new();
         let (parts, order) = (Arc::clone(parts), drain.clone());
         let thread = std::thread::Builder::new().name("redirect".into()).spawn(move || {
@@ -85,7 +89,7 @@ pub(super) fn settings(listener: &Listener) -> Settings {
     }
 }
 
-async fn serve(socket: TcpListener, parts: &Parts, drain: Drain) -> io::Result<usize> {
+async fn serve(socket: Listening, parts: &Parts, drain: Drain) -> io::Result<usize> {
     let limits = ConnectionLimits {
         total: CONNECTIONS,
         per_address: CONNECTIONS_PER_ADDRESS,

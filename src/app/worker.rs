@@ -1,7 +1,6 @@
 //! One core: a runtime of its own, its socket, its connections, its upstream pools.
 
 use std::io;
-use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use crate::gateway::answer::Body;
 use crate::gateway::forward::Forwarder;
 use crate::inbox::Inbox;
 use crate::peer::Peer;
-use crate::serve::{Door, Handler, run};
+use crate::serve::{Door, Handler, Listening, run};
 use crate::telemetry::{Lane, Level};
 
 use super::assembly::Parts;
@@ -67,7 +66,7 @@ impl Handler for Doors {
 /// Starts a core. When it has drained it tells how many connections were cut.
 pub(super) fn spawn(
     index: usize,
-    socket: TcpListener,
+    socket: Listening,
     parts: Arc<Parts>,
     cores: NonZeroUsize,
     tell: Sender<usize>,
@@ -107,7 +106,7 @@ pub(super) fn runtime() -> io::Result<LocalRuntime> {
 }
 
 async fn serve(
-    socket: TcpListener,
+    socket: Listening,
     parts: &Parts,
     lane: Lane,
     cores: NonZeroUsize,

@@ -1,15 +1,16 @@
 //! `countersign serve`: runs the gate until a signal ends it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
-use countersign::app::{self, Gate, Past, Rolling, StartFault};
+use countersign::app::{self, Gate, Handover, Past, Rolling, Sockets, StartFault};
 use countersign::clock::Clock;
 use countersign::config::Config;
 use countersign::telemetry::LogSink;
 
-use super::Failure;
 use super::signals::{Order, Signals};
+use super::{Failure, Supervisor};
 
 /// What to serve.
 #[derive(Debug, Args)]
@@ -19,11 +20,20 @@ pub(crate) struct Arguments {
     config: PathBuf,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// How often a gate looks whether the one before it is gone.
+const LOOK: Duration = Duration::from_millis(10);
+
+pub(crate) fn run(arguments: &Arguments, mut supervisor: Supervisor) -> Result<(), Failure> {
     let runtime = super::runtime()?;
     let signals = runtime.block_on(async { Signals::take() });
     let mut signals = signals.map_err(|e| Failure::because("cannot take signals over", &e))?;
-    let gate = start(&arguments.config)?;
+    let sockets = supervisor.sockets()?;
+    let begun = begin(&arguments.config, sockets, &supervisor, &mut signals);
+    let Some(gate) = runtime.block_on(begun)? else {
+        eprintln!("countersign: told to stop before it was its turn");
+        return Ok(());
+    };
+    supervisor.tell("READY=1\nSTATUS=serving");
     eprintln!(
         "countersign: listening on https://{}, operations on https://{}",
         gate.address(),
@@ -40,6 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
         }
     });
+    supervisor.tell("STOPPING=1\nSTATUS=draining");
     eprintln!("countersign: draining; a second signal ends at once");
     let stopped = runtime.block_on(async {
         tokio::select! {
@@ -69,16 +80,61 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn start(path: &Path) -> Result<Gate, Failure> {
-    let (config, _) = Config::load(path).map_err(Failure::configuration)?;
+/// Starts a gate: at once, or, where sockets were handed over, as soon as the gate that has the
+/// state folder is gone. Nothing where it was told to stop before.
+async fn begin(
+    path: &Path,
+    sockets: Sockets,
+    supervisor: &Supervisor,
+    signals: &mut Signals,
+) -> Result<Option<Gate>, Failure> {
+    let config = load(path)?;
+    if sockets.is_empty() {
+        return start(path, config, Handover::default()).map(Some);
+    }
+    // What is wrong shows while the gate before still serves.
+    app::rehearse(&config, &Clock::system()).map_err(cannot_start)?;
+    let mut handover = Handover::of(sockets);
+    let mut waiting = false;
+    let cannot = |fault| Failure::because("cannot start", &fault);
+    while !handover.take_over(&config.state).map_err(cannot)? {
+        if !std::mem::replace(&mut waiting, true) {
+            supervisor.tell("STATUS=waiting for the gate before to end");
+            eprintln!("countersign: waiting for the gate that is using the state folder to end");
+        }
+        tokio::select! {
+            () = signals.stop() => return Ok(None),
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    // Files may have changed meanwhile, and from here on the gate looks for changes by itself.
+    let config = if waiting { load(path)? } else { config };
+    if !handover.fits(&config.state) {
+        let problem = "another state folder was configured while this gate waited for its turn";
+        return Err(Failure::configuration(problem));
+    }
+    start(path, config, handover).map(Some)
+}
+
+fn load(path: &Path) -> Result<Config, Failure> {
+    Config::load(path).map(|(config, _)| config).map_err(Failure::configuration)
+}
+
+fn start(path: &Path, config: Config, handover: Handover) -> Result<Gate, Failure> {
     let options = app::Options {
         source: Some(path.to_owned()),
         log: LogSink::Stdout,
         past: Past::FromState,
         rolling: Rolling::default(),
     };
-    Gate::start(config, Clock::system(), options).map_err(|fault| match fault {
-        StartFault::Tls(_) | StartFault::Upstream(_) => Failure::configuration(fault),
+    Gate::succeed(config, Clock::system(), options, handover).map_err(cannot_start)
+}
+
+fn cannot_start(fault: StartFault) -> Failure {
+    match fault {
+        StartFault::Tls(_) | StartFault::Upstream(_) | StartFault::Handover(_) => {
+            Failure::configuration(fault)
+        }
         _ => Failure::because("cannot start", &fault),
-    })
+    }
 }

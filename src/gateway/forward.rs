@@ -103,8 +103,9 @@ impl Forwarder {
         let upstream = watched.route.upstream.as_ref().ok_or(UpstreamFault::Unreachable)?;
         let pool = self.pool(upstream);
         let record = Rc::clone(&watched.visit.record);
+        let idle = watched.route.spec.answer_idle;
         let request = headers::as_refused(watched);
-        let answer = pool.send(request, record.last(), None).await;
+        let answer = pool.send(request, record.last(), idle, None).await;
         record.passed(Stage::Upstream);
         answer.and_then(headers::towards_client).map(|answer| answer.map(Body::Upstream))
     }

@@ -14,6 +14,36 @@ pub(super) const BACKLOG: i32 = 4096;
 /// Bounds what a client that does not read can pin, and lets progress be seen in small steps.
 pub(super) const UNSENT_BYTES_MAX: u32 = 64 * 1024;
 
+/// A listening socket, and who has it.
+#[derive(Debug)]
+pub struct Listening {
+    pub(super) socket: TcpListener,
+    /// Whether another process has it as well: then what waits in its backlog is not lost when this
+    /// one closes it.
+    pub(super) handed_over: bool,
+}
+
+impl From<TcpListener> for Listening {
+    /// A socket that only this process has.
+    fn from(socket: TcpListener) -> Self {
+        Self { socket, handed_over: false }
+    }
+}
+
+/// Gives each of `count` cores one of the sockets that this process was handed. Where they are
+/// fewer than cores, several accept from one.
+///
+/// # Errors
+/// When the system gives no more descriptors.
+pub fn share(sockets: &[TcpListener], count: NonZeroUsize) -> io::Result<Vec<Listening>> {
+    let shared = sockets.iter().cycle().take(count.get());
+    let shared = shared.map(|socket| {
+        let socket = socket.try_clone()?;
+        Ok(Listening { socket, handed_over: true })
+    });
+    shared.collect()
+}
+
 /// Opens `count` non-blocking listening sockets on one address, one for each core.
 ///
 /// With port 0 the first socket gets a port from the system and the rest take the same.
@@ -78,6 +108,18 @@ mod tests {
         assert_eq!(bind(address, TWO).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(listeners);
         assert!(bind(address, TWO).is_ok());
+    }
+
+    #[test]
+    fn every_core_has_a_socket_and_every_socket_a_core() {
+        let given = bind("127.0.0.1:0".parse().unwrap(), TWO).unwrap();
+        let three = TWO.saturating_add(1);
+        let shared = share(&given, three).unwrap();
+        assert_eq!(shared.len(), 3);
+        assert!(shared.iter().all(|one| one.handed_over));
+        let first = given[0].local_addr().unwrap();
+        assert!(shared.iter().all(|one| one.socket.local_addr().unwrap() == first));
+        assert!(share(&[], three).unwrap().is_empty());
     }
 
     #[test]

@@ -56,20 +56,28 @@ impl Site {
 
     /// Runs a command that ends up as `countersign serve`.
     pub(crate) fn run(&self, mut command: Command) -> Process {
-        command.current_dir(self.folder.path()).stdin(Stdio::null());
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("program starts");
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = self.spawn(command);
+        process.wait_started();
+        process
+    }
+
+    /// The same with the standard input and output that the command has, and without waiting for
+    /// its start.
+    pub(crate) fn spawn(&self, mut command: Command) -> Process {
+        command.current_dir(self.folder.path());
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("program starts");
         let output = Arc::default();
-        collect(child.stdout.take().expect("stdout"), &output);
+        if let Some(stdout) = child.stdout.take() {
+            collect(stdout, &output);
+        }
         collect(child.stderr.take().expect("stderr"), &output);
-        let mut process = Process {
+        Process {
             child,
             output,
             address: "0.0.0.0:0".parse().expect("address"),
             operations: "0.0.0.0:0".parse().expect("address"),
-        };
-        wait_until("the program to listen", || process.has_started());
-        process
+        }
     }
 }
 
@@ -93,6 +101,10 @@ fn collect(stream: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
 }
 
 impl Process {
+    pub(crate) fn wait_started(&mut self) {
+        wait_until("the program to listen", || self.has_started());
+    }
+
     fn has_started(&mut self) -> bool {
         let output = self.output();
         if let Some(status) = self.child.try_wait().expect("status") {
