@@ -157,7 +157,7 @@ const CASES: &[Case] = &[
         from: PERMITTED,
         to: "let permitted = permission::check(signature::Verified::clone(&verified))?;",
         error: "E0277",
-        says: "the trait bound `Verified: Clone` is not satisfied",
+        says: "the trait bound `admission::signature::Verified: Clone` is not satisfied",
     },
     Case {
         name: "drop what a step returned",

@@ -11,6 +11,7 @@
     reason = "a test says what it expects"
 )]
 
+#[allow(dead_code, reason = "other tests use the kit as well")]
 mod support;
 
 mod answers;

@@ -93,6 +93,7 @@ fn a_new_secret_takes_over_when_it_is_first_used() {
     assert!(passes(&gateway, &old), "for the overlap");
     gateway.advance(3601);
     wait_until("the end of the overlap", || state(1) == "revoked");
+    assert!(until_it(&gateway, &old, false) < CHANGE);
     gateway.refuses(&request(&gateway, &old), "invalid_signature");
     assert!(passes(&gateway, &new));
     let usage = operator.says("credential usage", json!({ "key_id": old.key_id }));
