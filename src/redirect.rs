@@ -1,8 +1,8 @@
 //! What is answered to clients that come in clear: the way to HTTPS, and the tokens by which an
 //! authority for certificates sees that a name is ours (RFC 8555, section 8.3).
 //!
-//! Promises that nothing secret is asked for a second time: a client that sent a credential in clear
-//! is told so instead of being sent on, since its program would go on doing the same unnoticed.
+//! Promises that nothing secret is asked for a second time: a client that sent a credential in
+//! clear is told so instead of being sent on, since its program would go on unnoticed.
 //! Nothing that comes here reaches the gateway.
 
 use std::rc::Rc;
