@@ -271,7 +271,7 @@ mod tests {
     }
 
     fn judge(challenges: bool, target: &str, headers: &[(&str, &str)]) -> Verdict {
-        let challenges = challenges.then(|| Arc::new(One) as Arc<dyn Challenges>);
+        let challenges = challenges.then(|| -> Arc<dyn Challenges> { Arc::new(One) });
         let answers = IntCounterVec::new(Opts::new("answers", "Answers"), &["outcome"]).unwrap();
         let peer = Peer {
             address: "203.0.113.7:5".parse().unwrap(),
