@@ -29,7 +29,6 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
 
 pub use cap::Connections;
 pub use drain::Drain;
@@ -38,7 +37,6 @@ pub use socket::{Listening, bind, share};
 pub use tls::{CertificateFiles, Expiry, Tls, TlsFault, TlsFaults};
 
 use accept::Front;
-use drain::{Roster, Stage};
 
 use crate::limit::{ConnectionDeadlines, HeadLimits, Http2Limits, MinimumPace};
 use crate::peer::{CertNames, Peer};
@@ -101,7 +99,7 @@ pub struct Door<H> {
 /// # Errors
 /// When the socket cannot be used at all. Errors of `accept` never end the loop.
 pub async fn run<H: Handler>(listening: impl Into<Listening>, door: Door<H>) -> io::Result<usize> {
-    run_over(listening.into(), door, Line::Tls).await
+    Front::new(door, Line::Tls).run(listening.into()).await
 }
 
 /// The same over plain HTTP/1, for what may be said in clear. The peer of a request is given the
@@ -113,7 +111,7 @@ pub async fn run_plain<H: Handler>(
     listening: impl Into<Listening>,
     door: Door<H>,
 ) -> io::Result<usize> {
-    run_over(listening.into(), door, Line::Plain).await
+    Front::new(door, Line::Plain).run(listening.into()).await
 }
 
 /// What HTTP is spoken over.
@@ -121,31 +119,4 @@ pub async fn run_plain<H: Handler>(
 enum Line {
     Tls,
     Plain,
-}
-
-async fn run_over<H: Handler>(
-    listening: Listening,
-    door: Door<H>,
-    line: Line,
-) -> io::Result<usize> {
-    socket::prepare(&listening.socket)?;
-    let listener = TcpListener::from_std(listening.socket)?;
-    let roster = Roster::new();
-    let front = Front { door: Rc::new(door), roster: Rc::clone(&roster), line };
-    front.accept_until_drain(&listener).await;
-    roster.tell(Stage::Draining);
-    match listening.handed_over {
-        // Whoever comes next takes what waits.
-        true => drop(listener),
-        false => front.empty_backlog(listener.into_std()?),
-    }
-    let drain = &front.door.drain;
-    tokio::select! {
-        () = roster.emptied() => {}
-        () = drain.reached(Stage::Cut) => {}
-    }
-    let cut = roster.len();
-    roster.tell(Stage::Cut);
-    roster.emptied().await;
-    Ok(cut)
 }

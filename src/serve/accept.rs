@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::arrival::Arrival;
 use super::drain::{Roster, Stage};
+use super::socket::Listening;
 use super::{Door, Handler, Line, socket};
 
 /// How long accepting rests after errors such as a lack of file descriptors.
@@ -34,13 +35,38 @@ impl Backoff {
 
 /// The accept loop of one core.
 pub(super) struct Front<H> {
-    pub(super) door: Rc<Door<H>>,
-    pub(super) roster: Rc<Roster>,
-    pub(super) line: Line,
+    door: Rc<Door<H>>,
+    roster: Rc<Roster>,
+    line: Line,
 }
 
 impl<H: Handler> Front<H> {
-    pub(super) async fn accept_until_drain(&self, listener: &TcpListener) {
+    pub(super) fn new(door: Door<H>, line: Line) -> Self {
+        Self { door: Rc::new(door), roster: Roster::new(), line }
+    }
+
+    /// Accepts and serves until the drain is over.
+    pub(super) async fn run(self, listening: Listening) -> io::Result<usize> {
+        socket::prepare(&listening.socket)?;
+        let listener = TcpListener::from_std(listening.socket)?;
+        self.accept_until_drain(&listener).await;
+        self.roster.tell(Stage::Draining);
+        match listening.handed_over {
+            // Whoever comes next takes what waits.
+            true => drop(listener),
+            false => self.empty_backlog(listener.into_std()?),
+        }
+        tokio::select! {
+            () = self.roster.emptied() => {}
+            () = self.door.drain.reached(Stage::Cut) => {}
+        }
+        let cut = self.roster.len();
+        self.roster.tell(Stage::Cut);
+        self.roster.emptied().await;
+        Ok(cut)
+    }
+
+    async fn accept_until_drain(&self, listener: &TcpListener) {
         let begun = self.door.drain.reached(Stage::Draining);
         let mut begun = pin!(begun);
         let mut backoff = Backoff(Backoff::SHORTEST);
@@ -68,7 +94,7 @@ impl<H: Handler> Front<H> {
     }
 
     /// Takes what already waits, since closing the socket would reset it.
-    pub(super) fn empty_backlog(&self, listener: std::net::TcpListener) {
+    fn empty_backlog(&self, listener: std::net::TcpListener) {
         for _ in 0..socket::BACKLOG {
             match listener.accept() {
                 Ok((tcp, address)) => {

@@ -17,5 +17,6 @@ mod support;
 
 mod balancer;
 mod clear;
+mod crowd;
 mod dial;
 mod proxies;
