@@ -1,9 +1,11 @@
-//! A small HTTPS client for those who call a gate: one request, one connection, one answer.
+//! A small HTTPS client for those who call a gate: one request, one connection, one answer, unless
+//! a connection is opened to be kept.
 //!
-//! It follows no redirect, keeps no connection, sends nothing twice, and believes no certificate
+//! It follows no redirect, sends nothing twice, and believes no certificate
 //! that its trust does not cover. The gate itself uses none of it.
 
 mod dial;
+mod kept;
 pub mod roll;
 
 use std::io;
@@ -25,6 +27,7 @@ use tokio_rustls::client::TlsStream;
 use crate::limit::MIB;
 
 pub use dial::{Trust, TrustFault};
+pub use kept::Kept;
 
 /// How long the end of a connection may take once its answer is here.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -158,10 +161,7 @@ impl Client {
         options: &Options,
     ) -> Result<Response<Bytes>, ClientFault> {
         let url = request.uri();
-        let host = url.host().filter(|_| url.scheme_str() == Some("https"));
-        let Some(host) = host.map(|host| host.trim_matches(['[', ']']).to_owned()) else {
-            return Err(ClientFault::Url(url.clone()));
-        };
+        let host = host_of(url)?;
         let stream = dial::connect(&host, url.port_u16().unwrap_or(443), options).await?;
         let stream = dial::secure(self.tls.clone(), &host, options.protocol, stream).await?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -175,18 +175,29 @@ impl Client {
     }
 }
 
-async fn over_http1(
-    stream: TlsStream<TcpStream>,
-    mut request: Request<Full<Bytes>>,
-    limit: usize,
-) -> Result<Response<Bytes>, ClientFault> {
-    // In HTTP/1.1 the request line has path and query only, and the host goes into a header.
+/// The host of a URL that can be sent to, as names are resolved.
+fn host_of(url: &Uri) -> Result<String, ClientFault> {
+    let host = url.host().filter(|_| url.scheme_str() == Some("https"));
+    let host = host.map(|host| host.trim_matches(['[', ']']).to_owned());
+    host.ok_or_else(|| ClientFault::Url(url.clone()))
+}
+
+/// In HTTP/1.1 the request line has path and query only, and the host goes into a header.
+fn to_http1<B>(request: &mut Request<B>) {
     let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
     if let Some(Ok(host)) = authority.as_deref().map(HeaderValue::from_str) {
         request.headers_mut().entry(HOST).or_insert(host);
     }
     let target = request.uri().path_and_query().cloned();
     *request.uri_mut() = target.map(Uri::from).unwrap_or_default();
+}
+
+async fn over_http1(
+    stream: TlsStream<TcpStream>,
+    mut request: Request<Full<Bytes>>,
+    limit: usize,
+) -> Result<Response<Bytes>, ClientFault> {
+    to_http1(&mut request);
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(ClientFault::Exchange)?;
     let answer = async move {

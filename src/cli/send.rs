@@ -1,4 +1,6 @@
-//! `countersign send`: signs a request, sends it over HTTPS, shows the answer.
+//! `countersign send`: signs a request, sends it over HTTPS, shows the answer; or sends many.
+
+mod load;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -22,6 +24,7 @@ use super::rolling::{KeptWallet, RollingArguments};
 use super::secret_source::secret_in;
 use super::signing::{Signed, SigningArguments, Unsigned};
 use super::{Failure, now};
+use load::LoadArguments;
 
 /// What to sign, and how to send it.
 #[derive(Debug, Args)]
@@ -31,6 +34,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     sending: SendingArguments,
+
+    #[command(flatten)]
+    load: LoadArguments,
 
     #[command(flatten)]
     rolling: RollingArguments,
@@ -78,7 +84,14 @@ pub(crate) fn run(
     let trust = sending.ca.clone().map_or(Trust::SystemRoots, Trust::File);
     let client = Client::new(&trust).map_err(|e| Failure::failed(chain(&e)))?;
     if let Some(kept) = arguments.rolling.wallet()? {
+        if arguments.load.requests().is_some() {
+            return Err(Failure::usage("rolling keys are used up one by one: leave -n out"));
+        }
         return rolled(arguments, &client, &options, kept, secret);
+    }
+    if arguments.load.requests().is_some() {
+        let Arguments { signing, load, json, .. } = arguments;
+        return load::run(signing, load, (&client, &options), *json, secret);
     }
     let (signed, expected) = arguments.signing.sign(now(), secret)?;
     let own = arguments.answer_secret_file.as_deref().map(secret_in).transpose()?;

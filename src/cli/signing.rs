@@ -1,5 +1,6 @@
 //! What `sign` and `send` have in common: a request, and the headers that sign it.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use http::{Method, Request, Uri};
 use super::Failure;
 use super::expected::Expected;
 use super::scheme_source::SchemeSource;
-use super::sealing::SealingArguments;
+use super::sealing::{Sealing, SealingArguments};
 use super::secret_source::{SecretSource, secret_in};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -81,7 +82,7 @@ struct MessageArguments {
 }
 
 /// Where a body came from, and its bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Body {
     /// No body.
     None,
@@ -96,6 +97,14 @@ impl Body {
         match self {
             Self::None => &[],
             Self::Text(bytes) | Self::File { bytes, .. } => bytes,
+        }
+    }
+
+    /// The same with a number in its place; what is not text has no such place.
+    fn numbered(&self, number: Option<u64>) -> Self {
+        match std::str::from_utf8(self.bytes()).map(|text| numbered(text, number)) {
+            Ok(Cow::Owned(text)) => Self::Text(text.into_bytes()),
+            Ok(Cow::Borrowed(_)) | Err(_) => self.clone(),
         }
     }
 }
@@ -184,24 +193,57 @@ impl SigningArguments {
         now: Timestamp,
         secret: impl FnOnce() -> Option<OsString>,
     ) -> Result<(Signed, Expected), Failure> {
-        let message = &self.message;
-        let url = url(&message.url).map_err(Failure::usage)?;
+        let ready = self.ready(secret)?;
+        Ok((ready.sign(now, None)?, ready.expected()))
+    }
+
+    /// Reads everything that signing takes, so that it can be done many times.
+    pub(crate) fn ready(
+        &self,
+        secret: impl FnOnce() -> Option<OsString>,
+    ) -> Result<Ready<'_>, Failure> {
         let secret = self.secret.read(&self.key_id, secret)?;
         let mut values = NamedSecrets::default();
         for (name, path) in &self.values {
             values.insert(name, secret_in(path)?);
         }
-        let mut sent: HeaderMap = message.headers.iter().cloned().collect();
-        let mut body = message.body()?;
-        let mut json = "application/json".to_owned();
+        let body = self.message.body()?;
         let sealing = self.sealing.prepare(&secret, &values)?;
-        let mut sealed_headers = Vec::new();
-        if let Some(sealing) = sealing.as_ref().filter(|_| !matches!(body, Body::None)) {
+        let scheme = self.scheme.find()?;
+        let extra = self.message.extra_headers(&scheme).map_err(Failure::usage)?;
+        let key = scheme.signing_key(&secret, values).map_err(Failure::failed)?;
+        Ok(Ready { arguments: self, body, sealing, scheme, extra, key })
+    }
+}
+
+/// What stands for the number of a request, where many are made of one.
+const NUMBER: &str = "{n}";
+
+/// Everything that signing takes.
+pub(crate) struct Ready<'a> {
+    arguments: &'a SigningArguments,
+    body: Body,
+    sealing: Option<Sealing>,
+    scheme: Arc<Scheme>,
+    extra: Vec<(String, String)>,
+    key: VerifyingKey,
+}
+
+impl Ready<'_> {
+    /// Signs the request. Where it has a `number`, that takes the place of `{n}` in URL and body.
+    pub(crate) fn sign(&self, now: Timestamp, number: Option<u64>) -> Result<Signed, Failure> {
+        let Self { arguments, scheme, .. } = self;
+        let message = &arguments.message;
+        let url = url(&numbered(&message.url, number)).map_err(Failure::usage)?;
+        let mut body = self.body.numbered(number);
+        let mut sent: HeaderMap = message.headers.iter().cloned().collect();
+        let mut json = "application/json".to_owned();
+        let mut extra = self.extra.clone();
+        if let Some(sealing) = self.sealing.as_ref().filter(|_| !matches!(body, Body::None)) {
             let mut sealed = sealing.seal(body.bytes())?;
             json = sealing.content_type();
             body = Body::Text(std::mem::take(&mut *sealed.body));
-            sealed_headers =
-                sealed.headers.iter().map(|(name, value)| shown(name, value)).collect();
+            extra.extend(sealed.headers.iter().map(|(name, value)| shown(name, value)));
             sent.extend(sealed.headers);
         }
         let has_body = !matches!(body, Body::None);
@@ -211,12 +253,9 @@ impl SigningArguments {
         let content_type = message.content_type.as_deref().unwrap_or(content_type).to_owned();
         HeaderValue::from_str(&content_type)
             .map_err(|_| Failure::usage("--content-type: a header cannot hold this text"))?;
-        let scheme = self.scheme.find()?;
-        let mut extra = message.extra_headers(&scheme).map_err(Failure::usage)?;
-        extra.extend(sealed_headers);
         let outgoing = Outgoing {
-            key_id: &self.key_id,
-            timestamp: self.timestamp.map_or(now, Timestamp::from_secs),
+            key_id: &arguments.key_id,
+            timestamp: arguments.timestamp.map_or(now, Timestamp::from_secs),
             method: &method,
             authority: url.authority().map_or("", |authority| authority.as_str()),
             target: url.path_and_query().map_or("/", |target| target.as_str()),
@@ -224,12 +263,24 @@ impl SigningArguments {
             headers: &sent,
             body: body.bytes(),
         };
-        let key = scheme.signing_key(&secret, values).map_err(Failure::failed)?;
-        let headers = scheme.sign(&key, &outgoing).map_err(Failure::failed)?;
+        let headers = scheme.sign(&self.key, &outgoing).map_err(Failure::failed)?;
         let credentials = headers.iter().map(|(name, value)| shown(name, value)).collect();
-        let name = scheme.name().to_owned();
-        let expected = Expected { scheme, key, sealing, key_id: self.key_id.clone() };
-        Ok((Signed { scheme: name, method, url, content_type, extra, credentials, body }, expected))
+        let scheme = scheme.name().to_owned();
+        Ok(Signed { scheme, method, url, content_type, extra, credentials, body })
+    }
+
+    /// What is known of answers.
+    fn expected(self) -> Expected {
+        let Self { arguments, sealing, scheme, key, .. } = self;
+        Expected { scheme, key, sealing, key_id: arguments.key_id.clone() }
+    }
+}
+
+/// A text in which a number has its place.
+fn numbered(text: &str, number: Option<u64>) -> Cow<'_, str> {
+    match number {
+        Some(number) if text.contains(NUMBER) => text.replace(NUMBER, &number.to_string()).into(),
+        _ => text.into(),
     }
 }
 
@@ -328,6 +379,16 @@ mod tests {
         {
             assert!(url(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_number_takes_its_place_in_text_only() {
+        let body = Body::Text(b"{\"order\":\"{n}\",\"n\":{n}}".to_vec());
+        assert_eq!(body.numbered(Some(12)).bytes(), b"{\"order\":\"12\",\"n\":12}");
+        assert_eq!(body.numbered(None).bytes(), body.bytes());
+        let other = Body::Text(b"\xff{n}".to_vec());
+        assert_eq!(other.numbered(Some(1)).bytes(), other.bytes());
+        assert_eq!(numbered("https://h/{n}?a={n}", Some(3)), "https://h/3?a=3");
     }
 
     #[test]

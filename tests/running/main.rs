@@ -14,5 +14,6 @@
 mod support;
 
 mod handover;
+mod load;
 mod upgrade;
 mod watching;
