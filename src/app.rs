@@ -5,6 +5,7 @@ mod control;
 mod inbox;
 mod keys;
 mod ledger;
+mod plain;
 mod reload;
 mod worker;
 
@@ -33,6 +34,7 @@ use crate::store::ledger::LedgerFault;
 use crate::telemetry::{Level, LogSink};
 
 use assembly::Parts;
+use plain::Plain;
 
 pub use reload::ReloadFault;
 
@@ -138,6 +140,7 @@ pub struct Gate {
     parts: Arc<Parts>,
     workers: Vec<JoinHandle<()>>,
     operations: JoinHandle<()>,
+    plain: Option<Plain>,
     chores: JoinHandle<()>,
     keys: [JoinHandle<()>; 2],
     ended: Receiver<usize>,
@@ -157,6 +160,12 @@ impl Gate {
         let sockets = bind(listener, workers_count).map_err(listen(listener))?;
         let mut operations_sockets =
             bind(operations, NonZeroUsize::MIN).map_err(listen(operations))?;
+        let redirect = config.listener.redirect;
+        let plain_socket = redirect.map(|address| {
+            let bound = bind(address, NonZeroUsize::MIN).map_err(listen(address))?;
+            bound.into_iter().next().ok_or_else(|| StartFault::from(io::Error::other("no socket")))
+        });
+        let plain_socket = plain_socket.transpose()?;
         let address = first_address(&sockets)?;
         let operations_address = first_address(&operations_sockets)?;
         let parts = Arc::new(Parts::assemble(config, clock, options)?);
@@ -171,6 +180,7 @@ impl Gate {
         let socket = operations_sockets.pop().ok_or_else(|| io::Error::other("no socket"))?;
         let operations =
             control::spawn_operations(socket, Arc::clone(&parts), operations_drain.clone())?;
+        let plain = plain_socket.map(|socket| Plain::spawn(socket, &parts)).transpose()?;
         let chores = control::spawn_chores(Arc::clone(&parts))?;
         let keys = keys::spawn(&parts)?;
         parts.log.event(
@@ -180,6 +190,7 @@ impl Gate {
                 "version": env!("CARGO_PKG_VERSION"),
                 "address": address.to_string(),
                 "operations": operations_address.to_string(),
+                "redirect": plain.as_ref().map(|plain| plain.address.to_string()),
                 "workers": workers.len(),
             }),
         );
@@ -189,6 +200,7 @@ impl Gate {
             parts,
             workers,
             operations,
+            plain,
             chores,
             keys,
             ended,
@@ -204,6 +216,11 @@ impl Gate {
     /// Where metrics, health and readiness are asked for.
     pub fn operations_address(&self) -> SocketAddr {
         self.operations_address
+    }
+
+    /// Where clients in clear are sent on from, if anywhere.
+    pub fn redirect_address(&self) -> Option<SocketAddr> {
+        self.plain.as_ref().map(|plain| plain.address)
     }
 
     /// Epochs and chains of rolling keys, shared by all cores: for whoever learns of new epochs, or
@@ -238,6 +255,7 @@ impl Gate {
     pub fn stop(self) -> Stopped {
         self.parts.log.event(Level::Info, "draining", json!({}));
         self.parts.drain.begin();
+        self.plain.iter().for_each(Plain::drain);
         let deadline = Instant::now() + self.parts.settings.load().deadlines.drain;
         let mut cut = 0;
         let mut waiting = self.workers.len();
@@ -260,6 +278,7 @@ impl Gate {
         let panicked = self.workers.into_iter().filter_map(|worker| worker.join().err()).count();
         let saved = self.parts.save() && panicked == 0;
         self.parts.log.event(Level::Info, "stopped", json!({ "cut": cut, "saved": saved }));
+        self.plain.into_iter().for_each(Plain::stop);
         self.operations_drain.begin();
         self.operations_drain.cut();
         self.parts.end();

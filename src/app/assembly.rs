@@ -21,6 +21,7 @@ use crate::gateway::upstream::{UnusableUpstream, Upstream};
 use crate::keyring::Keyring;
 use crate::operations::{Obstacle, Readiness};
 use crate::quota::{Addresses, Quotas};
+use crate::redirect::Challenges;
 use crate::replay::{Marker, Memory, Opening, StateFolder};
 use crate::roll::{Chains, Event, Kill, Roll};
 use crate::serve::{Connections, Drain, Settings, Tls};
@@ -32,6 +33,7 @@ use super::inbox::{InboxOnDemand, Said};
 use super::keys::Managed;
 use super::keys::rolling::Events;
 use super::ledger::LedgerOnDemand;
+use super::plain;
 use super::reload::{Fixed, Source};
 use super::{Options, Past, Rolling, StartFault};
 
@@ -58,6 +60,10 @@ pub(super) struct Parts {
     pub(super) admin: bool,
     pub(super) connections: Arc<Connections>,
     pub(super) settings: Arc<ArcSwap<Settings>>,
+    /// The same for connections in clear.
+    pub(super) plain_settings: Arc<ArcSwap<Settings>>,
+    /// Who answers the authorities for certificates that ask in clear.
+    pub(super) challenges: Option<Arc<dyn Challenges>>,
     pub(super) drain: Drain,
     pub(super) readiness: Readiness,
     pub(super) source: Mutex<Source>,
@@ -112,6 +118,7 @@ impl Parts {
         let memory = Arc::clone(&kept.memory);
         let readiness = Readiness::new(clock.clone(), memory, drain.clone(), Arc::clone(&stale));
         let settings = Arc::new(ArcSwap::from_pointee(settings(&config.listener)));
+        let plain_settings = Arc::new(ArcSwap::from_pointee(plain::settings(&config.listener)));
         let connections = Connections::new(config.listener.connections.clone());
         let access_log = config.log.access;
         let (keys, catalogue) = (config.keys.clone(), Arc::clone(&config.catalogue));
@@ -141,6 +148,8 @@ impl Parts {
             admin,
             connections,
             settings,
+            plain_settings,
+            challenges: None,
             drain,
             readiness,
             source: Mutex::new(source),

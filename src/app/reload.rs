@@ -20,6 +20,7 @@ use crate::telemetry::Level;
 use super::assembly::{Parts, lock, settings};
 use super::inbox::Said;
 use super::keys::with_names;
+use super::plain;
 
 /// Why a reload changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -184,6 +185,7 @@ impl Parts {
         let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
         let (settings, connections) =
             (settings(&config.listener), config.listener.connections.clone());
+        let plain_settings = plain::settings(&config.listener);
         let unusable = |fault: &dyn std::error::Error| ReloadFault::Unusable(fault.to_string());
         let upstreams =
             self.kept.upstreams(&config, &self.metrics).map_err(|fault| unusable(&fault))?;
@@ -215,6 +217,7 @@ impl Parts {
         self.tls.replace_with(tls);
         self.operations_tls.replace_with(operations_tls);
         self.settings.store(Arc::new(settings));
+        self.plain_settings.store(Arc::new(plain_settings));
         self.connections.set_limits(connections);
         self.note_applied();
         Ok(())

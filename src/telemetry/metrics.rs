@@ -63,6 +63,8 @@ pub struct GateMetrics {
     pub inbox: InboxMetrics,
     /// Calls of the admin API by `verb` (`none` before one is found) and `code`.
     pub admin_requests: IntCounterVec,
+    /// Requests that came in clear, by `outcome`.
+    pub plain_requests: IntCounterVec,
 }
 
 /// What happens to keys that the store holds.
@@ -206,6 +208,11 @@ impl GateMetrics {
                 "admin_requests_total",
                 "Calls of the admin API by verb and outcome",
                 &["verb", "code"],
+            )?,
+            plain_requests: all.counters(
+                "plain_requests_total",
+                "Requests that came in clear to the redirect listener",
+                &["outcome"],
             )?,
             registry: registry.clone(),
         };

@@ -49,7 +49,15 @@ impl Client {
         name: &str,
         config: Arc<ClientConfig>,
     ) -> io::Result<Self> {
-        let socket = TcpStream::connect(address)?;
+        Self::over(TcpStream::connect(address)?, name, config)
+    }
+
+    /// Makes TLS over a connection of the test's own.
+    pub(crate) fn over(
+        socket: TcpStream,
+        name: &str,
+        config: Arc<ClientConfig>,
+    ) -> io::Result<Self> {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;

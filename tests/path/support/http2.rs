@@ -1,6 +1,6 @@
 //! A well-behaved HTTP/2 client that can ask many things at once on one connection.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -26,12 +26,18 @@ impl Http2 {
     }
 
     pub(crate) fn connect_as(address: SocketAddr, name: &str) -> Self {
+        Self::over(TcpStream::connect(address).expect("connection"), name)
+    }
+
+    /// Over a connection of the test's own.
+    pub(crate) fn over(socket: TcpStream, name: &str) -> Self {
+        socket.set_nodelay(true).expect("option");
+        socket.set_nonblocking(true).expect("option");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("runtime");
         let name = ServerName::try_from(name.to_owned()).expect("name");
         let sender = runtime.block_on(async {
-            let socket = tokio::net::TcpStream::connect(address).await.expect("connection");
-            socket.set_nodelay(true).expect("option");
+            let socket = tokio::net::TcpStream::from_std(socket).expect("connection");
             let config = tls::client(&["h2"], rustls::ALL_VERSIONS);
             let connector = tokio_rustls::TlsConnector::from(config);
             let stream = connector.connect(name, socket).await.expect("handshake");
