@@ -188,6 +188,7 @@ fn forwarded(rejection: Rejection) -> Forwarded {
         | Rejection::BodyTooSlow
         | Rejection::InvalidSignature(_)
         | Rejection::AddressNotAllowed
+        | Rejection::CertificateNotAllowed
         | Rejection::NotInScope
         | Rejection::RateLimited(_)
         | Rejection::UnsupportedKid
@@ -237,6 +238,9 @@ fn refusal(rejection: Rejection) -> (StatusCode, Code, &'static str) {
         }
         Rejection::AddressNotAllowed => {
             (StatusCode::FORBIDDEN, Code::AddressNotAllowed, "Address not allowed")
+        }
+        Rejection::CertificateNotAllowed => {
+            (StatusCode::FORBIDDEN, Code::CertificateNotAllowed, "Certificate not allowed")
         }
         Rejection::NotInScope => (StatusCode::FORBIDDEN, Code::NotInScope, "Not in scope"),
         Rejection::Replayed => (StatusCode::CONFLICT, Code::Replayed, "Request seen before"),

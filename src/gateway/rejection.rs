@@ -39,6 +39,8 @@ pub enum Rejection {
     InvalidSignature(Option<Mistake>),
     /// The credential may not be used from this address.
     AddressNotAllowed,
+    /// The credential is bound to certificates, and the connection has none of them.
+    CertificateNotAllowed,
     /// The credential may not call this.
     NotInScope,
     /// The same request was accepted before.

@@ -40,7 +40,8 @@ fn asked_keys() -> BTreeSet<(String, String)> {
         .replace(
             "[upstreams.app]",
             "connections.networks = [{ network = \"::1\", connections = 1 }]\n\
-            deadlines.body_pace = {}\nlimits = {}\nhttp2 = {}\n[replay]\n[ledger]\n[log]\n\
+            deadlines.body_pace = {}\nlimits = {}\nhttp2 = {}\n\
+            client_certificates = { ca = \"c\", credentials = { pk_acme = [\"dns:a.example\"] } }\n[replay]\n[ledger]\n[log]\n\
             [keys.master.token]\nmodule = \"m\"\ntoken = \"t\"\nkeys = [\"k\"]\n\
             pin_file = \"p\"\n\
             [operations]\ncertificates = [{ chain = \"a\", key = \"b\" }]\n[upstreams.app]",
