@@ -162,9 +162,6 @@ impl Handler for Redirect {
     }
 }
 
-/// Every outcome there is.
-pub const OUTCOMES: [&str; 4] = ["redirected", "challenge", "secret", "refused"];
-
 fn outcome(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::To(_) => "redirected",

@@ -92,7 +92,7 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)
     let http2 = table.table("http2", http2).unwrap_or_default();
     let origins = front::origins(table, deadlines.handshake);
     let clients = clients::clients(table);
-    let redirect = table.optional("redirect", value::socket_address);
+    let redirect = front::redirect(table, address);
     let listener = Listener {
         address: address?,
         certificates,

@@ -5,6 +5,7 @@ mod clients;
 mod destinations;
 mod documentation;
 mod faults;
+mod front;
 mod limits;
 mod orders;
 mod schemes;

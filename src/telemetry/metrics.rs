@@ -228,6 +228,9 @@ impl GateMetrics {
         for event in ["key_session", "chain_killed", "killed_chain_used"] {
             self.keys.rolling.with_label_values(&[event]).reset();
         }
+        for outcome in ["redirected", "challenge", "secret", "refused"] {
+            self.plain_requests.with_label_values(&[outcome]).reset();
+        }
         for event in ["secret_rotated", "secret_not_rotated", "secret_ends_soon"] {
             self.keys.done.with_label_values(&[event]).reset();
         }

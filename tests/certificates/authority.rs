@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, SupportedProtocolVersion};
 use time::{Duration, OffsetDateTime};
 
-use crate::support::certificates::authority;
+use crate::support::certificates::{Certificate, authority};
 use crate::support::client::Client;
 use crate::support::gateway::START;
 use crate::support::request::HOST;
@@ -30,6 +30,7 @@ pub(crate) struct Clients {
 /// What a client shows.
 pub(crate) struct Shown {
     pub(crate) der: CertificateDer<'static>,
+    pem: String,
     key: KeyPair,
     serial: u64,
 }
@@ -73,7 +74,7 @@ impl Clients {
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let own = params.signed_by(&key, &self.issuer).unwrap();
-        Shown { der: own.der().clone(), key, serial }
+        Shown { der: own.der().clone(), pem: own.pem(), key, serial }
     }
 
     /// Writes its certificate.
@@ -126,6 +127,11 @@ impl Shown {
     pub(crate) fn fingerprint(&self) -> String {
         let digest = countersign::crypto::sha256(&self.der);
         digest.map(|byte| format!("{byte:02X}")).join(":")
+    }
+
+    /// Writes it and its key, as `NAME.pem` and `NAME.key`.
+    pub(crate) fn write(&self, folder: &Path, name: &str) {
+        Certificate { chain: self.pem.clone(), key: self.key.serialize_pem() }.write(folder, name);
     }
 
     /// A client that shows it.

@@ -16,5 +16,7 @@
 mod support;
 
 mod balancer;
+mod clear;
+mod crowd;
 mod dial;
 mod proxies;

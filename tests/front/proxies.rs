@@ -6,7 +6,7 @@ use crate::support::request::Request;
 use crate::support::setup::{Setup, v1};
 use crate::support::signer::Signer;
 use crate::support::upstream::{Step, ok};
-use crate::support::wait_until;
+use crate::support::{wait_until, write_private};
 
 const OTHER: [u8; 4] = [127, 0, 0, 2];
 
@@ -176,4 +176,41 @@ fn clients_of_one_connection_never_mix() {
         assert_eq!(answer.unwrap().text(), format!("198.51.100.{n}"));
     }
     assert_eq!(gateway.upstream.count(), 100);
+}
+
+/// Webhooks go by the same address: in their lines, and in what slows those that keep failing.
+#[test]
+fn webhooks_are_of_the_client_that_a_proxy_names() {
+    let mut gateway =
+        Gateway::with_state(setup().with("listener.failures", "{ per_second = 1, burst = 5 }"));
+    let port = gateway.upstream.address.port();
+    write_private(
+        &gateway.folder.path().join("shop.whsec"),
+        b"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    );
+    gateway
+        .change(|setup| {
+            setup.named_secret("github", "the-secret-of-the-provider");
+            setup.upstreams = vec![format!(
+                "[destinations.shop]\nurl = \"http://localhost:{port}/\"\n\
+                 networks = [\"127.0.0.0/8\"]\nsecrets = [{{ file = \"shop.whsec\" }}]\n\
+                 [sources.github]\nscheme = \"github\"\npath = \"/webhooks/github\"\n\
+                 destination = \"shop\"\n\
+                 secrets = [{{ list = \"secrets.txt\", id = \"github\" }}]\n"
+            )];
+        })
+        .unwrap();
+    let proxy = http2(LISTED, &gateway, b"");
+    let from = |client: &str| {
+        let request = Request::post("/webhooks/github", b"{}").header("X-Forwarded-For", client);
+        proxy.ask(&request.header("X-Hub-Signature-256", "sha256=00")).status
+    };
+    assert_eq!(from("203.0.113.7, 10.0.0.1"), 401);
+    wait_until("its line", || gateway.log().contains("\"webhook\""));
+    let log = gateway.log();
+    let line = log.lines().find(|line| line.contains("\"webhook\"")).unwrap();
+    assert!(line.contains("\"peer\":\"203.0.113.7\""), "{line}");
+    wait_until("the client is slowed", || from("203.0.113.7") == 429);
+    assert_eq!(from("203.0.113.8"), 401);
+    assert_eq!(from("nonsense"), 400);
 }

@@ -81,6 +81,7 @@ fn what_needs_a_restart_is_refused_by_name() {
         ("state", "\"elsewhere\"", "state"),
         ("replay.memory", "\"256MiB\"", "replay"),
         ("listener.address", "\"127.0.0.1:9\"", "listener.address"),
+        ("listener.redirect", "\"127.0.0.1:9\"", "listener.redirect"),
         ("operations.address", "\"127.0.0.1:9\"", "operations.address"),
     ] {
         let before = gateway.setup.clone();

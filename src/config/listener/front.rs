@@ -1,6 +1,7 @@
-//! `listener.proxy_protocol` and `listener.trusted_proxies`: who in front of the gate is believed
-//! about where things come from.
+//! What stands in front of the listener: `proxy_protocol` and `trusted_proxies`, who are believed
+//! about where things come from, and `redirect`, for who comes in clear.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -15,6 +16,16 @@ pub(super) fn origins(table: &mut Table<'_>, handshake: Duration) -> Origins {
     let trusted_proxies = table.list("trusted_proxies", proxies).into_iter().collect();
     let proxy_protocol = table.table("proxy_protocol", |table| proxy_protocol(table, handshake));
     Origins { proxy_protocol: proxy_protocol.flatten(), trusted_proxies }
+}
+
+/// Where plain HTTP is answered: not where TLS is spoken.
+pub(super) fn redirect(table: &mut Table<'_>, tls: Option<SocketAddr>) -> Option<SocketAddr> {
+    let redirect = table.optional("redirect", value::socket_address)?;
+    if tls.is_some_and(|tls| tls == redirect && tls.port() != 0) {
+        let problem = "this is `listener.address`, where TLS is spoken";
+        table.refuse("redirect", problem, Some("it is usually port 80".to_owned()));
+    }
+    Some(redirect)
 }
 
 fn proxy_protocol(table: &mut Table<'_>, handshake: Duration) -> Option<ProxyProtocol> {

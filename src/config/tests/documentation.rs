@@ -40,8 +40,10 @@ fn asked_keys() -> BTreeSet<(String, String)> {
         .replace(
             "[upstreams.app]",
             "connections.networks = [{ network = \"::1\", connections = 1 }]\n\
+            proxy_protocol = { from = [\"::1\"] }\n\
             deadlines.body_pace = {}\nlimits = {}\nhttp2 = {}\n\
-            client_certificates = { ca = \"c\", credentials = { pk_acme = [\"dns:a.example\"] } }\n[replay]\n[ledger]\n[log]\n\
+            client_certificates = { ca = \"c\", \
+            credentials = { pk_acme = [\"dns:a.example\"] } }\n[replay]\n[ledger]\n[log]\n\
             [keys.master.token]\nmodule = \"m\"\ntoken = \"t\"\nkeys = [\"k\"]\n\
             pin_file = \"p\"\n\
             [operations]\ncertificates = [{ chain = \"a\", key = \"b\" }]\n[upstreams.app]",
@@ -117,7 +119,10 @@ fn every_key_has_a_row_and_every_row_a_key() {
 #[test]
 fn the_documented_defaults_are_the_real_ones() {
     let order = "unique_order = { field = \"/id\"";
-    let main = format!("{MAIN}{order} }}\n{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
+    let front = "proxy_protocol = { from = [\"::1\"]";
+    let clients = "client_certificates = { ca = \"c\"";
+    let main = change(MAIN, ADDRESS, &format!("{ADDRESS}\n{front} }}\n{clients} }}"));
+    let main = format!("{main}{order} }}\n{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
     let plain = sources::folder_with(&main, MERCHANTS).load();
     let (plain, _) = plain.unwrap_or_else(|faults| panic!("{faults}"));
     let mut stated: BTreeMap<String, String> = BTreeMap::new();
@@ -140,6 +145,14 @@ fn the_documented_defaults_are_the_real_ones() {
         }
         main = match table.as_str() {
             "listener" => change(&main, ADDRESS, &format!("{ADDRESS}\n{lines}")),
+            "listener.proxy_protocol" => {
+                let lines = lines.trim().replace('\n', ", ");
+                change(&main, ADDRESS, &format!("{ADDRESS}\n{front}, {lines} }}"))
+            }
+            "listener.client_certificates" => {
+                let lines = lines.trim().replace('\n', ", ");
+                change(&main, ADDRESS, &format!("{ADDRESS}\n{clients}, {lines} }}"))
+            }
             "routes[]" => main + &lines,
             "routes[].unique_order" => {
                 format!("{main}{order}, {} }}\n", lines.trim().replace('\n', ", "))

@@ -303,6 +303,16 @@ impl Gateway {
         self.gate = Mutex::new(Some(gate));
     }
 
+    /// Where clients in clear are sent on from, if anywhere.
+    pub(crate) fn redirects(&self) -> Option<std::net::SocketAddr> {
+        self.gate.lock().expect("lock").as_ref().and_then(Gate::redirect_address)
+    }
+
+    /// The same where it must be.
+    pub(crate) fn redirect(&self) -> std::net::SocketAddr {
+        self.redirects().expect("a listener in clear")
+    }
+
     /// Asks the operations listener.
     pub(crate) fn operation(&self, path: &str) -> Answer {
         let mut client =
