@@ -18,3 +18,4 @@ mod support;
 mod authority;
 mod binding;
 mod mutual;
+mod profile;
