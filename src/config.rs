@@ -372,6 +372,10 @@ impl Draft {
         }
         let certificates = listener.certificates.iter().chain(&operations.certificates);
         watched.extend(certificates.flat_map(|files| [files.chain.clone(), files.key.clone()]));
+        if let Some(clients) = &listener.client_certificates {
+            watched.push(clients.authorities.clone());
+            watched.extend_from_slice(&clients.revoked);
+        }
         watched.sort();
         watched.dedup();
         let merchants: Vec<MerchantSpec> =
@@ -385,6 +389,7 @@ impl Draft {
         let of_sources: Vec<&KeyId> =
             self.sources.iter().filter_map(PlacedSource::credential).collect();
         notes.extend(review::notes(&self.routes, &merchants, &of_sources));
+        notes.extend(review::unknown_bindings(listener.bindings.as_ref(), &merchants));
         notes.extend(upstream::notes(&self.upstreams));
         notes.extend(capacity.notes());
         notes.extend(route::orders::capacity(&self.routes, &merchants, self.ledger));

@@ -1,10 +1,14 @@
 //! Who is at the other end of a connection, as far as sockets and TLS can tell.
 
+mod certificate;
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderValue;
 use ipnet::IpNet;
+
+pub use certificate::{Bindings, CertificateName, ClientCertificate};
 
 /// The other end of one client connection.
 #[derive(Clone, Debug)]
@@ -21,6 +25,9 @@ pub struct Peer {
     pub server_name: Option<Box<str>>,
     /// The names of the certificate that the client was given: by its server name, or the default.
     pub names: CertNames,
+    /// The certificate that the other end of the connection showed, where the listener asks for
+    /// one. A trusted proxy is the other end: then it is the proxy's.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// `ip` as the value of a header.
     pub forwarded_for: HeaderValue,
 }
@@ -111,6 +118,7 @@ mod tests {
             unclear: false,
             server_name: server_name.map(Into::into),
             names: CertNames::new(names.map(Into::into).to_vec()),
+            certificate: None,
             forwarded_for: HeaderValue::from_static("127.0.0.1"),
         }
     }

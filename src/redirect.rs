@@ -279,6 +279,7 @@ mod tests {
             unclear: false,
             server_name: None,
             names: CertNames::new(vec!["api.example.com".into(), "::1".into()]),
+            certificate: None,
             forwarded_for: HeaderValue::from_static("203.0.113.7"),
         };
         let mut request = Request::get(target);

@@ -8,6 +8,7 @@ mod accept;
 mod arrival;
 mod cap;
 mod certificate;
+mod clients;
 mod drain;
 mod driver;
 mod exchange;
@@ -16,6 +17,7 @@ mod origin;
 mod pulse;
 mod socket;
 mod stream;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -31,6 +33,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 pub use cap::Connections;
+pub use clients::ClientCertificates;
 pub use drain::Drain;
 pub use origin::{Origins, ProxyProtocol};
 pub use socket::{Listening, bind, share};

@@ -95,6 +95,7 @@ impl Bench {
             practice: Arc::new(Practice::new(&metrics.mistakes)),
             roll: Arc::new(Roll::new(Arc::default(), Chains::new(0), Box::new(|_| {}))),
             body: BodyDeadlines::default(),
+            bindings: None,
         };
         let peer = Rc::new(Peer {
             address: ([127, 0, 0, 1], 50_000).into(),
@@ -102,6 +103,7 @@ impl Bench {
             unclear: false,
             server_name: Some("localhost".into()),
             names: CertNames::new(vec!["localhost".into()]),
+            certificate: None,
             forwarded_for: HeaderValue::from_static("127.0.0.1"),
         });
         let lane = lane.expect("random bytes");

@@ -23,7 +23,7 @@ use crate::operations::{Obstacle, Readiness};
 use crate::quota::{Addresses, Quotas};
 use crate::replay::{Marker, Memory, Opening, StateFolder};
 use crate::roll::{Chains, Event, Kill, Roll};
-use crate::serve::{Connections, Drain, Settings, Tls};
+use crate::serve::{Connections, Drain, Settings, Tls, TlsFaults};
 use crate::store::ledger::Ledger;
 use crate::telemetry::connections::ConnectionMetrics;
 use crate::telemetry::{GateMetrics, Level, Log, Uses};
@@ -103,8 +103,8 @@ impl Parts {
         let aside = prometheus::Registry::new();
         let operations_connection_metrics = ConnectionMetrics::new(&aside)?;
         let wall_millis = clock.wall_millis();
-        let tls = Tls::load(&config.listener.certificates, wall_millis)?;
-        let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
+        let tls = listener_tls(&config, wall_millis)?;
+        let operations_tls = Tls::load(&config.operations.certificates, None, wall_millis)?;
         let dropped = metrics.log_lines_dropped.clone();
         let log = Log::open(config.log.format, options.log, clock.clone(), dropped)?;
         let (memory, state) = open_memory(&config, &clock, &log, options.past, folder)?;
@@ -172,6 +172,19 @@ impl Parts {
         self.tell_upstreams();
         self.kept.ledger.tell(&self.log);
         self.kept.inbox.tell(&self.log);
+        self.tell_refused_clients();
+    }
+
+    /// Logs clients that were refused for their certificates, one line for each reason.
+    fn tell_refused_clients(&self) {
+        for refused in self.connection_metrics.refused_clients() {
+            let fields = json!({
+                "reason": refused.fault.as_str(),
+                "count": refused.count,
+                "last_peer": refused.last.to_string(),
+            });
+            self.log.event(Level::Warn, "client_certificate_refused", fields);
+        }
     }
 
     /// Forgets chains of rolling keys that nobody can present any more.
@@ -343,6 +356,7 @@ impl Kept {
             practice: Arc::clone(&self.practice),
             roll: Arc::clone(&self.roll),
             body: config.listener.body,
+            bindings: config.listener.bindings,
         }
     }
 
@@ -365,6 +379,12 @@ impl Kept {
             })
             .collect()
     }
+}
+
+/// Certificates of the listener, and what its clients are checked by.
+pub(super) fn listener_tls(config: &Config, wall_millis: u64) -> Result<Tls, TlsFaults> {
+    let listener = &config.listener;
+    Tls::load(&listener.certificates, listener.client_certificates.as_ref(), wall_millis)
 }
 
 /// What connections that begin now are held to.

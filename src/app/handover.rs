@@ -16,6 +16,7 @@ use crate::replay::{FolderFault, StateFolder};
 use crate::serve::{Listening, Tls, bind, share};
 
 use super::StartFault;
+use super::assembly::listener_tls;
 
 /// Why what was handed over cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -173,8 +174,8 @@ impl Handover {
 /// What a start would end with as well.
 pub fn rehearse(config: &Config, clock: &Clock) -> Result<(), StartFault> {
     let wall_millis = clock.wall_millis();
-    Tls::load(&config.listener.certificates, wall_millis)?;
-    Tls::load(&config.operations.certificates, wall_millis)?;
+    listener_tls(config, wall_millis)?;
+    Tls::load(&config.operations.certificates, None, wall_millis)?;
     Ok(())
 }
 

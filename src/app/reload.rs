@@ -17,7 +17,7 @@ use crate::limit::Rate;
 use crate::serve::{Tls, TlsFaults};
 use crate::telemetry::Level;
 
-use super::assembly::{Parts, lock, settings};
+use super::assembly::{Parts, listener_tls, lock, settings};
 use super::inbox::Said;
 use super::keys::with_names;
 use super::plain;
@@ -181,8 +181,8 @@ impl Parts {
             return Err(ReloadFault::NeedsRestart(changed));
         }
         let wall_millis = self.clock.wall_millis();
-        let tls = Tls::load(&config.listener.certificates, wall_millis)?;
-        let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
+        let tls = listener_tls(&config, wall_millis)?;
+        let operations_tls = Tls::load(&config.operations.certificates, None, wall_millis)?;
         let (settings, connections) =
             (settings(&config.listener), config.listener.connections.clone());
         let plain_settings = plain::settings(&config.listener);

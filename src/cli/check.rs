@@ -79,8 +79,10 @@ fn certificates(config: &Config) -> Result<Vec<Expiry>, Vec<String>> {
     let now = Clock::system().wall_millis();
     let (mut all, mut faults) = (Vec::new(), Vec::new());
     let (own, operations) = (&config.listener.certificates, &config.operations.certificates);
-    for files in [own, operations].into_iter().take(if own == operations { 1 } else { 2 }) {
-        match Tls::load(files, now) {
+    let clients = config.listener.client_certificates.as_ref();
+    let all_files = [(own, clients), (operations, None)];
+    for (files, clients) in all_files.into_iter().take(if own == operations { 1 } else { 2 }) {
+        match Tls::load(files, clients, now) {
             Ok(tls) => all.extend(tls.expiries()),
             Err(found) => faults.extend(found.0.iter().map(ToString::to_string)),
         }

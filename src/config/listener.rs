@@ -1,5 +1,6 @@
 //! `[listener]` and `[operations]`: where the gate listens and what a connection may do there.
 
+mod clients;
 mod front;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,7 +13,8 @@ use crate::limit::{
     BODY_BYTES_MAX, BodyDeadlines, ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits,
     KIB, MIB, MinimumPace, Rate, UNVERIFIED_BYTES_MAX,
 };
-use crate::serve::{CertificateFiles, Origins};
+use crate::peer::Bindings;
+use crate::serve::{CertificateFiles, ClientCertificates, Origins};
 
 /// More connections than any machine holds.
 const CONNECTIONS_MAX: u64 = 10_000_000;
@@ -44,6 +46,10 @@ pub struct Listener {
     pub failures: Rate,
     /// Who is believed about where connections and requests come from.
     pub origins: Origins,
+    /// Whose certificates clients are asked for; none: they are asked for none.
+    pub client_certificates: Option<ClientCertificates>,
+    /// Which certificates credentials are bound to.
+    pub bindings: Option<Bindings>,
     /// Where plain HTTP is answered with the way to HTTPS; none: nowhere.
     pub redirect: Option<SocketAddr>,
 }
@@ -85,6 +91,7 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)
     let limits = table.table("limits", limits).unwrap_or_default();
     let http2 = table.table("http2", http2).unwrap_or_default();
     let origins = front::origins(table, deadlines.handshake);
+    let clients = clients::clients(table);
     let redirect = front::redirect(table, address);
     let listener = Listener {
         address: address?,
@@ -97,6 +104,8 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)
         unverified_bytes_max: limits.unverified,
         failures: failures?,
         origins,
+        client_certificates: clients.certificates,
+        bindings: clients.bindings,
         redirect,
     };
     Some((listener, limits.body))

@@ -6,6 +6,7 @@ use super::capacity::fills_two;
 use super::fault::{Note, Weight};
 use crate::gateway::route::RouteSpec;
 use crate::keyring::{CredentialSpec, KeyId, MerchantSpec};
+use crate::peer::Bindings;
 
 /// Names that one note lists.
 const NAMES_MAX: usize = 5;
@@ -87,6 +88,26 @@ fn unknown_credentials(routes: &[RouteSpec], merchants: &[MerchantSpec]) -> Vec<
         (!credentials(merchants).any(known)).then_some(Note { weight: Weight::Warning, key, text })
     };
     routes.iter().filter_map(note).collect()
+}
+
+/// Key ids that are bound to certificates, and no credential in the file has. One misspelt binds
+/// nobody.
+pub(super) fn unknown_bindings(
+    bindings: Option<&Bindings>,
+    merchants: &[MerchantSpec],
+) -> Option<Note> {
+    let known = |key_id: &&str| credentials(merchants).any(|c| c.key_id.as_str() == *key_id);
+    let mut unknown: Vec<&str> = bindings?.key_ids().filter(|key_id| !known(key_id)).collect();
+    unknown.sort_unstable();
+    (!unknown.is_empty()).then(|| Note {
+        weight: Weight::Warning,
+        key: "listener.client_certificates.credentials".to_owned(),
+        text: format!(
+            "no credential in the merchants file is called {}: certificates are asked for only \
+             where the store has one of this name",
+            listed(&unknown)
+        ),
+    })
 }
 
 /// A few names, and how many more.

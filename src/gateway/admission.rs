@@ -36,6 +36,7 @@ use crate::gateway::reply::ReplySlot;
 use crate::gateway::route::Routes;
 use crate::keyring::Keyring;
 use crate::limit::BodyDeadlines;
+use crate::peer::Bindings;
 use crate::quota::Addresses;
 use crate::replay::Memory;
 use crate::roll::Roll;
@@ -73,6 +74,8 @@ pub struct Admission {
     pub roll: Arc<Roll>,
     /// How long a body may take.
     pub body: BodyDeadlines,
+    /// Which certificates credentials are bound to; none where clients are not asked for any.
+    pub bindings: Option<Bindings>,
 }
 
 impl Admission {
@@ -122,7 +125,7 @@ impl Admission {
         let (scheme, now) = (&stated.route().spec.scheme, self.clock.now());
         let keys = keyring.verifying_keys(stated.key_id(), scheme, now);
         let verified = signature::verify(stated, keys, &self.addresses, &self.practice).await?;
-        let permitted = permission::check(verified)?;
+        let permitted = permission::check(verified, self.bindings.as_ref())?;
         let presented = message::read(permitted)?;
         let unseen = replay::claim(&self.memory, presented).await?;
         let granted = quota::spend(unseen)?;

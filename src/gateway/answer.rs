@@ -203,6 +203,7 @@ fn forwarded(rejection: Rejection) -> Forwarded {
         | Rejection::BodyTooSlow
         | Rejection::InvalidSignature(_)
         | Rejection::AddressNotAllowed
+        | Rejection::CertificateNotAllowed
         | Rejection::NotInScope
         | Rejection::RateLimited(_)
         | Rejection::UnsupportedKid
@@ -235,6 +236,7 @@ fn refusal(rejection: Rejection) -> (StatusCode, &'static str) {
         Rejection::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "Body too slow"),
         Rejection::InvalidSignature(_) => (StatusCode::UNAUTHORIZED, "Invalid signature"),
         Rejection::AddressNotAllowed => (StatusCode::FORBIDDEN, "Address not allowed"),
+        Rejection::CertificateNotAllowed => (StatusCode::FORBIDDEN, "Certificate not allowed"),
         Rejection::NotInScope => (StatusCode::FORBIDDEN, "Not in scope"),
         Rejection::Replayed => (StatusCode::CONFLICT, "Request seen before"),
         Rejection::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),

@@ -40,6 +40,8 @@ pub enum Rejection {
     InvalidSignature(Option<Mistake>),
     /// The credential may not be used from this address.
     AddressNotAllowed,
+    /// The credential is bound to certificates, and the connection has none of them.
+    CertificateNotAllowed,
     /// The credential may not call this.
     NotInScope,
     /// The same request was accepted before.
@@ -169,6 +171,7 @@ impl Rejection {
             Self::BodyTooSlow => Code::BodyTooSlow,
             Self::InvalidSignature(_) => Code::InvalidSignature,
             Self::AddressNotAllowed => Code::AddressNotAllowed,
+            Self::CertificateNotAllowed => Code::CertificateNotAllowed,
             Self::NotInScope => Code::NotInScope,
             Self::Replayed => Code::Replayed,
             Self::RateLimited(_) => Code::RateLimited,

@@ -19,9 +19,9 @@ use super::exchange::Exchange;
 use super::origin::proxy_header::{self, HeaderFault};
 use super::pulse::Pulse;
 use super::stream::{Below, ClientStream, Metered};
-use super::{CertNames, Door, Handler, Line, Peer, Settings, handshake};
+use super::{CertNames, Door, Handler, Line, Peer, Settings, clients, handshake};
 use crate::limit::KIB;
-use crate::peer::as_header;
+use crate::peer::{ClientCertificate, as_header};
 use crate::telemetry::connections::{ConnectionMetrics, HandshakeFault, Protocol, TlsVersion};
 
 /// A connection that was let in.
@@ -90,10 +90,12 @@ impl<H: Handler> Arrival<H> {
                 };
                 metrics.handshake_done(version, self.begun.elapsed());
                 let server_name = tls.get_ref().1.server_name().map(Box::from);
+                let certificate = clients::shown(tls.get_ref().1.peer_certificates());
                 if let Some(names) = loaded.names(server_name.as_deref()) {
-                    self.serve(tls, pulse, server_name, names);
+                    self.serve(tls, pulse, server_name, names, certificate);
                 }
             }
+            Err(HandshakeFault::Certificate(why)) => metrics.certificate_refused(why, self.ip),
             Err(reason) => metrics.handshake_failed(reason),
         }
     }
@@ -103,7 +105,7 @@ impl<H: Handler> Arrival<H> {
         let pulse = Rc::new(Pulse::default());
         let names = self.door.tls.current().all_names();
         let line = Metered::new(tcp, Rc::clone(&pulse));
-        let connected = self.connected(pulse, Protocol::Http1, None, names);
+        let connected = self.connected(pulse, Protocol::Http1, None, names, None);
         connected.serve_http1(line);
     }
 
@@ -113,12 +115,13 @@ impl<H: Handler> Arrival<H> {
         pulse: Rc<Pulse>,
         server_name: Option<Box<str>>,
         names: CertNames,
+        certificate: Option<Arc<ClientCertificate>>,
     ) {
         let protocol = match tls.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        let connected = self.connected(pulse, protocol, server_name, names);
+        let connected = self.connected(pulse, protocol, server_name, names, certificate);
         match protocol {
             Protocol::Http1 => connected.serve_http1(tls),
             Protocol::Http2 => connected.serve_http2(tls),
@@ -131,10 +134,12 @@ impl<H: Handler> Arrival<H> {
         protocol: Protocol,
         server_name: Option<Box<str>>,
         names: CertNames,
+        certificate: Option<Arc<ClientCertificate>>,
     ) -> Connected<H> {
         let Self { door, settings, address, ip, slot, ticket, .. } = self;
         let forwarded_for = as_header(ip);
-        let peer = Peer { address, ip, unclear: false, server_name, names, forwarded_for };
+        let unclear = false;
+        let peer = Peer { address, ip, unclear, server_name, names, certificate, forwarded_for };
         let speaks_for_others = settings.origins.speaks_for_others(ip);
         let exchange = Rc::new(Exchange {
             handler: Rc::clone(&door.handler),

@@ -109,11 +109,13 @@ impl Certificate {
     }
 }
 
-fn fault(file: &Path, what: impl Into<String>) -> TlsFault {
+/// A mistake in a file.
+pub(super) fn fault(file: &Path, what: impl Into<String>) -> TlsFault {
     TlsFault { file: file.to_owned(), what: what.into() }
 }
 
-fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Vec<TlsFault>> {
+/// The certificates of a file in PEM, at least one.
+pub(super) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Vec<TlsFault>> {
     let pem = std::fs::read(file).map_err(|e| vec![fault(file, format!("cannot be read: {e}"))])?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match chain {
@@ -177,11 +179,27 @@ fn names_of(certificate: &X509Certificate<'_>) -> Vec<Box<str>> {
         return Vec::new();
     };
     let name = |general: &GeneralName<'_>| match general {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase().into_boxed_str()),
+        GeneralName::DNSName(name) => Some(lower(name)),
         GeneralName::IPAddress(bytes) => address(bytes).map(|ip| ip.to_string().into_boxed_str()),
         _ => None,
     };
     extension.value.general_names.iter().filter_map(name).collect()
+}
+
+/// The host names among a certificate's alternative names, in lower case.
+pub(super) fn hosts_of(certificate: &X509Certificate<'_>) -> Vec<Box<str>> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let host = |general: &GeneralName<'_>| match general {
+        GeneralName::DNSName(name) => Some(lower(name)),
+        _ => None,
+    };
+    extension.value.general_names.iter().filter_map(host).collect()
+}
+
+fn lower(name: &str) -> Box<str> {
+    name.to_ascii_lowercase().into_boxed_str()
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::clients;
 use super::origin::proxy_header;
 use super::pulse::Pulse;
 use super::stream::Metered;
@@ -53,7 +54,9 @@ pub(super) async fn open(
     }
     let accepted = TlsAcceptor::from(config).accept(Metered::new(tcp, pulse)).await;
     accepted.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::Other => HandshakeFault::Tls,
+        io::ErrorKind::InvalidData | io::ErrorKind::Other => {
+            clients::fault_of(&error).map_or(HandshakeFault::Tls, HandshakeFault::Certificate)
+        }
         _ => HandshakeFault::Closed,
     })
 }

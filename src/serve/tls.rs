@@ -7,13 +7,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::crypto::aws_lc_rs;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SignatureAlgorithm};
 
 use super::certificate::Certificate;
 pub use super::certificate::{CertificateFiles, Expiry, TlsFault, TlsFaults};
+use super::clients::{self, ClientCertificates};
 use crate::peer::CertNames;
 
 /// The certificates and TLS settings of a listener, replaceable while it serves.
@@ -25,6 +29,8 @@ pub struct Tls(ArcSwap<Loaded>);
 pub(super) struct Loaded {
     pub(super) config: Arc<ServerConfig>,
     certificates: Arc<Certificates>,
+    /// When the files end by which clients are checked.
+    clients: Vec<Expiry>,
 }
 
 /// Certificates by name; those of one name begin with the cheapest to sign with.
@@ -41,11 +47,17 @@ impl Tls {
     /// Reads and checks all certificates at `wall_millis` (Unix milliseconds).
     ///
     /// The first certificate is the default: it answers clients that name no host or another one.
+    /// Where `clients` says whom to believe, clients are asked for certificates. Such a listener
+    /// resumes nothing, so that each connection proves itself by the lists that are in force.
     ///
     /// # Errors
     /// Every mistake in all files: unreadable, not PEM, a key of another certificate, expired, not
     /// yet valid, without a name; or an empty list.
-    pub fn load(files: &[CertificateFiles], wall_millis: u64) -> Result<Self, TlsFaults> {
+    pub fn load(
+        files: &[CertificateFiles],
+        clients: Option<&ClientCertificates>,
+        wall_millis: u64,
+    ) -> Result<Self, TlsFaults> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let now = i64::try_from(wall_millis / 1000).unwrap_or(i64::MAX);
         let mut faults = Vec::new();
@@ -56,33 +68,23 @@ impl Tls {
                 Err(mut found) => faults.append(&mut found),
             }
         }
+        let believed = clients.map(|clients| clients::load(clients, Arc::clone(&provider), now));
+        let believed = believed.transpose().map_err(|mut found| faults.append(&mut found));
         if files.is_empty() {
             faults.push(TlsFault { file: "certificates".into(), what: "none is given".into() });
         }
-        if !faults.is_empty() {
-            return Err(TlsFaults(faults));
-        }
-        let certificates = Arc::new(Certificates::new(all));
-        let build = || -> Result<ServerConfig, rustls::Error> {
-            let resolver: Arc<dyn ResolvesServerCert> = certificates.clone();
-            let mut config = ServerConfig::builder_with_provider(provider)
-                .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-                .with_no_client_auth()
-                .with_cert_resolver(resolver);
-            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-            // Sessions live in tickets alone: no memory per client, and every core reads them.
-            config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.ticketer = aws_lc_rs::Ticketer::new()?;
-            config.send_tls13_tickets = 1;
-            // Early data can be replayed.
-            config.max_early_data_size = 0;
-            Ok(config)
+        let believed = match believed {
+            Ok(believed) if faults.is_empty() => believed,
+            _ => return Err(TlsFaults(faults)),
         };
-        let config = build().map_err(|e| {
+        let certificates = Arc::new(Certificates::new(all));
+        let (verifier, clients) = believed.map(|own| (own.verifier, own.expiries)).unzip();
+        let config = server_config(provider, &certificates, verifier).map_err(|e| {
             let what = format!("the TLS library refuses to start: {e}");
             TlsFaults(vec![TlsFault { file: "certificates".into(), what }])
         })?;
-        let loaded = Loaded { config: Arc::new(config), certificates };
+        let clients = clients.unwrap_or_default();
+        let loaded = Loaded { config: Arc::new(config), certificates, clients };
         Ok(Self(ArcSwap::from_pointee(loaded)))
     }
 
@@ -91,7 +93,8 @@ impl Tls {
         self.0.store(new.0.into_inner());
     }
 
-    /// When each certificate ends, in the order in which they were given.
+    /// When each certificate ends, in the order in which they were given, and what clients are
+    /// checked by.
     pub fn expiries(&self) -> Vec<Expiry> {
         let loaded = self.0.load();
         let all = loaded.certificates.all.iter();
@@ -100,13 +103,36 @@ impl Tls {
             chain: certificate.chain.clone(),
             seconds: certificate.expiry,
         };
-        all.map(one).collect()
+        all.map(one).chain(loaded.clients.iter().cloned()).collect()
     }
 
     /// What a connection that begins now uses.
     pub(super) fn current(&self) -> Arc<Loaded> {
         self.0.load_full()
     }
+}
+
+fn server_config(
+    provider: Arc<CryptoProvider>,
+    certificates: &Arc<Certificates>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<ServerConfig, rustls::Error> {
+    let resolver: Arc<dyn ResolvesServerCert> = Arc::<Certificates>::clone(certificates);
+    let resumes = verifier.is_none();
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_client_cert_verifier(verifier.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // Sessions live in tickets alone: no memory per client, and every core reads them.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = usize::from(resumes);
+    if resumes {
+        config.ticketer = aws_lc_rs::Ticketer::new()?;
+    }
+    // Early data can be replayed.
+    config.max_early_data_size = 0;
+    Ok(config)
 }
 
 impl Loaded {

@@ -49,6 +49,8 @@ codes! {
     InvalidSignature = "invalid_signature",
     /// The address is not allowed.
     AddressNotAllowed = "address_not_allowed",
+    /// The certificate is not one of the credential's.
+    CertificateNotAllowed = "certificate_not_allowed",
     /// Out of scope.
     NotInScope = "not_in_scope",
     /// Seen before.

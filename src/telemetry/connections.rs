@@ -2,7 +2,10 @@
 //!
 //! Label sets are closed: an enum here names every label value, so no client can add a series.
 
+mod clients;
+
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +13,10 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry,
 };
+
+pub use clients::{CertificateFault, RefusedClients};
+
+use clients::Refusals;
 
 /// The protocol that a client connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +49,8 @@ pub enum HandshakeFault {
     Closed,
     /// A balancer's PROXY header is absent, broken or late, or stands where none may stand.
     ProxyHeader,
+    /// The client's certificate is absent or not good.
+    Certificate(CertificateFault),
 }
 
 /// The deadline that ended a connection.
@@ -92,6 +101,7 @@ pub struct ConnectionMetrics {
     handshake_plain_http: IntCounter,
     handshake_closed: IntCounter,
     handshake_proxy_header: IntCounter,
+    handshake_certificate: Refusals,
     seconds_v12: Histogram,
     seconds_v13: Histogram,
     closed_head: IntCounter,
@@ -151,6 +161,7 @@ impl ConnectionMetrics {
             handshake_plain_http: failed.with_label_values(&["plain_http"]),
             handshake_closed: failed.with_label_values(&["closed"]),
             handshake_proxy_header: failed.with_label_values(&["proxy_header"]),
+            handshake_certificate: Refusals::new(&failed),
             seconds_v12: seconds.with_label_values(&["1.2"]),
             seconds_v13: seconds.with_label_values(&["1.3"]),
             closed_head: closed.with_label_values(&["head"]),
@@ -188,7 +199,18 @@ impl ConnectionMetrics {
             HandshakeFault::PlainHttp => self.handshake_plain_http.inc(),
             HandshakeFault::Closed => self.handshake_closed.inc(),
             HandshakeFault::ProxyHeader => self.handshake_proxy_header.inc(),
+            HandshakeFault::Certificate(fault) => self.handshake_certificate.count(fault),
         }
+    }
+
+    /// A client at this address was refused for its certificate.
+    pub fn certificate_refused(&self, fault: CertificateFault, ip: IpAddr) {
+        self.handshake_certificate.note(fault, ip);
+    }
+
+    /// Clients that were refused for their certificates since this was asked the last time.
+    pub fn refused_clients(&self) -> Vec<RefusedClients> {
+        self.handshake_certificate.take()
     }
 
     /// A handshake took `time` from accept.

@@ -24,6 +24,7 @@ struct Vector {
     secret: String,
     now: u64,
     route: String,
+    bound: String,
     raw: Vec<u8>,
 }
 
@@ -51,6 +52,7 @@ fn parse(name: String, bytes: &[u8]) -> Vector {
         secret: String::new(),
         now: 0,
         route: String::new(),
+        bound: String::new(),
         raw: bytes[end + 5..].to_vec(),
     };
     for line in head.lines().filter(|line| !line.starts_with('#')) {
@@ -61,6 +63,7 @@ fn parse(name: String, bytes: &[u8]) -> Vector {
             "secret" => vector.secret = value.into(),
             "now" => vector.now = value.parse().expect("seconds"),
             "route" => vector.route = value.into(),
+            "bound" => vector.bound = value.into(),
             other => panic!("{}: unknown key {other}", vector.name),
         }
     }
@@ -91,6 +94,11 @@ fn gateway(vector: &Vector) -> Gateway {
     );
     setup.merchants.push(merchant("vector", GENEROUS, &[credential]));
     setup.named_secret(key_id, &vector.secret);
+    if !vector.bound.is_empty() {
+        let bound = format!("credentials = {{ {key_id} = [\"{}\"] }}", vector.bound);
+        let table = format!("{{ ca = \"ca.pem\", mode = \"optional\", {bound} }}");
+        setup.set("listener.client_certificates", &table);
+    }
     let epochs = Arc::new(Epochs::default());
     epochs.replace(vec![EpochSpec {
         number: 2,

@@ -9,6 +9,7 @@ and a line of three dashes. What follows is one request, byte for byte as HTTP/1
     secret   the secret of its key id, as text
     now      the gate's time in Unix seconds
     route    what the route has beside path and scheme, if anything
+    bound    the client certificate that the key is bound to, if any; the connection has none
 """
 
 import base64
@@ -102,11 +103,13 @@ def request(method, target, headers, body=b"", kind="application/json", host=HOS
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
-def write(name, expect, about, raw, key=KWIK, now=NOW, route=""):
+def write(name, expect, about, raw, key=KWIK, now=NOW, route="", bound=""):
     lines = ["# %s" % line for line in about.split("\n")]
     lines += ["expect: %s" % expect, "scheme: %s" % key[0], "secret: %s" % key[2], "now: %d" % now]
     if route:
         lines.append("route: %s" % route)
+    if bound:
+        lines.append("bound: %s" % bound)
     path = HERE / (name + ".http")
     path.write_bytes("\n".join(lines).encode() + b"\n---\n" + raw)
 
@@ -275,6 +278,9 @@ def framing():
           request(*post, kwikpaisa(large), large), route="body = \"1KiB\"")
     write("slow-body", "body_too_slow", "The body is promised and does not come.",
           request(*post, good, BODY)[:-4])
+    write("no-certificate", "certificate_not_allowed",
+          "The key is bound to a client certificate, and the connection has none.",
+          request(*post, good, BODY), bound="dns:api.acme.example")
     write("other-scope", "not_in_scope", "The key may call /v1/orders and below, not this.",
           request("POST", "/v1/refunds", good, BODY))
 

@@ -41,7 +41,9 @@ fn asked_keys() -> BTreeSet<(String, String)> {
             "[upstreams.app]",
             "connections.networks = [{ network = \"::1\", connections = 1 }]\n\
             proxy_protocol = { from = [\"::1\"] }\n\
-            deadlines.body_pace = {}\nlimits = {}\nhttp2 = {}\n[replay]\n[ledger]\n[log]\n\
+            deadlines.body_pace = {}\nlimits = {}\nhttp2 = {}\n\
+            client_certificates = { ca = \"c\", \
+            credentials = { pk_acme = [\"dns:a.example\"] } }\n[replay]\n[ledger]\n[log]\n\
             [keys.master.token]\nmodule = \"m\"\ntoken = \"t\"\nkeys = [\"k\"]\n\
             pin_file = \"p\"\n\
             [operations]\ncertificates = [{ chain = \"a\", key = \"b\" }]\n[upstreams.app]",
@@ -131,7 +133,9 @@ fn every_key_has_a_row_and_every_row_a_key() {
 fn the_documented_defaults_are_the_real_ones() {
     let order = "unique_order = { field = \"/id\"";
     let front = "proxy_protocol = { from = [\"::1\"]";
-    let plain_main = change(MAIN, ADDRESS, &format!("{ADDRESS}\n{front} }}"));
+    let clients = "client_certificates = { ca = \"c\"";
+    let listens = format!("{ADDRESS}\n{front} }}\n{clients} }}");
+    let plain_main = change(MAIN, ADDRESS, &listens);
     let plain_main = change(&plain_main, "[[routes]]", &format!("{BEHIND}[[routes]]"));
     let main = format!("{plain_main}{order} }}\n{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
     let plain = sources::folder_with(&main, MERCHANTS).load();
@@ -159,6 +163,10 @@ fn the_documented_defaults_are_the_real_ones() {
             "listener.proxy_protocol" => {
                 let lines = lines.trim().replace('\n', ", ");
                 change(&main, &format!("{front} }}"), &format!("{front}, {lines} }}"))
+            }
+            "listener.client_certificates" => {
+                let lines = lines.trim().replace('\n', ", ");
+                change(&main, &format!("{clients} }}"), &format!("{clients}, {lines} }}"))
             }
             "routes[]" => main + &lines,
             "routes[].unique_order" => {

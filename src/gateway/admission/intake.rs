@@ -186,6 +186,7 @@ mod tests {
             unclear: false,
             server_name: None,
             names: CertNames::new(Vec::new()),
+            certificate: None,
             forwarded_for: HeaderValue::from_static("203.0.113.7"),
         });
         let record = lane.begin(&Method::POST, None, Version::HTTP_2, &peer);

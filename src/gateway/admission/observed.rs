@@ -97,6 +97,7 @@ fn is_watchable(rejection: Rejection) -> bool {
             | Rejection::StaleTimestamp(_)
             | Rejection::InvalidSignature(_)
             | Rejection::AddressNotAllowed
+            | Rejection::CertificateNotAllowed
             | Rejection::NotInScope
             | Rejection::Replayed
             | Rejection::RateLimited(_)

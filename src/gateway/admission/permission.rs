@@ -1,11 +1,13 @@
 //! Seventh step: what the credential may do. [`Permitted`] comes from an address, to a place and in
-//! an environment that its owner agreed to. Only the owner learns of these refusals.
+//! an environment that its owner agreed to, over a connection with a certificate that it is bound
+//! to. Only the owner learns of these refusals.
 
 use std::ops::Deref;
 
 use crate::gateway::admission::observed::{self, Stopped};
 use crate::gateway::admission::signature::Verified;
 use crate::gateway::rejection::Rejection;
+use crate::peer::Bindings;
 
 /// A request that its credential may make.
 #[must_use]
@@ -13,14 +15,18 @@ pub(super) struct Permitted {
     verified: Verified,
 }
 
-/// Checks address, environment and scopes.
+/// Checks address, certificate, environment and scopes.
 ///
 /// # Errors
-/// `address_not_allowed` or `not_in_scope`.
-pub(super) fn check(verified: Verified) -> Result<Permitted, Stopped> {
+/// `address_not_allowed`, `certificate_not_allowed` or `not_in_scope`.
+pub(super) fn check(verified: Verified, bindings: Option<&Bindings>) -> Result<Permitted, Stopped> {
     let credential = verified.credential();
     if !credential.allows_address(verified.ip()) {
         return Err(observed::stop(verified, Rejection::AddressNotAllowed));
+    }
+    let certificate = verified.peer.certificate.as_deref();
+    if bindings.is_some_and(|all| !all.allow(&credential.owner.key_id, certificate)) {
+        return Err(observed::stop(verified, Rejection::CertificateNotAllowed));
     }
     let head = verified.head();
     let environment = verified.route().spec.environment;

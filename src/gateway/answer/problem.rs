@@ -117,6 +117,7 @@ impl Problem<'_> {
             | Rejection::NoRoute
             | Rejection::BodyTooSlow
             | Rejection::AddressNotAllowed
+            | Rejection::CertificateNotAllowed
             | Rejection::NotInScope
             | Rejection::Replayed
             | Rejection::CannotOpen

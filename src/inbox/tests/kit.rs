@@ -160,6 +160,7 @@ impl Desk {
             unclear: false,
             server_name: None,
             names: CertNames::new(vec!["gate.example".into()]),
+            certificate: None,
             forwarded_for: HeaderValue::from_static("203.0.113.7"),
         });
         Self { inbox, hand, metrics, log: lines, peer }

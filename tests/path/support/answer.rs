@@ -97,7 +97,10 @@ pub(crate) fn status_of(code: &str) -> u16 {
         "missing_header" | "malformed_header" | "stale_timestamp" | "invalid_signature" => 401,
         "unsupported_kid" | "unknown_epoch" | "key_expired" | "chain_revoked"
         | "key_superseded" | "key_exhausted" => 401,
-        "address_not_allowed" | "not_in_scope" | "anchor_not_allowed" => 403,
+        "address_not_allowed"
+        | "certificate_not_allowed"
+        | "not_in_scope"
+        | "anchor_not_allowed" => 403,
         "replayed" | "duplicate_order" => 409,
         "cannot_open" | "bad_request" => 400,
         "misdirected" => 421,

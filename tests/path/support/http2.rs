@@ -1,12 +1,14 @@
 //! A well-behaved HTTP/2 client that can ask many things at once on one connection.
 
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::runtime::Runtime;
 
@@ -31,6 +33,11 @@ impl Http2 {
 
     /// Over a connection of the test's own.
     pub(crate) fn over(socket: TcpStream, name: &str) -> Self {
+        Self::over_with(socket, name, tls::client(&["h2"], rustls::ALL_VERSIONS))
+    }
+
+    /// The same with settings of the test's own.
+    pub(crate) fn over_with(socket: TcpStream, name: &str, config: Arc<ClientConfig>) -> Self {
         socket.set_nodelay(true).expect("option");
         socket.set_nonblocking(true).expect("option");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -38,7 +45,6 @@ impl Http2 {
         let name = ServerName::try_from(name.to_owned()).expect("name");
         let sender = runtime.block_on(async {
             let socket = tokio::net::TcpStream::from_std(socket).expect("connection");
-            let config = tls::client(&["h2"], rustls::ALL_VERSIONS);
             let connector = tokio_rustls::TlsConnector::from(config);
             let stream = connector.connect(name, socket).await.expect("handshake");
             let alpn = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
