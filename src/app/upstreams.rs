@@ -58,7 +58,7 @@ impl Parts {
         }
     }
 
-    /// Logs which addresses were left out and came back, fell ill and got well, since the last time.
+    /// Logs which addresses were left out and came back, fell ill and got well, since last time.
     pub(super) fn tell_upstreams(&self) {
         for upstream in lock(&self.kept.upstreams).iter() {
             for address in upstream.addresses().iter() {

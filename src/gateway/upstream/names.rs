@@ -33,7 +33,7 @@ impl Upstream {
 
     /// Takes over what each URL stands for; none: not asked, empty: not known. Addresses that stay
     /// keep what is known of them, and their connections.
-    pub(in crate::gateway) fn settle(&self, found: &[Option<Vec<SocketAddr>>]) {
+    pub(crate) fn settle(&self, found: &[Option<Vec<SocketAddr>>]) {
         let known = self.addresses();
         let mut addresses: Vec<Arc<Address>> = Vec::new();
         for (url, found) in self.spec.urls.iter().zip(found) {
