@@ -27,7 +27,7 @@ impl Upstream {
             let found = timeout(PATIENCE, lookup_host((url.host.as_str(), url.port))).await;
             Some(found.ok().and_then(Result::ok).map(Iterator::collect).unwrap_or_default())
         };
-        let found = join_all(self.spec.urls.iter().map(|url| look_up(url))).await;
+        let found = join_all(self.spec.urls.iter().map(look_up)).await;
         self.settle(&found);
     }
 
