@@ -28,7 +28,7 @@ pub const LEDGER_MESSAGES_MAX: u64 = 10_000_000;
 /// Connections to one upstream, over all cores.
 pub const UPSTREAM_CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 /// Requests that wait for one of these, over all cores.
-pub const UPSTREAM_QUEUE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
+pub const UPSTREAM_QUEUE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 
 /// How often something may happen: `per_second` on average, `burst` at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! gauges and the log tell of them.
 
 use std::io;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::json;
@@ -26,11 +27,17 @@ impl Attendant {
             return Ok(());
         }
         let (orders, received) = unbounded_channel();
-        std::thread::Builder::new().name("upstreams".into()).spawn(move || {
-            if let Ok(runtime) = runtime() {
+        let (ready, started) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("upstreams".into());
+        thread.spawn(move || match runtime() {
+            Ok(runtime) => {
+                // Nobody to tell is nobody to wait for: the starter went away.
+                drop(ready.send(Ok(())));
                 runtime.block_on(Upstream::attend(received));
             }
+            Err(error) => drop(ready.send(Err(error))),
         })?;
+        started.recv().unwrap_or_else(|_| Err(io::Error::other("a thread ended")))?;
         *sender = Some(orders);
         Ok(())
     }
@@ -58,7 +65,7 @@ impl Parts {
         }
     }
 
-    /// Logs which addresses were left out and came back, fell ill and got well, since the last time.
+    /// Logs which addresses were left out and came back, fell ill and got well, since last time.
     pub(super) fn tell_upstreams(&self) {
         for upstream in lock(&self.kept.upstreams).iter() {
             for address in upstream.addresses().iter() {

@@ -145,6 +145,7 @@ fn check_defaults(config: &Config) {
     same(&config.replay.memory_bytes, &REPLAY_MEMORY_BYTES);
     same(&config.upstreams[0].deadlines, &UpstreamDeadlines::default());
     same(&config.upstreams[0].connections_max, &UPSTREAM_CONNECTIONS);
+    same(&config.upstreams[0].queue.length_max, &UPSTREAM_QUEUE);
     same(&config.routes[0].window, &Window::default());
     same(&config.routes[0].body_bytes_max, &BODY_BYTES_MAX);
     assert_eq!(config.operations.address.to_string(), "127.0.0.1:9443");

@@ -149,3 +149,18 @@ fn a_read_that_was_saved_counts_as_a_failure() {
     let refusal = gateway.ask(&get(&gateway, 1)).refusal();
     assert_eq!(refusal.code, "upstream_broke", "sent once more, and not for ever");
 }
+
+/// What one core has seen fail, all leave out: three failures are enough for four cores.
+#[test]
+fn all_cores_leave_out_what_failed() {
+    let services = services::<1>();
+    let down = closed();
+    let more = "ejection = { failures = 3, for = \"60s\" }";
+    let setup = setup(&[down, services[0].address], more).with("workers", "4");
+    let gateway = Gateway::with(setup);
+    for n in 0..80 {
+        assert_eq!(gateway.ask(&post(&gateway, n)).status, 200);
+    }
+    assert_eq!(gateway.metric(FAILURES, &[&of(down)]), 3.0);
+    assert_eq!(services[0].count(), 80);
+}

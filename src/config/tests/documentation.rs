@@ -50,7 +50,7 @@ fn asked_keys() -> BTreeSet<(String, String)> {
         )
         .replace(
             "http://127.0.0.1:8080\"",
-            "http://127.0.0.1:8080\"\ndeadlines = {}\nejection = {}",
+            "http://127.0.0.1:8080\"\ndeadlines = {}\nejection = {}\nhealth.path=\"/\"",
         )
         .replace("path = ", "unique_order = { field = \"/id\" }\npath = ");
     let merchants = change(MERCHANTS, "scopes", "rate = { per_second = 1, burst = 1 }\nscopes");

@@ -134,7 +134,7 @@ fn mistakes_in_addresses_of_upstreams() {
         ("urls = [\"http://a\", \"ftp://b\"]", "urls[1]", "a URL of scheme, host and port"),
         ("urls = [\"http://a\", \"https://b\"]", "urls", "all are https or all are http"),
         ("urls = [\"http://a\", \"http://A:80\"]", "urls", "a:80 is there twice"),
-        ("url = \"http://a\"\nurls = [\"http://b\"]", "urls", "state one of them"),
+        ("url = \"http://a\"\nurls = [\"http://b\"]", "url", "state one of them"),
         ("URL\nqueue = 0", "queue", "from 1 to 100000"),
         ("URL\nqueue_for = \"0s\"", "queue_for", "zero does not mean unlimited"),
         ("URL\nejection = { failures = 0 }", "ejection.failures", "from 1 to 10000"),

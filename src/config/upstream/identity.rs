@@ -19,15 +19,18 @@ pub(super) fn identity(
     watched: &mut Vec<PathBuf>,
 ) -> Option<Identity> {
     let (certificate, key) = (table.node("certificate"), table.node("key"));
-    let missing = match (certificate.is_some(), key.is_some()) {
-        (true, false) => Some(("certificate", "key")),
-        (false, true) => Some(("key", "certificate")),
-        _ => None,
+    let problem = match (certificate.is_some(), key.is_some()) {
+        (false, false) => return None,
+        (true, false) => Some(("certificate", "`certificate` is of no use without `key`")),
+        (false, true) => Some(("key", "`key` is of no use without `certificate`")),
+        (true, true) if in_clear => {
+            Some(("certificate", "a plain http upstream asks for no certificate"))
+        }
+        (true, true) => None,
     };
-    if let Some((there, missing)) = missing {
-        table.refuse(there, format!("`{there}` is of no use without `{missing}`"), None);
-    } else if certificate.is_some() && in_clear {
-        table.refuse("certificate", "a plain http upstream asks for no certificate", None);
+    if let Some((key, problem)) = problem {
+        table.refuse(key, problem, None);
+        return None;
     }
     let chain = table.optional("certificate", |node| {
         let path = value::path(node)?;

@@ -1,4 +1,5 @@
-//! Which address a request goes to: of two that are drawn, the one with fewer requests of this core.
+//! Which address a request goes to: of two that are drawn, the one with fewer requests of this
+//! core.
 //!
 //! Two that are drawn are nearly as good as a look at all, and cores that choose alike do not all
 //! fall upon the same address. Those that keep failing come last, and unhealthy ones never.

@@ -73,6 +73,9 @@ impl Lease {
 
     /// Gives the connection up, because the answer on it broke off.
     pub(super) fn give_up(self) {
+        if let Connection::Stream(stream) = &self.connection {
+            stream.doubt();
+        }
         self.turn.failed();
     }
 }

@@ -39,7 +39,8 @@ pub(super) struct Streams {
 struct Shared {
     sender: SendRequest<Pieces>,
     streams: Cell<usize>,
-    /// A request on it was not answered in time, so nobody knows whether it still stands.
+    /// A request on it was not answered in time, or not to its end, so nobody knows whether it
+    /// still stands.
     doubtful: Cell<bool>,
     /// Since when nobody uses it.
     idle_since: Cell<Option<u64>>,
@@ -61,9 +62,14 @@ impl Stream {
         let mut sender = self.0.sender.clone();
         let sent = Patience::default().within(deadline, sender.try_send_request(request)).await;
         if sent.is_none() {
-            self.0.doubtful.set(true);
+            self.doubt();
         }
         sent
+    }
+
+    /// Keeps new requests off its connection.
+    pub(super) fn doubt(&self) {
+        self.0.doubtful.set(true);
     }
 }
 

@@ -27,13 +27,13 @@ impl Upstream {
             let found = timeout(PATIENCE, lookup_host((url.host.as_str(), url.port))).await;
             Some(found.ok().and_then(Result::ok).map(Iterator::collect).unwrap_or_default())
         };
-        let found = join_all(self.spec.urls.iter().map(|url| look_up(url))).await;
+        let found = join_all(self.spec.urls.iter().map(look_up)).await;
         self.settle(&found);
     }
 
     /// Takes over what each URL stands for; none: not asked, empty: not known. Addresses that stay
     /// keep what is known of them, and their connections.
-    pub(in crate::gateway) fn settle(&self, found: &[Option<Vec<SocketAddr>>]) {
+    pub(crate) fn settle(&self, found: &[Option<Vec<SocketAddr>>]) {
         let known = self.addresses();
         let mut addresses: Vec<Arc<Address>> = Vec::new();
         for (url, found) in self.spec.urls.iter().zip(found) {

@@ -101,7 +101,7 @@ impl Upstream {
 
     /// The same behind TLS.
     pub(crate) fn start_tls(certificate: &Certificate) -> Self {
-        Self::listen(Some(tls::server(certificate)))
+        Self::start_with(tls::server(certificate))
     }
 
     /// The same behind TLS of the test's own making.
