@@ -237,6 +237,7 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         unique_order: None,
         remember: false,
         observe: None,
+        changes: countersign::gateway::route::Changes::default(),
     };
     let upstream = Some(Arc::new(upstream));
     Arc::new(Route { spec, upstream, metrics: metrics.route(&name), ledger: None })

@@ -1,6 +1,7 @@
 //! `[[routes]]`: which requests are taken, how they are signed and where they go.
 
 mod answers;
+mod changes;
 mod observe;
 mod rolling;
 pub(super) mod orders;
@@ -98,6 +99,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
     let rolling = rolling::rolling(table);
     let answers = answers::answers(table, scheme.as_deref(), opener.as_deref(), rolling.is_some());
     let observe = observe::observe(table, surroundings.now);
+    let changes = changes::changes(table, path.as_ref());
     Some(RouteSpec {
         name: Arc::from(name?),
         hosts,
@@ -116,6 +118,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         unique_order,
         remember,
         observe,
+        changes,
     })
 }
 

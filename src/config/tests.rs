@@ -1,6 +1,7 @@
 //! Configurations in a folder of their own, loaded as a start would load them.
 
 mod answers;
+mod changes;
 mod destinations;
 mod documentation;
 mod faults;

@@ -3,6 +3,7 @@
 //! Of several that fit, the one with the more telling path counts: exact before prefix, long before
 //! short; and one with hosts before one without.
 
+mod changes;
 mod observe;
 
 use std::num::NonZeroUsize;
@@ -21,6 +22,7 @@ use crate::store::ledger::Ledger;
 use crate::target::PathPattern;
 use crate::telemetry::RouteMetrics;
 
+pub use changes::{Changes, HeaderChange, PathChange};
 pub use observe::Observe;
 
 /// What the gate's own routes for session calls are named by, in logs and metrics.
@@ -65,6 +67,8 @@ pub struct RouteSpec {
     pub remember: bool,
     /// Whether its refusals are only watched, and until when; none: they count.
     pub observe: Option<Observe>,
+    /// What it changes of paths and headers.
+    pub changes: Changes,
 }
 
 impl RouteSpec {
@@ -159,6 +163,7 @@ pub fn key_sessions(routes: &[RouteSpec]) -> Vec<RouteSpec> {
             rolling: Some(Rolling { session: true, ..rolling }),
             environment: None,
             observe: None,
+            changes: Changes::default(),
             ..route.clone()
         });
     }

@@ -14,4 +14,5 @@
 #[path = "../path/support/mod.rs"]
 mod support;
 
+mod changes;
 mod observe;
