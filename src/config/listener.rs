@@ -40,6 +40,8 @@ pub struct Listener {
     pub unverified_bytes_max: NonZeroUsize,
     /// Failed admissions of one address (IPv6: of one /64) before it is slowed.
     pub failures: Rate,
+    /// Whether every request gets a span of the gate's own.
+    pub trace: bool,
 }
 
 /// Where metrics, health and readiness are asked for.
@@ -74,6 +76,7 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)
         );
     }
     let failures = table.table("failures", rate).unwrap_or(Some(Rate::FAILURES));
+    let trace = table.optional("trace", value::boolean).unwrap_or(false);
     let connections = table.table("connections", connections).unwrap_or_default();
     let (deadlines, body) = table.table("deadlines", deadlines).unwrap_or_default();
     let limits = table.table("limits", limits).unwrap_or_default();
@@ -88,6 +91,7 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)
         http2,
         unverified_bytes_max: limits.unverified,
         failures: failures?,
+        trace,
     };
     Some((listener, limits.body))
 }

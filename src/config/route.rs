@@ -49,6 +49,8 @@ pub(super) struct Surroundings<'s> {
     pub(super) body_bytes_max: NonZeroUsize,
     /// The memory of unverified bytes that bodies must fit into.
     pub(super) unverified_bytes_max: NonZeroUsize,
+    /// Whether the listener traces.
+    pub(super) trace: bool,
     /// The time at which it is read.
     pub(super) now: Timestamp,
 }
@@ -99,7 +101,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
     let rolling = rolling::rolling(table);
     let answers = answers::answers(table, scheme.as_deref(), opener.as_deref(), rolling.is_some());
     let observe = observe::observe(table, surroundings.now);
-    let changes = changes::changes(table, path.as_ref());
+    let changes = changes::changes(table, path.as_ref(), surroundings.trace);
     Some(RouteSpec {
         name: Arc::from(name?),
         hosts,

@@ -8,6 +8,7 @@ mod patience;
 mod pieces;
 mod pool;
 mod response;
+mod trace;
 mod whole;
 
 use std::cell::RefCell;

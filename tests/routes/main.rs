@@ -16,3 +16,4 @@ mod support;
 
 mod changes;
 mod observe;
+mod trace;

@@ -19,11 +19,12 @@ const VALUE_BYTES_MAX: usize = 4096;
 const FIELDS_MAX: usize = 32;
 
 /// Everything that a route changes.
-pub(super) fn changes(table: &mut Table<'_>, path: Option<&PathPattern>) -> Changes {
+pub(super) fn changes(table: &mut Table<'_>, path: Option<&PathPattern>, trace: bool) -> Changes {
     Changes {
         path: path_change(table, path).map(Arc::new),
         request: headers(table, "request_headers", Way::Request),
         answer: headers(table, "response_headers", Way::Answer),
+        trace,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Headers across the gate: what ends here, what is set here, and framing made anew both ways
 //! (RFC 9110, section 7.6.1).
 
+use std::cell::Cell;
+
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST,
     HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
@@ -20,6 +22,7 @@ use super::body::Body;
 use super::pieces::Pieces;
 use super::pool::Lease;
 use super::response::UpstreamBody;
+use super::trace;
 
 const X_COUNTERSIGN_MERCHANT: HeaderName = HeaderName::from_static("x-countersign-merchant");
 const X_COUNTERSIGN_CREDENTIAL: HeaderName = HeaderName::from_static("x-countersign-credential");
@@ -103,7 +106,12 @@ fn pass_on(head: &mut Parts, authority: HeaderValue, body: &Held, route: &Route,
     for name in route.spec.scheme.credential_headers() {
         headers.remove(name);
     }
-    remove(headers, |name| is_hop_by_hop(name) || is_set_here(name));
+    let traced = Cell::new(false);
+    remove(headers, |name| {
+        // Noted on the way, so that nothing is looked for where there is nothing.
+        traced.set(traced.get() || trace::is_of_trace(name));
+        is_hop_by_hop(name) || is_set_here(name)
+    });
     join_cookies(headers);
     if body.present || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
         let mut digits = itoa::Buffer::new();
@@ -118,6 +126,12 @@ fn pass_on(head: &mut Parts, authority: HeaderValue, body: &Held, route: &Route,
     }
     if let Some(change) = &route.spec.changes.request {
         change.apply(headers);
+    }
+    if traced.get() {
+        trace::keep_well_formed(headers);
+    }
+    if route.spec.changes.trace {
+        visit.record.is_in(trace::begin_span(headers, visit.record.id()));
     }
     headers.insert(X_FORWARDED_FOR, visit.peer.forwarded_for.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));

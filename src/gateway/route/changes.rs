@@ -18,6 +18,8 @@ pub struct Changes {
     pub request: Option<Arc<HeaderChange>>,
     /// How the header of an upstream's answer is changed, for the client.
     pub answer: Option<Arc<HeaderChange>>,
+    /// Whether a span of the gate's own goes on in `traceparent`.
+    pub trace: bool,
 }
 
 /// The beginning of a path that another one takes the place of. Configuration sees to it that every
