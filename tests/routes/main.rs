@@ -15,5 +15,6 @@
 mod support;
 
 mod changes;
+mod long;
 mod observe;
 mod trace;

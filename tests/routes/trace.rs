@@ -1,5 +1,5 @@
-//! W3C Trace Context: passed on as it came, or not at all; and the gate's own span where the listener
-//! traces.
+//! W3C Trace Context: passed on as it came, or not at all; and the gate's own span where the
+//! listener traces.
 
 use crate::support::gateway::Gateway;
 use crate::support::request::Request;

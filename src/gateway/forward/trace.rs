@@ -1,6 +1,6 @@
-//! W3C Trace Context (Recommendation, level 1): which trace a request belongs to. What a client says
-//! of it goes on as it came, or not at all where it is malformed. Only where the listener traces is
-//! anything said that was not there: a span of the gate's own, named by the request's id.
+//! W3C Trace Context (Recommendation, level 1): which trace a request belongs to. What a client
+//! says of it goes on as it came, or not at all where it is malformed. Only where the listener
+//! traces is anything said that was not there: a span of the gate's own, named by the request's id.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -1,5 +1,5 @@
-//! What a route changes on the way, after a request was verified and before an answer is signed: the
-//! beginning of the path, and header fields with values that never depend on a message.
+//! What a route changes on the way, after a request was verified and before an answer is signed:
+//! the beginning of the path, and header fields with values that never depend on a message.
 
 use std::sync::Arc;
 
