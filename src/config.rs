@@ -285,6 +285,7 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
         envelopes: &envelopes,
         body_bytes_max,
         unverified_bytes_max,
+        trace: listener.as_ref().is_some_and(|listener| listener.trace),
         now: Clock::system().now(),
     };
     let routes = route::routes(table, &surroundings);

@@ -228,6 +228,7 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         scheme: Arc::clone(scheme),
         window: Window { past: Duration::from_secs(300), ahead: Duration::from_secs(30) },
         body_bytes_max: NonZeroUsize::new(1 << 20).expect("not zero"),
+        body_deadline: None,
         environment: None,
         credential: None,
         public_url: None,
@@ -238,6 +239,7 @@ fn route(scheme: &Arc<Scheme>, metrics: &GateMetrics) -> Arc<Route> {
         remember: false,
         answer_idle: None,
         observe: None,
+        changes: countersign::gateway::route::Changes::default(),
     };
     let upstream = Some(Arc::new(upstream));
     Arc::new(Route { spec, upstream, metrics: metrics.route(&name), ledger: None })

@@ -52,6 +52,8 @@ pub struct Listener {
     pub bindings: Option<Bindings>,
     /// Where plain HTTP is answered with the way to HTTPS; none: nowhere.
     pub redirect: Option<SocketAddr>,
+    /// Whether every request gets a span of the gate's own.
+    pub trace: bool,
 }
 
 /// Where metrics, health and readiness are asked for.
@@ -86,6 +88,7 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)
         );
     }
     let failures = table.table("failures", rate).unwrap_or(Some(Rate::FAILURES));
+    let trace = table.optional("trace", value::boolean).unwrap_or(false);
     let connections = table.table("connections", connections).unwrap_or_default();
     let (deadlines, body) = table.table("deadlines", deadlines).unwrap_or_default();
     let limits = table.table("limits", limits).unwrap_or_default();
@@ -107,6 +110,7 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)
         client_certificates: clients.certificates,
         bindings: clients.bindings,
         redirect,
+        trace,
     };
     Some((listener, limits.body))
 }

@@ -1,6 +1,7 @@
 //! `[[routes]]`: which requests are taken, how they are signed and where they go.
 
 mod answers;
+mod changes;
 mod observe;
 mod rolling;
 pub(super) mod orders;
@@ -25,6 +26,7 @@ use crate::gateway::route::RouteSpec;
 use crate::gateway::upstream::UpstreamSpec;
 use crate::keyring::{KeyId, KeyIdFault};
 use crate::limit::Window;
+use crate::recipe::value::VALUE_BYTES_MAX;
 use crate::scheme::Scheme;
 use crate::target::PathPattern;
 
@@ -48,6 +50,8 @@ pub(super) struct Surroundings<'s> {
     pub(super) body_bytes_max: NonZeroUsize,
     /// The memory of unverified bytes that bodies must fit into.
     pub(super) unverified_bytes_max: NonZeroUsize,
+    /// Whether the listener traces.
+    pub(super) trace: bool,
     /// The time at which it is read.
     pub(super) now: Timestamp,
 }
@@ -85,6 +89,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
     if let Some((problem, hint)) = too_large {
         table.refuse("body", problem, Some(hint));
     }
+    let body_deadline = table.optional("body_deadline", value::duration);
     let environment = table.optional("environment", value::choice(&ENVIRONMENTS));
     let credential = table.optional("credential", credential);
     let public_url = table.optional("public_url", public_url);
@@ -92,6 +97,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
     let remember = table.optional("remember", value::boolean).unwrap_or(false);
     if let Some(scheme) = &scheme {
         fits(table, scheme, remember);
+        refuse_long_claims(table, scheme, body.unwrap_or(surroundings.body_bytes_max));
     }
     let unique_order = orders::unique_order(table, name);
     let opener = envelope::opener(table, surroundings.envelopes, scheme.as_deref());
@@ -99,6 +105,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
     let answers = answers::answers(table, scheme.as_deref(), opener.as_deref(), rolling.is_some());
     let answer_idle = answers::idle(table, &answers, rolling.is_some());
     let observe = observe::observe(table, surroundings.now);
+    let changes = changes::changes(table, path.as_ref(), surroundings.trace);
     Some(RouteSpec {
         name: Arc::from(name?),
         hosts,
@@ -108,6 +115,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         scheme: scheme?,
         window,
         body_bytes_max: body.unwrap_or(surroundings.body_bytes_max),
+        body_deadline,
         environment,
         credential,
         public_url,
@@ -118,6 +126,7 @@ fn route(table: &mut Table<'_>, surroundings: &Surroundings<'_>) -> Option<Route
         remember,
         answer_idle,
         observe,
+        changes,
     })
 }
 
@@ -145,6 +154,15 @@ fn fits(table: &mut Table<'_>, scheme: &Scheme, remember: bool) {
             format!("{} signs the address under which this route is known", scheme.name());
         let hint = "say which: public_url = \"https://pay.example.com\"";
         table.refuse("public_url", problem, Some(hint.to_owned()));
+    }
+}
+
+/// Refuses bodies that are longer than a scheme looks at for its claims: none of them would pass.
+fn refuse_long_claims(table: &Table<'_>, scheme: &Scheme, body_bytes_max: NonZeroUsize) {
+    if body_bytes_max.get() > VALUE_BYTES_MAX && scheme.reads_body() {
+        let most = value::bytes_text(VALUE_BYTES_MAX);
+        let problem = format!("{} reads its claims in the body, of {most} at most", scheme.name());
+        table.refuse("body", problem, Some(format!("say so: body = \"{most}\"")));
     }
 }
 
@@ -328,10 +346,11 @@ fn long_bodies(routes: &[RouteSpec], unverified_bytes_max: NonZeroUsize) -> Vec<
         text: format!(
             "takes bodies of up to {}, but an address without a good request in the last ten \
              minutes may hold {} (1/128 of listener.limits.unverified, {}): its longer bodies get \
-             busy",
+             busy. {} such bodies at the same time fill it",
             value::bytes_text(route.body_bytes_max.get()),
             value::bytes_text(one),
-            value::bytes_text(unverified_bytes_max.get())
+            value::bytes_text(unverified_bytes_max.get()),
+            unverified_bytes_max.get() / route.body_bytes_max.get()
         ),
     };
     long.map(note).collect()

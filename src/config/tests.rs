@@ -2,6 +2,7 @@
 
 mod answers;
 mod clients;
+mod changes;
 mod destinations;
 mod documentation;
 mod faults;

@@ -12,6 +12,7 @@ mod pool;
 mod response;
 mod slots;
 mod streams;
+mod trace;
 mod whole;
 
 use std::cell::RefCell;
@@ -29,6 +30,7 @@ use crate::telemetry::Stage;
 use pool::Pool;
 
 pub use body::Body;
+pub use headers::{is_hop_by_hop, is_set_here};
 pub use response::UpstreamBody;
 
 /// The service behind the gate failed.
@@ -74,11 +76,11 @@ impl Forwarder {
         let spec = &outbound.route.spec;
         let whole_bytes_max = (outbound.protection.is_some() || spec.rolling.is_some())
             .then(|| spec.answers.bytes_max.get());
-        let idle = spec.answer_idle;
-        let (request, protection) = headers::towards_upstream(outbound);
+        let (idle, change) = (spec.answer_idle, spec.changes.answer.clone());
+        let (request, protection) = headers::towards_upstream(outbound)?;
         let answer = pool.send(request, record.last(), idle, noted.as_deref_mut()).await;
         record.passed(Stage::Upstream);
-        let answer = answer.and_then(headers::towards_client);
+        let answer = answer.and_then(|answer| headers::towards_client(answer, change.as_deref()));
         if let Some(noted) = noted {
             settle(*noted, answer.as_ref().map(Response::status));
         }
@@ -103,11 +105,13 @@ impl Forwarder {
         let upstream = watched.route.upstream.as_ref().ok_or(UpstreamFault::Unreachable)?;
         let pool = self.pool(upstream);
         let record = Rc::clone(&watched.visit.record);
-        let idle = watched.route.spec.answer_idle;
-        let request = headers::as_refused(watched);
+        let spec = &watched.route.spec;
+        let (idle, change) = (spec.answer_idle, spec.changes.answer.clone());
+        let request = headers::as_refused(watched)?;
         let answer = pool.send(request, record.last(), idle, None).await;
         record.passed(Stage::Upstream);
-        answer.and_then(headers::towards_client).map(|answer| answer.map(Body::Upstream))
+        let answer = answer.and_then(|answer| headers::towards_client(answer, change.as_deref()));
+        answer.map(|answer| answer.map(Body::Upstream))
     }
 
     /// Closes connections that were idle for too long, and pools that no route leads to any more.

@@ -3,6 +3,7 @@
 //! Of several that fit, the one with the more telling path counts: exact before prefix, long before
 //! short; and one with hosts before one without.
 
+mod changes;
 mod observe;
 
 use std::num::NonZeroUsize;
@@ -14,13 +15,14 @@ use http::{Method, StatusCode};
 use crate::gateway::opener::Opener;
 use crate::gateway::upstream::Upstream;
 use crate::keyring::{Environment, KeyId};
-use crate::limit::{ANSWER_BYTES_MAX, KIB, Window};
+use crate::limit::{ANSWER_BYTES_MAX, BodyDeadlines, KIB, Window};
 use crate::roll::{Policy, session};
 use crate::scheme::Scheme;
 use crate::store::ledger::Ledger;
 use crate::target::PathPattern;
 use crate::telemetry::RouteMetrics;
 
+pub use changes::{Changes, HeaderChange, PathChange};
 pub use observe::Observe;
 
 /// What the gate's own routes for session calls are named by, in logs and metrics.
@@ -47,6 +49,8 @@ pub struct RouteSpec {
     pub window: Window,
     /// The largest body, in bytes.
     pub body_bytes_max: NonZeroUsize,
+    /// How long one may take; none: as the listener says.
+    pub body_deadline: Option<Duration>,
     /// How its bodies are opened; none: they travel in clear.
     pub opener: Option<Arc<Opener>>,
     /// What is done to its answers.
@@ -67,9 +71,17 @@ pub struct RouteSpec {
     pub answer_idle: Option<Duration>,
     /// Whether its refusals are only watched, and until when; none: they count.
     pub observe: Option<Observe>,
+    /// What it changes of paths and headers.
+    pub changes: Changes,
 }
 
 impl RouteSpec {
+    /// How long its bodies may take, where those of the listener are so.
+    pub fn body_deadlines(&self, of_listener: BodyDeadlines) -> BodyDeadlines {
+        let total = self.body_deadline.unwrap_or(of_listener.total);
+        BodyDeadlines { total, ..of_listener }
+    }
+
     /// Whether its requests are noted in the ledger.
     pub fn needs_ledger(&self) -> bool {
         self.remember || self.unique_order.is_some()
@@ -156,11 +168,13 @@ pub fn key_sessions(routes: &[RouteSpec]) -> Vec<RouteSpec> {
             path: path.clone(),
             methods: vec![Method::POST],
             body_bytes_max: SESSION_BYTES_MAX,
+            body_deadline: None,
             opener: None,
             answers: Answers::default(),
             rolling: Some(Rolling { session: true, ..rolling }),
             environment: None,
             observe: None,
+            changes: Changes::default(),
             ..route.clone()
         });
     }

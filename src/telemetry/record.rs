@@ -120,6 +120,8 @@ pub(super) struct Notes {
     pub(super) verified: Option<VerifiedBy>,
     /// Why it was refused, where it went on all the same.
     pub(super) refused: Option<Code>,
+    /// The trace that it belongs to, where the listener traces.
+    pub(super) trace: Option<Box<str>>,
 }
 
 /// Who a credential is in log lines.
@@ -175,6 +177,11 @@ impl Record {
     /// Notes that it was refused and goes on.
     pub fn observed(&self, verdict: Code) {
         self.note(|notes| notes.refused = Some(verdict));
+    }
+
+    /// Notes the trace that it belongs to: hexadecimal digits.
+    pub fn is_in(&self, trace: Box<str>) {
+        self.note(|notes| notes.trace = Some(trace));
     }
 
     /// Whether its signature was good; false once its line is written.
@@ -245,6 +252,7 @@ impl Lane {
                 owner: None,
                 verified: None,
                 refused: None,
+                trace: None,
             })),
         })
     }

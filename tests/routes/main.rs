@@ -14,4 +14,7 @@
 #[path = "../path/support/mod.rs"]
 mod support;
 
+mod changes;
+mod long;
 mod observe;
+mod trace;

@@ -77,6 +77,9 @@ name = "more"
 path = "/more/*"
 upstream = "app"
 observe = { until = "2020-01-01", merchants = ["acme"] }
+replace = { from = "/more", to = "/" }
+request_headers = { set = { X-A = "1" } }
+response_headers = { set = { X-A = "1" } }
 "#;
 
 /// A key path with names in capitals and without numbers.

@@ -109,3 +109,27 @@ fn long_bodies_are_for_known_addresses() {
     }
     assert!(with("128MiB").is_some(), "as much as half of the memory loads");
 }
+
+/// A scheme looks for its claims in so much of a body; a route must not promise more.
+#[test]
+fn bodies_are_no_longer_than_what_is_looked_at_for_claims() {
+    let mut schemes = crate::config::scheme::builtin_schemes();
+    let in_body = schemes.find(|one| {
+        one.reads_body() && one.unfit_for_routes().is_empty() && !one.reads_public_url()
+    });
+    let in_body = in_body.expect("a scheme with claims in the body");
+    let owner = if in_body.names_key() { "" } else { "credential = \"pk_acme\"\n" };
+    let route = format!("scheme = \"{}\"\n{owner}", in_body.name());
+    let with = |route: &str| Folder::with(&format!("{MAIN}{route}"), MERCHANTS);
+    let text = with(&format!("{route}body = \"9MiB\"\n")).faults().to_string();
+    assert!(text.contains("reads its claims in the body, of 8MiB at most"), "{text}");
+    assert!(with(&format!("{route}body = \"8MiB\"\n")).load().is_ok());
+    let of_all = "[listener]\nlimits.body = \"9MiB\"";
+    let main = change(MAIN, "[listener]", of_all);
+    let folder = Folder::with(&format!("{main}{route}"), MERCHANTS);
+    assert!(folder.faults().to_string().contains("say so: body = \"8MiB\""));
+    let (config, notes) = with("body = \"64MiB\"\nbody_deadline = \"2m\"\n").load().unwrap();
+    assert_eq!(config.routes[0].body_deadline, Some(std::time::Duration::from_secs(120)));
+    let note = notes.iter().find(|note| note.key == "routes.orders.body").unwrap();
+    assert!(note.text.contains("4 such bodies at the same time fill it"), "{note}");
+}

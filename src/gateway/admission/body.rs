@@ -37,7 +37,8 @@ pub(super) async fn receive<B: Body<Data = Bytes> + Unpin>(
     reservation: Reservation,
     deadlines: BodyDeadlines,
 ) -> Result<Received, Rejection> {
-    let bytes_max = fresh.route().spec.body_bytes_max.get();
+    let spec = &fresh.route().spec;
+    let (bytes_max, deadlines) = (spec.body_bytes_max.get(), spec.body_deadlines(deadlines));
     let whole = reading::read(incoming, reservation, bytes_max, deadlines).await;
     let Whole { pieces, bytes, reservation } = whole.map_err(|broken| broken.why)?;
     fresh.record.passed(Stage::Body);

@@ -147,7 +147,8 @@ async fn observe<B: Body<Data = Bytes> + Unpin>(
             record.passed(Stage::Head);
             let memory = admission.budget.open(routed.peer.ip, routed.standing().trusted);
             let bytes_max = spec.body_bytes_max.get();
-            let whole = reading::read(incoming, memory, bytes_max, admission.body).await;
+            let deadlines = spec.body_deadlines(admission.body);
+            let whole = reading::read(incoming, memory, bytes_max, deadlines).await;
             let whole = whole.map_err(|broken| broken.why)?;
             record.passed(Stage::Body);
             Held::of(whole, routed.head())

@@ -17,12 +17,18 @@ pub(super) struct Routed {
 /// Finds the route of a request.
 ///
 /// # Errors
-/// `no_route` when nothing is configured for its host, method and path.
+/// `no_route` when nothing is configured for its host, method and path; `headers_too_large` where
+/// its target would be too long as the route changes it.
 pub(super) fn find(routes: &Routes, entered: Entered) -> Result<Routed, Rejection> {
     let head = entered.head();
     let route = routes.find(entered.host(), &head.method, head.uri.path());
     let route = Arc::clone(route.ok_or(Rejection::NoRoute)?);
     entered.record.is_for(route.metrics.clone());
+    if let Some(change) = &route.spec.changes.path
+        && !change.fits(head.uri.path_and_query())
+    {
+        return Err(Rejection::HeadersTooLarge);
+    }
     Ok(Routed { entered, route })
 }
 

@@ -1,6 +1,8 @@
 //! Headers across the gate: what ends here, what is set here, and framing made anew both ways
 //! (RFC 9110, section 7.6.1).
 
+use std::cell::Cell;
+
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST,
     HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
@@ -14,13 +16,14 @@ use smallvec::SmallVec;
 use crate::gateway::admission::intake::Visit;
 use crate::gateway::admission::{Held, Outbound, Watched};
 use crate::gateway::protection::Protection;
-use crate::gateway::route::Route;
+use crate::gateway::route::{HeaderChange, Route};
 
 use super::UpstreamFault;
 use super::body::Body;
 use super::pieces::Pieces;
 use super::pool::Lease;
 use super::response::UpstreamBody;
+use super::trace;
 
 const X_COUNTERSIGN_MERCHANT: HeaderName = HeaderName::from_static("x-countersign-merchant");
 const X_COUNTERSIGN_CREDENTIAL: HeaderName = HeaderName::from_static("x-countersign-credential");
@@ -36,7 +39,12 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// The request as the upstream gets it: credentials and everything hop by hop left out, identity
 /// set. And what is to be done to its answer.
-pub(super) fn towards_upstream(outbound: Outbound) -> (Request<Pieces>, Option<Box<Protection>>) {
+///
+/// # Errors
+/// `Unreachable` as for [`request`].
+pub(super) fn towards_upstream(
+    outbound: Outbound,
+) -> Result<(Request<Pieces>, Option<Box<Protection>>), UpstreamFault> {
     let Outbound {
         mut head,
         authority,
@@ -76,18 +84,21 @@ pub(super) fn towards_upstream(outbound: Outbound) -> (Request<Pieces>, Option<B
     if route.spec.observe.is_some() {
         headers.insert(X_COUNTERSIGN_VERDICT, HeaderValue::from_static("admitted"));
     }
-    (request(head, body), protection)
+    Ok((request(head, body, &route)?, protection))
 }
 
 /// A refused request as the upstream gets it: as every other, but nobody's, with the verdict.
-pub(super) fn as_refused(watched: Watched) -> Request<Pieces> {
+///
+/// # Errors
+/// `Unreachable` as for [`request`].
+pub(super) fn as_refused(watched: Watched) -> Result<Request<Pieces>, UpstreamFault> {
     let Watched { mut head, authority, body, route, visit, verdict } = watched;
     pass_on(&mut head, authority, &body, &route, &visit);
     let verdict = HeaderValue::from_str(&format!("refused; {}", verdict.as_str()));
     // A code is plain text; were it none, the word alone must be there.
     let verdict = verdict.unwrap_or(HeaderValue::from_static("refused"));
     head.headers.insert(X_COUNTERSIGN_VERDICT, verdict);
-    request(head, body)
+    request(head, body, &route)
 }
 
 /// Makes the headers of a request those that its upstream may see, whoever it is from.
@@ -96,7 +107,12 @@ fn pass_on(head: &mut Parts, authority: HeaderValue, body: &Held, route: &Route,
     for name in route.spec.scheme.credential_headers() {
         headers.remove(name);
     }
-    remove(headers, |name| is_hop_by_hop(name) || is_set_here(name));
+    let traced = Cell::new(false);
+    remove(headers, |name| {
+        // Noted on the way, so that nothing is looked for where there is nothing.
+        traced.set(traced.get() || trace::is_of_trace(name));
+        is_hop_by_hop(name) || is_set_here(name)
+    });
     join_cookies(headers);
     if body.present || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
         let mut digits = itoa::Buffer::new();
@@ -109,17 +125,36 @@ fn pass_on(head: &mut Parts, authority: HeaderValue, body: &Held, route: &Route,
     if head.version == Version::HTTP_2 {
         headers.insert(HOST, authority);
     }
+    if let Some(change) = &route.spec.changes.request {
+        change.apply(headers);
+    }
+    if traced.get() {
+        trace::keep_well_formed(headers);
+    }
+    if route.spec.changes.trace {
+        visit.record.is_in(trace::begin_span(headers, visit.record.id()));
+    }
     headers.insert(X_FORWARDED_FOR, visit.peer.forwarded_for.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     headers.insert(X_COUNTERSIGN_REQUEST_ID, visit.record.id().header());
 }
 
-fn request(head: Parts, body: Held) -> Request<Pieces> {
+/// Puts a request together, with the target that its route makes of what came.
+///
+/// # Errors
+/// `Unreachable` where no target can be made; routing lets none of these through.
+fn request(head: Parts, body: Held, route: &Route) -> Result<Request<Pieces>, UpstreamFault> {
     let mut request = Request::new(Pieces::new(body));
     *request.method_mut() = head.method;
-    *request.uri_mut() = origin_form(head.uri);
+    *request.uri_mut() = match &route.spec.changes.path {
+        None => origin_form(head.uri),
+        Some(change) => {
+            let target = head.uri.path_and_query().and_then(|target| change.apply(target));
+            Uri::from(target.ok_or(UpstreamFault::Unreachable)?)
+        }
+    };
     *request.headers_mut() = head.headers;
-    request
+    Ok(request)
 }
 
 /// A request in the form of HTTP/2, where the host is a part of the target (RFC 9113, section
@@ -143,13 +178,14 @@ pub(super) fn ready(outbound: Outbound) -> Response<Body> {
     answer
 }
 
-/// The answer as the client gets it.
+/// The answer as the client gets it, changed as its route says.
 ///
 /// # Errors
 /// `Broke` for an answer that no client may see: a change of protocol that nobody asked for, or a
 /// transfer coding other than `chunked`.
 pub(super) fn towards_client(
     (answer, lease): (Response<Incoming>, Lease),
+    change: Option<&HeaderChange>,
 ) -> Result<Response<UpstreamBody>, UpstreamFault> {
     let (mut head, body) = answer.into_parts();
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
@@ -162,6 +198,9 @@ pub(super) fn towards_client(
     remove(&mut head.headers, |name| {
         is_hop_by_hop(name) || (coded && name == CONTENT_LENGTH) || name == X_COUNTERSIGN_REQUEST_ID
     });
+    if let Some(change) = change {
+        change.apply(&mut head.headers);
+    }
     head.version = Version::HTTP_11;
     head.extensions = http::Extensions::new();
     Ok(Response::from_parts(head, UpstreamBody::new(body, lease)))
@@ -193,7 +232,8 @@ fn remove(headers: &mut HeaderMap, ends: impl Fn(&HeaderName) -> bool) {
     }
 }
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+/// Whether a field belongs to one connection and ends there (RFC 9110, section 7.6.1).
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection"
@@ -208,7 +248,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// What a client may not tell the upstream, because the gate does or because nobody should.
-fn is_set_here(name: &HeaderName) -> bool {
+pub fn is_set_here(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.starts_with("x-countersign-")
         || name.starts_with("x-forwarded-")

@@ -97,6 +97,9 @@ pub(super) fn request(format: LogFormat, time: &str, line: &Line<'_>, out: &mut 
         fields.micros(stage.label_us(), span);
     }
     fields.micros("total_us", line.total);
+    if let Some(trace) = &notes.trace {
+        fields.plain("trace_id", trace);
+    }
     fields.plain("request_id", line.id.as_str());
     fields.end();
 }
