@@ -1,8 +1,8 @@
 //! What is answered to clients that come in clear: the way to HTTPS, and the tokens by which an
 //! authority for certificates sees that a name is ours (RFC 8555, section 8.3).
 //!
-//! Promises that nothing secret is asked for a second time: a client that sent a credential in clear
-//! is told so instead of being sent on, since its program would go on doing the same unnoticed.
+//! Promises that nothing secret is asked for a second time: a client that sent a credential in
+//! clear is told so instead of being sent on, since its program would go on unnoticed.
 //! Nothing that comes here reaches the gateway.
 
 use std::rc::Rc;
@@ -271,7 +271,7 @@ mod tests {
     }
 
     fn judge(challenges: bool, target: &str, headers: &[(&str, &str)]) -> Verdict {
-        let challenges = challenges.then(|| Arc::new(One) as Arc<dyn Challenges>);
+        let challenges = challenges.then(|| -> Arc<dyn Challenges> { Arc::new(One) });
         let answers = IntCounterVec::new(Opts::new("answers", "Answers"), &["outcome"]).unwrap();
         let peer = Peer {
             address: "203.0.113.7:5".parse().unwrap(),

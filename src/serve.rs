@@ -31,7 +31,6 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
 
 pub use cap::Connections;
 pub use clients::ClientCertificates;
@@ -41,7 +40,6 @@ pub use socket::bind;
 pub use tls::{CertificateFiles, Expiry, Tls, TlsFault, TlsFaults};
 
 use accept::Front;
-use drain::{Roster, Stage};
 
 use crate::limit::{ConnectionDeadlines, HeadLimits, Http2Limits, MinimumPace};
 use crate::peer::{CertNames, Peer};
@@ -104,7 +102,7 @@ pub struct Door<H> {
 /// # Errors
 /// When the socket cannot be used at all. Errors of `accept` never end the loop.
 pub async fn run<H: Handler>(listener: std::net::TcpListener, door: Door<H>) -> io::Result<usize> {
-    run_over(listener, door, Line::Tls).await
+    Front::new(door, Line::Tls).run(listener).await
 }
 
 /// The same over plain HTTP/1, for what may be said in clear. The peer of a request is given the
@@ -116,7 +114,7 @@ pub async fn run_plain<H: Handler>(
     listener: std::net::TcpListener,
     door: Door<H>,
 ) -> io::Result<usize> {
-    run_over(listener, door, Line::Plain).await
+    Front::new(door, Line::Plain).run(listener).await
 }
 
 /// What HTTP is spoken over.
@@ -124,27 +122,4 @@ pub async fn run_plain<H: Handler>(
 enum Line {
     Tls,
     Plain,
-}
-
-async fn run_over<H: Handler>(
-    listener: std::net::TcpListener,
-    door: Door<H>,
-    line: Line,
-) -> io::Result<usize> {
-    socket::prepare(&listener)?;
-    let listener = TcpListener::from_std(listener)?;
-    let roster = Roster::new();
-    let front = Front { door: Rc::new(door), roster: Rc::clone(&roster), line };
-    front.accept_until_drain(&listener).await;
-    roster.tell(Stage::Draining);
-    front.empty_backlog(listener.into_std()?);
-    let drain = &front.door.drain;
-    tokio::select! {
-        () = roster.emptied() => {}
-        () = drain.reached(Stage::Cut) => {}
-    }
-    let cut = roster.len();
-    roster.tell(Stage::Cut);
-    roster.emptied().await;
-    Ok(cut)
 }

@@ -21,7 +21,6 @@ use crate::gateway::upstream::{UnusableUpstream, Upstream};
 use crate::keyring::Keyring;
 use crate::operations::{Obstacle, Readiness};
 use crate::quota::{Addresses, Quotas};
-use crate::redirect::Challenges;
 use crate::replay::{Marker, Memory, Opening, StateFolder};
 use crate::roll::{Chains, Event, Kill, Roll};
 use crate::serve::{Connections, Drain, Settings, Tls, TlsFaults};
@@ -33,7 +32,7 @@ use super::inbox::{InboxOnDemand, Said};
 use super::keys::Managed;
 use super::keys::rolling::Events;
 use super::ledger::LedgerOnDemand;
-use super::plain;
+use super::plain::InClear;
 use super::reload::{Fixed, Source};
 use super::{Options, Past, Rolling, StartFault};
 
@@ -60,10 +59,7 @@ pub(super) struct Parts {
     pub(super) admin: bool,
     pub(super) connections: Arc<Connections>,
     pub(super) settings: Arc<ArcSwap<Settings>>,
-    /// The same for connections in clear.
-    pub(super) plain_settings: Arc<ArcSwap<Settings>>,
-    /// Who answers the authorities for certificates that ask in clear.
-    pub(super) challenges: Option<Arc<dyn Challenges>>,
+    pub(super) in_clear: InClear,
     pub(super) drain: Drain,
     pub(super) readiness: Readiness,
     pub(super) source: Mutex<Source>,
@@ -118,11 +114,10 @@ impl Parts {
         let memory = Arc::clone(&kept.memory);
         let readiness = Readiness::new(clock.clone(), memory, drain.clone(), Arc::clone(&stale));
         let settings = Arc::new(ArcSwap::from_pointee(settings(&config.listener)));
-        let plain_settings = Arc::new(ArcSwap::from_pointee(plain::settings(&config.listener)));
+        let in_clear = InClear::new(&config.listener);
         let connections = Connections::new(config.listener.connections.clone());
-        let access_log = config.log.access;
+        let (access_log, admin) = (config.log.access, config.operations.admin);
         let (keys, catalogue) = (config.keys.clone(), Arc::clone(&config.catalogue));
-        let admin = config.operations.admin;
         let (upstreams, keyring) = (kept.upstreams(&config, &metrics)?, kept.keyring(&mut config)?);
         let keyring = Arc::new(ArcSwap::from_pointee(keyring));
         let ledger = kept.ledger.serve(&config, &clock, &metrics)?;
@@ -148,8 +143,7 @@ impl Parts {
             admin,
             connections,
             settings,
-            plain_settings,
-            challenges: None,
+            in_clear,
             drain,
             readiness,
             source: Mutex::new(source),

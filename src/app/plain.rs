@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde_json::json;
 
 use crate::config::Listener;
 use crate::limit::{ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits, MinimumPace};
-use crate::redirect::Redirect;
+use crate::redirect::{Challenges, Redirect};
 use crate::serve::{Connections, Door, Drain, Settings, run_plain};
 use crate::telemetry::Level;
-use crate::telemetry::connections::ConnectionMetrics;
+use crate::telemetry::connections::{ConnectionMetrics, plain_requests};
 
 use super::StartFault;
 use super::assembly::Parts;
@@ -27,6 +28,22 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Connections in clear, in all and of one address.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511);
 const CONNECTIONS_PER_ADDRESS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
+
+/// What connections in clear are answered with, shared by whoever changes it.
+pub(super) struct InClear {
+    /// What they are held to, read at each accept.
+    pub(super) settings: Arc<ArcSwap<Settings>>,
+    /// Who knows the tokens that authorities for certificates ask for.
+    pub(super) challenges: Option<Arc<dyn Challenges>>,
+}
+
+impl InClear {
+    /// As configuration says; nobody knows a token yet.
+    pub(super) fn new(listener: &Listener) -> Self {
+        let settings = Arc::new(ArcSwap::from_pointee(settings(listener)));
+        Self { settings, challenges: None }
+    }
+}
 
 /// The listener, while it runs.
 pub(super) struct Plain {
@@ -93,15 +110,14 @@ async fn serve(socket: TcpListener, parts: &Parts, drain: Drain) -> io::Result<u
     };
     // Its connections are not worth series of their own.
     let aside = ConnectionMetrics::new(&prometheus::Registry::new()).map_err(io::Error::other)?;
+    let answers = plain_requests(&parts.metrics.registry).map_err(io::Error::other)?;
+    let (settings, challenges) = (&parts.in_clear.settings, parts.in_clear.challenges.clone());
     let door = Door {
         tls: Arc::clone(&parts.tls),
         connections: Connections::new(limits),
-        settings: Arc::clone(&parts.plain_settings),
+        settings: Arc::clone(settings),
         metrics: aside,
-        handler: Rc::new(Redirect::new(
-            parts.challenges.clone(),
-            parts.metrics.plain_requests.clone(),
-        )),
+        handler: Rc::new(Redirect::new(challenges, answers)),
         drain,
     };
     run_plain(socket, door).await

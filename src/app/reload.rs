@@ -217,7 +217,7 @@ impl Parts {
         self.tls.replace_with(tls);
         self.operations_tls.replace_with(operations_tls);
         self.settings.store(Arc::new(settings));
-        self.plain_settings.store(Arc::new(plain_settings));
+        self.in_clear.settings.store(Arc::new(plain_settings));
         self.connections.set_limits(connections);
         self.note_applied();
         Ok(())

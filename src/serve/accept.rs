@@ -34,13 +34,34 @@ impl Backoff {
 
 /// The accept loop of one core.
 pub(super) struct Front<H> {
-    pub(super) door: Rc<Door<H>>,
-    pub(super) roster: Rc<Roster>,
-    pub(super) line: Line,
+    door: Rc<Door<H>>,
+    roster: Rc<Roster>,
+    line: Line,
 }
 
 impl<H: Handler> Front<H> {
-    pub(super) async fn accept_until_drain(&self, listener: &TcpListener) {
+    pub(super) fn new(door: Door<H>, line: Line) -> Self {
+        Self { door: Rc::new(door), roster: Roster::new(), line }
+    }
+
+    /// Accepts and serves until the drain is over.
+    pub(super) async fn run(self, listener: std::net::TcpListener) -> io::Result<usize> {
+        socket::prepare(&listener)?;
+        let listener = TcpListener::from_std(listener)?;
+        self.accept_until_drain(&listener).await;
+        self.roster.tell(Stage::Draining);
+        self.empty_backlog(listener.into_std()?);
+        tokio::select! {
+            () = self.roster.emptied() => {}
+            () = self.door.drain.reached(Stage::Cut) => {}
+        }
+        let cut = self.roster.len();
+        self.roster.tell(Stage::Cut);
+        self.roster.emptied().await;
+        Ok(cut)
+    }
+
+    async fn accept_until_drain(&self, listener: &TcpListener) {
         let begun = self.door.drain.reached(Stage::Draining);
         let mut begun = pin!(begun);
         let mut backoff = Backoff(Backoff::SHORTEST);
@@ -68,7 +89,7 @@ impl<H: Handler> Front<H> {
     }
 
     /// Takes what already waits, since closing the socket would reset it.
-    pub(super) fn empty_backlog(&self, listener: std::net::TcpListener) {
+    fn empty_backlog(&self, listener: std::net::TcpListener) {
         for _ in 0..socket::BACKLOG {
             match listener.accept() {
                 Ok((tcp, address)) => {

@@ -37,7 +37,8 @@ pub(super) struct Arrival<H> {
 }
 
 impl<H: Handler> Arrival<H> {
-    /// Has a balancer say whose the connection is; from then on it is like any other of that client.
+    /// Has a balancer say whose the connection is. From then on it is like any other of that
+    /// client.
     pub(super) async fn be_named(mut self, mut tcp: TcpStream, deadline: Duration, line: Line) {
         let until = self.begun + deadline.min(self.settings.deadlines.handshake);
         let read = tokio::time::timeout_at(until, proxy_header::read(&mut tcp));

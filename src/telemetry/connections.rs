@@ -259,6 +259,20 @@ impl ConnectionMetrics {
     }
 }
 
+/// Counts requests that came in clear to the redirect listener, by `outcome`.
+///
+/// # Errors
+/// When the registry already has it.
+pub fn plain_requests(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+    let (name, help) = ("plain_requests_total", "Requests that came in clear");
+    let requests = counters(registry, name, help, "outcome")?;
+    // A first event must show as an increase, not as a new series.
+    for outcome in ["redirected", "challenge", "secret", "refused"] {
+        requests.with_label_values(&[outcome]).reset();
+    }
+    Ok(requests)
+}
+
 fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
     let counter = IntCounter::with_opts(Opts::new(name, help).namespace("countersign"))?;
     registry.register(Box::new(counter.clone()))?;

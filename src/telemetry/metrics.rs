@@ -63,8 +63,6 @@ pub struct GateMetrics {
     pub inbox: InboxMetrics,
     /// Calls of the admin API by `verb` (`none` before one is found) and `code`.
     pub admin_requests: IntCounterVec,
-    /// Requests that came in clear, by `outcome`.
-    pub plain_requests: IntCounterVec,
 }
 
 /// What happens to keys that the store holds.
@@ -209,11 +207,6 @@ impl GateMetrics {
                 "Calls of the admin API by verb and outcome",
                 &["verb", "code"],
             )?,
-            plain_requests: all.counters(
-                "plain_requests_total",
-                "Requests that came in clear to the redirect listener",
-                &["outcome"],
-            )?,
             registry: registry.clone(),
         };
         metrics.begin();
@@ -227,9 +220,6 @@ impl GateMetrics {
         }
         for event in ["key_session", "chain_killed", "killed_chain_used"] {
             self.keys.rolling.with_label_values(&[event]).reset();
-        }
-        for outcome in ["redirected", "challenge", "secret", "refused"] {
-            self.plain_requests.with_label_values(&[outcome]).reset();
         }
         for event in ["secret_rotated", "secret_not_rotated", "secret_ends_soon"] {
             self.keys.done.with_label_values(&[event]).reset();

@@ -199,6 +199,7 @@ fn without_a_server_name_the_default_certificate_decides() {
 #[test]
 fn clear_text_on_the_tls_port_gets_400_and_a_close() {
     let gateway = Gateway::start();
+    assert_eq!(gateway.redirects(), None, "nothing listens in clear unasked");
     for clear in [
         &b"GET /v1/orders HTTP/1.1\r\nHost: api.example.com\r\n\r\n"[..],
         b"POST /v2/orders HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 2\r\n\r\n{}",

@@ -112,7 +112,7 @@ fn node(text: &str) -> Option<IpAddr> {
 /// Digits, or a name for a port that is kept secret.
 fn is_port(text: &str) -> bool {
     match text.strip_prefix('_') {
-        Some(name) => !name.is_empty() && name.bytes().all(|b| is_token_byte(b)),
+        Some(name) => !name.is_empty() && name.bytes().all(is_token_byte),
         None => text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok(),
     }
 }

@@ -308,11 +308,6 @@ impl Gateway {
         self.gate.lock().expect("lock").as_ref().and_then(Gate::redirect_address)
     }
 
-    /// The same where it must be.
-    pub(crate) fn redirect(&self) -> std::net::SocketAddr {
-        self.redirects().expect("a listener in clear")
-    }
-
     /// Asks the operations listener.
     pub(crate) fn operation(&self, path: &str) -> Answer {
         let mut client =
