@@ -104,7 +104,7 @@ impl Parts {
         let operations_connection_metrics = ConnectionMetrics::new(&aside)?;
         let wall_millis = clock.wall_millis();
         let tls = listener_tls(&config, wall_millis)?;
-        let operations_tls = Tls::load(&config.operations.certificates, None, wall_millis)?;
+        let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
         let dropped = metrics.log_lines_dropped.clone();
         let log = Log::open(config.log.format, options.log, clock.clone(), dropped)?;
         let (memory, state) = open_memory(&config, &clock, &log, options.past, folder)?;
@@ -384,7 +384,7 @@ impl Kept {
 /// Certificates of the listener, and what its clients are checked by.
 pub(super) fn listener_tls(config: &Config, wall_millis: u64) -> Result<Tls, TlsFaults> {
     let listener = &config.listener;
-    Tls::load(&listener.certificates, listener.client_certificates.as_ref(), wall_millis)
+    Tls::load_asking(&listener.certificates, listener.client_certificates.as_ref(), wall_millis)
 }
 
 /// What connections that begin now are held to.

@@ -175,7 +175,7 @@ impl Handover {
 pub fn rehearse(config: &Config, clock: &Clock) -> Result<(), StartFault> {
     let wall_millis = clock.wall_millis();
     listener_tls(config, wall_millis)?;
-    Tls::load(&config.operations.certificates, None, wall_millis)?;
+    Tls::load(&config.operations.certificates, wall_millis)?;
     Ok(())
 }
 

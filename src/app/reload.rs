@@ -182,7 +182,7 @@ impl Parts {
         }
         let wall_millis = self.clock.wall_millis();
         let tls = listener_tls(&config, wall_millis)?;
-        let operations_tls = Tls::load(&config.operations.certificates, None, wall_millis)?;
+        let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
         let (settings, connections) =
             (settings(&config.listener), config.listener.connections.clone());
         let plain_settings = plain::settings(&config.listener);

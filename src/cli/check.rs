@@ -82,7 +82,7 @@ fn certificates(config: &Config) -> Result<Vec<Expiry>, Vec<String>> {
     let clients = config.listener.client_certificates.as_ref();
     let all_files = [(own, clients), (operations, None)];
     for (files, clients) in all_files.into_iter().take(if own == operations { 1 } else { 2 }) {
-        match Tls::load(files, clients, now) {
+        match Tls::load_asking(files, clients, now) {
             Ok(tls) => all.extend(tls.expiries()),
             Err(found) => faults.extend(found.0.iter().map(ToString::to_string)),
         }

@@ -47,13 +47,20 @@ impl Tls {
     /// Reads and checks all certificates at `wall_millis` (Unix milliseconds).
     ///
     /// The first certificate is the default: it answers clients that name no host or another one.
-    /// Where `clients` says whom to believe, clients are asked for certificates. Such a listener
-    /// resumes nothing, so that each connection proves itself by the lists that are in force.
     ///
     /// # Errors
     /// Every mistake in all files: unreadable, not PEM, a key of another certificate, expired, not
     /// yet valid, without a name; or an empty list.
-    pub fn load(
+    pub fn load(files: &[CertificateFiles], wall_millis: u64) -> Result<Self, TlsFaults> {
+        Self::load_asking(files, None, wall_millis)
+    }
+
+    /// The same, and clients are asked for certificates where `clients` says whose. Then nothing is
+    /// resumed, so that each connection proves itself by the lists that are in force.
+    ///
+    /// # Errors
+    /// Every mistake in all files, those for clients too.
+    pub fn load_asking(
         files: &[CertificateFiles],
         clients: Option<&ClientCertificates>,
         wall_millis: u64,

@@ -241,7 +241,7 @@ fn an_authority_gets_the_text_of_a_token() {
                 origins: Origins::default(),
             };
             let door = Door {
-                tls: Arc::new(Tls::load(&[CertificateFiles { chain, key }], None, now).unwrap()),
+                tls: Arc::new(Tls::load(&[CertificateFiles { chain, key }], now).unwrap()),
                 connections: Connections::new(limits),
                 settings: Arc::new(arc_swap::ArcSwap::from_pointee(settings)),
                 metrics: ConnectionMetrics::new(&Registry::new()).unwrap(),

@@ -1,6 +1,6 @@
-//! Seventh step: what the credential may do. [`Permitted`] comes from an address, to a place and in
-//! an environment that its owner agreed to, over a connection with a certificate that it is bound
-//! to. Only the owner learns of these refusals.
+//! Seventh step: what the credential may do. [`Permitted`] comes from an address, over a connection
+//! with a certificate, to a place and in an environment that its owner agreed to. Only the owner
+//! learns of these refusals.
 
 use std::ops::Deref;
 

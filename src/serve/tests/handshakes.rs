@@ -138,7 +138,7 @@ async fn new_certificates_keep_open_connections() {
     let served = Served::start(settings());
     let mut old = served.h1().await;
     let renewed = pair(&served.dir, "renewed", &["gate.example"], &ecdsa());
-    served.tls.replace_with(Tls::load(&[renewed.files], None, NOW).unwrap());
+    served.tls.replace_with(Tls::load(&[renewed.files], NOW).unwrap());
     assert!(ask(&mut old, "/").await.ends_with("ok"));
     assert_eq!(shown(&old), served.first);
     let roots = [renewed.der.clone()];
@@ -195,7 +195,7 @@ fn every_mistake_in_the_files_is_named() {
     half.key = dir.path().join("absent.key");
     let nameless = pair(&dir, "nameless", &[], &ecdsa());
     let files = [good.files.clone(), mixed, expired.files, half, nameless.files];
-    let faults = Tls::load(&files, None, NOW).unwrap_err().to_string();
+    let faults = Tls::load(&files, NOW).unwrap_err().to_string();
     let lines: Vec<_> = faults.lines().collect();
     assert_eq!(lines.len(), 5, "{faults}");
     assert!(lines[0].contains("other.key: is not the key of the certificate in"), "{faults}");
@@ -203,7 +203,7 @@ fn every_mistake_in_the_files_is_named() {
     assert!(lines[2].contains("half.pem"), "{faults}");
     assert!(lines[3].contains("absent.key: cannot be read"), "{faults}");
     assert!(lines[4].contains("names no host"), "{faults}");
-    assert!(Tls::load(&[], None, NOW).is_err());
-    let tls = Tls::load(&[good.files], None, NOW).unwrap();
+    assert!(Tls::load(&[], NOW).is_err());
+    let tls = Tls::load(&[good.files], NOW).unwrap();
     assert_eq!(tls.expiries()[0].name, "a.example");
 }

@@ -190,7 +190,7 @@ impl Served {
         let dir = TempDir::new().unwrap();
         let pairs = pairs(&dir);
         let files: Vec<_> = pairs.iter().map(|pair| pair.files.clone()).collect();
-        let tls = Arc::new(Tls::load(&files, None, NOW).unwrap());
+        let tls = Arc::new(Tls::load(&files, NOW).unwrap());
         let registry = Registry::new();
         let metrics = ConnectionMetrics::new(&registry).unwrap();
         let drain = Drain::new();
