@@ -11,7 +11,7 @@ mod usage;
 
 pub use code::Code;
 pub use inbox::{InboxMetrics, JournalMetrics};
-pub use log::{Level, Log, LogFormat, LogSink, Queue};
+pub use log::{Level, Log, LogFormat, LogSink, Queue, Sampling};
 pub use metrics::{
     GateMetrics, LedgerMetrics, Mistakes, RouteMetrics, StageTimes, UpstreamMetrics, encode,
 };
