@@ -27,6 +27,7 @@ mod signals;
 mod signing;
 mod supervisor;
 mod table;
+mod top;
 
 use std::ffi::OsString;
 
@@ -82,6 +83,8 @@ enum Command {
     Sign(sign::Arguments),
     /// Sign a request, send it over HTTPS and show the answer.
     Send(send::Arguments),
+    /// Watch a running gate: requests, refusals, times, upstreams, replay memory, webhooks.
+    Top(top::Arguments),
     /// Find secrets and master keys that lie in files where they should not.
     Scan(scan::Arguments),
 }
@@ -109,6 +112,7 @@ pub(crate) fn run(
         Command::Explain(arguments) => explain::run(&arguments, secret),
         Command::Sign(arguments) => sign::run(&arguments, secret),
         Command::Send(arguments) => send::run(&arguments, secret),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Scan(arguments) => scan::run(&arguments),
     }
 }

@@ -12,6 +12,7 @@ mod fault;
 mod inbox;
 pub mod keys;
 mod listener;
+mod log;
 mod merchant;
 mod node;
 mod place;
@@ -40,7 +41,7 @@ use zeroize::Zeroizing;
 use crate::administration::catalogue::Catalogue;
 use crate::clock::{Clock, Timestamp};
 use crate::store::ledger::LedgerLimits;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, Sampling};
 use capacity::Capacity;
 use document::Document;
 use envelope::Envelopes;
@@ -116,13 +117,15 @@ impl Default for Replay {
 pub struct Log {
     /// The form of a line.
     pub format: LogFormat,
-    /// Whether every request has a line.
+    /// Whether requests have lines.
     pub access: bool,
+    /// How many of good requests have one; none: all.
+    pub sampling: Option<Sampling>,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Json, access: true }
+        Self { format: LogFormat::Json, access: true, sampling: None }
     }
 }
 
@@ -267,7 +270,7 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let operations = table.table("operations", listener::operations).unwrap_or_default();
     let replay = table.table("replay", replay).unwrap_or_default();
     let ledger = table.table("ledger", ledger).unwrap_or_default();
-    let log = table.table("log", log).unwrap_or_default();
+    let log = table.table("log", log::log).unwrap_or_default();
     let merchants = table.optional("merchants", value::path);
     let upstreams = upstream::upstreams(table, watched);
     let files = table.list("schemes", value::path);
@@ -343,14 +346,6 @@ fn ledger(table: &mut Table<'_>) -> LedgerLimits {
         orders: orders.unwrap_or(default.orders),
         messages: messages.unwrap_or(default.messages),
     }
-}
-
-fn log(table: &mut Table<'_>) -> Log {
-    let default = Log::default();
-    let formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
-    let format = table.optional("format", value::choice(&formats));
-    let access = table.optional("access", value::boolean);
-    Log { format: format.unwrap_or(default.format), access: access.unwrap_or(default.access) }
 }
 
 impl Draft {

@@ -13,7 +13,7 @@ mod usage;
 
 pub use code::Code;
 pub use inbox::{InboxMetrics, JournalMetrics};
-pub use log::{Level, Log, LogFormat, LogSink, Queue};
+pub use log::{Level, Log, LogFormat, LogSink, Queue, Sampling};
 pub use metrics::{GateMetrics, LedgerMetrics, Mistakes, RouteMetrics, StageTimes, encode};
 pub use observed::ObservedMetrics;
 pub use record::{Lane, Owner, Record, RequestId, Stage};

@@ -80,7 +80,7 @@ impl Bench {
             clock.clone(),
             metrics.log_lines_dropped.clone(),
         );
-        let queue = log.expect("a thread").queue();
+        let queue = log.expect("a thread").queue(None);
         let unrouted = metrics.route("none");
         let lane =
             Lane::new(clock.clone(), metrics.stage_times(), unrouted, Some(queue), Uses::default());

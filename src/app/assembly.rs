@@ -26,7 +26,7 @@ use crate::roll::{Chains, Event, Kill, Roll};
 use crate::serve::{Connections, Drain, Settings, Tls, TlsFaults};
 use crate::store::ledger::Ledger;
 use crate::telemetry::connections::ConnectionMetrics;
-use crate::telemetry::{GateMetrics, Level, Log, Uses};
+use crate::telemetry::{GateMetrics, Level, Log, Sampling, Uses};
 
 use super::inbox::{InboxOnDemand, Said};
 use super::keys::Managed;
@@ -42,6 +42,8 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) log: Log,
     pub(super) access_log: bool,
+    /// How much of it is written of good requests; none: all.
+    pub(super) sampling: Option<Sampling>,
     pub(super) metrics: GateMetrics,
     pub(super) connection_metrics: Arc<ConnectionMetrics>,
     pub(super) operations_connection_metrics: Arc<ConnectionMetrics>,
@@ -112,14 +114,14 @@ impl Parts {
         let roll = roll(options.rolling, events.clone(), &clock, &log, &metrics);
         let kept = Kept::new(&config, memory, folder, roll, &metrics)?;
         let state = state.map(|folder| marked(folder, &kept.memory, &clock)).transpose()?;
-        let drain = Drain::new();
-        let stale = Arc::new(AtomicBool::new(false));
+        let (drain, stale) = (Drain::new(), Arc::new(AtomicBool::new(false)));
         let memory = Arc::clone(&kept.memory);
         let readiness = Readiness::new(clock.clone(), memory, drain.clone(), Arc::clone(&stale));
         let settings = Arc::new(ArcSwap::from_pointee(settings(&config.listener)));
         let in_clear = InClear::new(&config.listener);
         let connections = Connections::new(config.listener.connections.clone());
-        let (access_log, admin) = (config.log.access, config.operations.admin);
+        let (access_log, sampling) = (config.log.access, config.log.sampling);
+        let admin = config.operations.admin;
         let (keys, catalogue) = (config.keys.clone(), Arc::clone(&config.catalogue));
         let (upstreams, keyring) = (kept.upstreams(&config, &metrics)?, kept.keyring(&mut config)?);
         kept.attendant.start_for(&upstreams)?;
@@ -139,6 +141,7 @@ impl Parts {
             clock,
             log,
             access_log,
+            sampling,
             metrics,
             connection_metrics,
             operations_connection_metrics,

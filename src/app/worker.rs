@@ -71,7 +71,7 @@ pub(super) fn spawn(
     cores: NonZeroUsize,
     tell: Sender<usize>,
 ) -> Result<JoinHandle<()>, StartFault> {
-    let lane_queue = parts.access_log.then(|| parts.log.queue());
+    let lane_queue = parts.access_log.then(|| parts.log.queue(parts.sampling));
     let thread = std::thread::Builder::new().name(format!("core-{index}"));
     let (ready, started) = std::sync::mpsc::sync_channel(1);
     let handle = thread.spawn(move || {

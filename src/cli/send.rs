@@ -190,7 +190,8 @@ impl SendingArguments {
     }
 }
 
-fn resolve(text: &str) -> Result<SocketAddr, Failure> {
+/// The address of a host:port on the command line.
+pub(super) fn resolve(text: &str) -> Result<SocketAddr, Failure> {
     let wrong = |why: &dyn std::fmt::Display| {
         Failure::usage(format_args!("--connect {text}: {why}; an address is host:port"))
     };

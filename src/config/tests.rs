@@ -151,7 +151,7 @@ fn check_defaults(config: &Config) {
     same(&config.routes[0].body_bytes_max, &BODY_BYTES_MAX);
     assert_eq!(config.operations.address.to_string(), "127.0.0.1:9443");
     assert_eq!(config.operations.certificates, config.listener.certificates);
-    assert!(config.log.access);
+    assert!(config.log.access && config.log.sampling.is_none());
 }
 
 #[test]

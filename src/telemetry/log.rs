@@ -16,8 +16,10 @@ use crate::clock::Clock;
 use crate::limit::MIB;
 
 mod format;
+mod sampling;
 
 use format::Times;
+pub use sampling::Sampling;
 
 /// Bytes that one queue holds before it drops lines: some 20,000 of them.
 const QUEUE_BYTES_MAX: usize = 8 * MIB;
@@ -82,6 +84,8 @@ pub(super) struct Line<'a> {
 /// which would keep the buffers of a request alive until it is written.
 pub struct Queue {
     format: LogFormat,
+    /// Where not all lines of good requests are written.
+    sampling: Option<Sampling>,
     page: Mutex<Page>,
     dropped: IntCounter,
 }
@@ -93,8 +97,16 @@ struct Page {
 }
 
 impl Queue {
-    fn new(format: LogFormat, dropped: IntCounter) -> Arc<Self> {
-        Arc::new(Self { format, page: Mutex::default(), dropped })
+    fn new(format: LogFormat, sampling: Option<Sampling>, dropped: IntCounter) -> Arc<Self> {
+        Arc::new(Self { format, sampling, page: Mutex::default(), dropped })
+    }
+
+    /// Whether the line of a request that ended like this is written.
+    pub(super) fn takes(&self, id: &RequestId, code: Code, status: u16, total: Duration) -> bool {
+        match &self.sampling {
+            None => true,
+            Some(sampling) => sampling.takes(id, code, status, total),
+        }
     }
 
     /// Adds the line of a request.
@@ -143,7 +155,7 @@ impl Log {
         clock: Clock,
         dropped: IntCounter,
     ) -> std::io::Result<Self> {
-        let events = Queue::new(format, dropped);
+        let events = Queue::new(format, None, dropped);
         let shared = Arc::new(Shared {
             sink,
             clock,
@@ -158,9 +170,9 @@ impl Log {
         Ok(Self(shared))
     }
 
-    /// A queue for one core's request lines.
-    pub fn queue(&self) -> Arc<Queue> {
-        let queue = Queue::new(self.0.events.format, self.0.events.dropped.clone());
+    /// A queue for one core's request lines: all of them, or what `sampling` leaves of them.
+    pub fn queue(&self, sampling: Option<Sampling>) -> Arc<Queue> {
+        let queue = Queue::new(self.0.events.format, sampling, self.0.events.dropped.clone());
         lock(&self.0.queues).push(Arc::clone(&queue));
         queue
     }

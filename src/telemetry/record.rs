@@ -71,7 +71,7 @@ impl Stage {
 pub struct RequestId([u8; 32]);
 
 impl RequestId {
-    fn new(high: u64, low: u64) -> Self {
+    pub(super) fn new(high: u64, low: u64) -> Self {
         let bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
         let mut text = [0; 32];
         for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
@@ -86,6 +86,12 @@ impl RequestId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// A number that the id draws, evenly spread.
+    pub(super) fn draw(&self) -> u32 {
+        let digits = self.as_str().get(24..).unwrap_or_default();
+        u32::from_str_radix(digits, 16).unwrap_or_default()
     }
 
     /// The id as a header value.
@@ -277,7 +283,8 @@ impl Lane {
         {
             self.tally.count(&owner.key_id, by, self.clock.now(), notes.peer.ip);
         }
-        if let Some(queue) = &self.queue {
+        let takes = |queue: &&Arc<Queue>| queue.takes(&record.id, code, status, total);
+        if let Some(queue) = self.queue.as_ref().filter(takes) {
             let wall_millis = self.clock.wall_millis();
             let spans = record.spans.each_ref().map(Cell::get);
             let (id, notes) = (&record.id, &notes);

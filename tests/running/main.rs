@@ -15,5 +15,7 @@ mod support;
 
 mod handover;
 mod load;
+mod sampling;
+mod top;
 mod upgrade;
 mod watching;

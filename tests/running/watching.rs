@@ -1,5 +1,5 @@
-//! The dashboard and the alerts in `deploy/` ask only for what the gate shows: every name, label and
-//! value in them is looked up in the metrics of a running gate.
+//! The dashboard and the alerts in `deploy/` ask only for what the gate shows: every name, label
+//! and value in them is looked up in the metrics of a running gate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -188,7 +188,7 @@ fn dashboard_and_alerts_ask_only_for_what_is_there() {
     }
 }
 
-/// An alert that no one is told of, because two have one name, or because Prometheus cannot read it.
+/// No alert is lost because two have one name, or because Prometheus cannot read it.
 #[test]
 fn prometheus_takes_every_expression() {
     let text = deployed("alerts.yml");

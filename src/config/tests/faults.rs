@@ -89,6 +89,13 @@ fn mistakes_in_numbers_sizes_and_durations() {
     check_main("state =", "workers = 0\nstate =", "workers", "from 1 to 1024");
     check_main("state =", "log.format = \"jsno\"\nstate =", "log.format", "did you mean \"json\"?");
     check_main("state =", "log.access = 1\nstate =", "log.access", "expected true or false");
+    for share in ["0", "0.0", "1.5", "-0.1", "nan", "0.0000001", "\"half\""] {
+        let line = format!("log.sample = {share}\nstate =");
+        check_main("state =", &line, "log.sample", "a share above 0 and up to 1");
+    }
+    check_main("state =", "log.slow = \"2s\"\nstate =", "log.slow", "`log.sample`");
+    let line = "log.access = false\nlog.sample = 0.5\nstate =";
+    check_main("state =", line, "log.sample", "without an access log");
 }
 
 #[test]
