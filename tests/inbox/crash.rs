@@ -81,7 +81,7 @@ fn sender(mail: &Mail) {
                 (other, _) => panic!("{other} for {number}: {}", answer.text()),
             }
             // A provider repeats itself now and then, though it was answered.
-            if number % 11 == 0 {
+            if number.is_multiple_of(11) {
                 let mut again = client.take().unwrap();
                 again.send(message(number).h1());
                 client = again.try_answer("POST").ok().map(|_| again);

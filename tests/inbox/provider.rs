@@ -65,7 +65,7 @@ pub(crate) fn kwikpaisa(path: &str, body: &str, at: u64) -> Request {
     Request::post(path, body.as_bytes())
         .set("Content-Type", "application/json")
         .header("X-TIMESTAMP", &at)
-        .header("X-SIGNATURE", &hex(&mac))
+        .header("X-SIGNATURE", hex(&mac))
 }
 
 pub(crate) fn kwikpaisa_event(order: &str, status: &str) -> String {
