@@ -157,7 +157,7 @@ const CASES: &[Case] = &[
         from: PERMITTED,
         to: "let permitted = permission::check(signature::Verified::clone(&verified))?;",
         error: "E0277",
-        says: "the trait bound `admission::signature::Verified: Clone` is not satisfied",
+        says: "signature::Verified: Clone` is not satisfied",
     },
     Case {
         name: "drop what a step returned",
@@ -183,7 +183,7 @@ const CASES: &[Case] = &[
         to: "return Err(observed::stop(entered, crate::gateway::rejection::Rejection::NoRoute)); \
              let routed = loop {};",
         error: "E0277",
-        says: "the trait bound `Entered: Refusable` is not satisfied",
+        says: "Entered: Refusable` is not satisfied",
     },
     Case {
         name: "forward what is observed as admitted",
