@@ -202,6 +202,8 @@ impl SigningArguments {
         &self,
         secret: impl FnOnce() -> Option<OsString>,
     ) -> Result<Ready<'_>, Failure> {
+        // Before anything is read: a URL that was mistyped needs no secret to be told.
+        drop(url(&numbered(&self.message.url, Some(1))).map_err(Failure::usage)?);
         let secret = self.secret.read(&self.key_id, secret)?;
         let mut values = NamedSecrets::default();
         for (name, path) in &self.values {

@@ -91,6 +91,7 @@ fn sender(mail: &Mail) {
     }
 }
 
+/// Rows 90 and 91.
 #[test]
 fn a_hundred_kills_lose_nothing_that_was_acknowledged() {
     let mut plan = Plan::new().stripe(&["stripe", "stripe-old"], "window = \"1h\"").destination(

@@ -48,6 +48,7 @@ fn in_small_folder(site: &Site) -> Process {
     site.run(command)
 }
 
+/// Row 92.
 #[test]
 fn a_full_disk_acknowledges_nothing_and_recovers() {
     let (plan, site) = site();
@@ -138,6 +139,7 @@ int fdatasync(int fd) {
     library
 }
 
+/// Row 92.
 #[test]
 fn a_disk_that_does_not_write_acknowledges_nothing_and_recovers() {
     let (plan, site) = site();

@@ -59,11 +59,15 @@ pub(crate) fn post(target: &str) -> Request {
     v1().sign(Request::post(target, b"{\"amount\":100}"), wall_now())
 }
 
-fn refused_to_start(site: &Site, holder: &Holder) -> (Option<i32>, String) {
+/// A gate that is handed this must end with the status of a wrong configuration, and say this.
+fn is_refused(site: &Site, holder: &Holder, words: &[&str]) {
     let mut process = site.spawn(holder.command());
     let status = process.ends_within(Duration::from_secs(10));
-    wait_until("its last words", || process.output().contains("countersign:"));
-    (status.code(), process.output())
+    assert_eq!(status.code(), Some(78), "{}", process.output());
+    wait_until(&format!("{words:?}"), || {
+        let said = process.output();
+        words.iter().all(|word| said.contains(word))
+    });
 }
 
 #[test]
@@ -111,17 +115,11 @@ fn a_socket_for_each_worker_leaves_no_connection_waiting() {
 #[test]
 fn what_cannot_be_used_of_a_handover_is_said() {
     let site = Site::new(Setup::new().with("workers", "1"));
-    let (status, said) = refused_to_start(&site, &Holder::per_worker());
-    assert_eq!(status, Some(78), "{said}");
-    assert!(said.contains("2 sockets `listener`"), "{said}");
+    is_refused(&site, &Holder::per_worker(), &["2 sockets `listener`"]);
     let unnamed = Holder { names: "listener:countersign.socket", ..Holder::new() };
-    let (status, said) = refused_to_start(&site, &unnamed);
-    assert_eq!(status, Some(78), "{said}");
-    assert!(said.contains("countersign.socket") && said.contains("operations"), "{said}");
+    is_refused(&site, &unnamed, &["countersign.socket", "operations"]);
     let site = Site::new(Setup::new().with("listener.address", "\"127.0.0.1:9\""));
-    let (status, said) = refused_to_start(&site, &Holder::new());
-    assert_eq!(status, Some(78), "{said}");
-    assert!(said.contains("127.0.0.1:9"), "{said}");
+    is_refused(&site, &Holder::new(), &["127.0.0.1:9"]);
 }
 
 /// Waits until a gate says that it waits for the one before it.
@@ -139,14 +137,11 @@ fn a_successor_with_a_mistake_ends_and_the_gate_before_it_serves_on() {
     let good = site.setup.clone();
     site.setup.set("workers", "0");
     site.write();
-    let (status, said) = refused_to_start(&site, &holder);
-    assert_eq!(status, Some(78), "{said}");
+    is_refused(&site, &holder, &["workers"]);
     site.setup = good;
     site.write();
     std::fs::write(site.folder.path().join("api.pem"), "no certificate").unwrap();
-    let (status, said) = refused_to_start(&site, &holder);
-    assert_eq!(status, Some(78), "{said}");
-    assert!(said.contains("api.pem"), "{said}");
+    is_refused(&site, &holder, &["api.pem"]);
     assert_eq!(gate.ask(&post("/v2/orders")).status, 200);
 }
 

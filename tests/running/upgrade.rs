@@ -209,12 +209,23 @@ fn upgrade(site: &Site, holder: &Holder, before: &mut Process) -> Process {
     wait_waiting(&next);
     before.signal(Signal::TERM);
     let status = before.ends_within(Duration::from_secs(20));
+    assert_eq!(status.code(), Some(0), "{}", before.output());
+    // Its last words are read by a thread of their own.
+    wait_until("its last words", || before.output().contains("replay memory saved"));
     let said = before.output();
-    assert_eq!(status.code(), Some(0), "{said}");
     assert!(said.contains("connections cut: 0; replay memory saved"), "{said}");
     next.wait_started();
     wait_until("the memory", || next.output().contains("\"past\":\"whole\""));
     next
+}
+
+/// Ends the load, also when the test fails: what waits for its clients would wait for ever.
+struct Ending<'l>(&'l Load);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
@@ -230,6 +241,7 @@ fn twenty_upgrades_under_load_lose_nothing_and_let_no_replay_through() {
             let load = &load;
             scope.spawn(move || client(load));
         }
+        let ending = Ending(&load);
         for n in 0..UPGRADES {
             let so_far = load.count();
             let until = Instant::now() + Duration::from_secs(10);
@@ -245,7 +257,7 @@ fn twenty_upgrades_under_load_lose_nothing_and_let_no_replay_through() {
             let next = upgrade(&site, &holder, &mut gate);
             gate = next;
         }
-        load.over.store(true, Ordering::Relaxed);
+        drop(ending);
     });
     let failures = load.failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{failures:#?}\n{}", gate.output());
