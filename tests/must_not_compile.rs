@@ -30,7 +30,7 @@ const INBOX: &str = "src/inbox.rs";
 const FRESHNESS: &str = "let fresh = freshness::check(claimed)?;";
 const VERIFIED: &str =
     "let verified = signature::verify(stated, keys, &self.addresses, &self.practice).await?;";
-const PERMITTED: &str = "let permitted = permission::check(verified)?;";
+const PERMITTED: &str = "let permitted = permission::check(verified, self.bindings.as_ref())?;";
 const PRESENTED: &str = "let presented = message::read(permitted)?;";
 const UNSEEN: &str = "let unseen = replay::claim(&self.memory, presented).await?;";
 const GRANTED: &str = "let granted = quota::spend(unseen)?;";
@@ -155,7 +155,7 @@ const CASES: &[Case] = &[
         name: "clone a stage",
         file: ADMISSION,
         from: PERMITTED,
-        to: "let permitted = permission::check(signature::Verified::clone(&verified))?;",
+        to: "let twin = signature::Verified::clone(&verified);\n        let permitted = permission::check(twin, self.bindings.as_ref())?;",
         error: "E0277",
         says: "signature::Verified: Clone` is not satisfied",
     },
