@@ -155,7 +155,8 @@ const CASES: &[Case] = &[
         name: "clone a stage",
         file: ADMISSION,
         from: PERMITTED,
-        to: "let twin = signature::Verified::clone(&verified);\n        let permitted = permission::check(twin, self.bindings.as_ref())?;",
+        to: "let twin = signature::Verified::clone(&verified);\n\
+             let permitted = permission::check(twin, self.bindings.as_ref())?;",
         error: "E0277",
         says: "signature::Verified: Clone` is not satisfied",
     },

@@ -159,11 +159,17 @@ impl Parts {
             told: Mutex::new(Vec::new()),
             ended: (Mutex::new(false), Condvar::new()),
         };
-        let journal = parts.journal_for(&said)?;
-        parts.install_inbox(said, journal);
-        parts.note_applied();
-        parts.tell_observing();
+        parts.begin(said)?;
         Ok(parts)
+    }
+
+    /// What is done once all parts are there.
+    fn begin(&self, said: Said) -> Result<(), StartFault> {
+        let journal = self.journal_for(&said)?;
+        self.install_inbox(said, journal);
+        self.note_applied();
+        self.tell_observing();
+        Ok(())
     }
 
     /// Once a second: settles the clock, forgets old claims, tells of obstacles.

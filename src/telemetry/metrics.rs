@@ -143,11 +143,7 @@ impl GateMetrics {
         let registry = Registry::new();
         let all = Register(&registry);
         let metrics = Self {
-            requests: all.counters(
-                "requests_total",
-                "Requests by route and outcome",
-                &["route", "code"],
-            )?,
+            requests: all.counters("requests_total", "Requests by outcome", &["route", "code"])?,
             stages: all.add(HistogramVec::new(
                 seconds("request_stage_seconds", "Time that requests spend in each stage"),
                 &["stage"],
