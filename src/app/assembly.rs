@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use prometheus::Registry;
 use serde_json::json;
 
 use crate::administration::catalogue::Catalogue;
@@ -102,8 +103,7 @@ impl Parts {
         let metrics = GateMetrics::new()?;
         let connection_metrics = ConnectionMetrics::new(&metrics.registry)?;
         // The operations listener is not worth series of its own.
-        let aside = prometheus::Registry::new();
-        let operations_connection_metrics = ConnectionMetrics::new(&aside)?;
+        let operations_connection_metrics = ConnectionMetrics::new(&Registry::new())?;
         let wall_millis = clock.wall_millis();
         let tls = listener_tls(&config, wall_millis)?;
         let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
