@@ -4,6 +4,7 @@
 //! proves too little. The acknowledgement waits for the disk and for nothing else. Must never be
 //! done here: keeping more of an unverified message than that it came, and why it was refused.
 
+mod ambiguity;
 mod answer;
 mod body;
 mod claims;

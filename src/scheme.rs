@@ -135,6 +135,16 @@ impl Scheme {
         self.facts.reads_public_url
     }
 
+    /// Whether it reads fields of a form in the body.
+    pub fn reads_form(&self) -> bool {
+        self.facts.reads_form
+    }
+
+    /// Whether it reads parameters of the query by their names.
+    pub fn reads_query(&self) -> bool {
+        self.facts.reads_query
+    }
+
     /// Whether a message says who signs it.
     pub fn names_key(&self) -> bool {
         self.facts.names_key

@@ -4,6 +4,7 @@
 use crate::crypto::DigestInProgress;
 use crate::journal::Facts;
 
+use super::ambiguity;
 use super::message::{Misshapen, Read};
 use super::verification::Verified;
 
@@ -20,7 +21,9 @@ pub(super) struct Told<'m> {
 /// What of it is not as it must be.
 pub(super) fn read(verified: Verified<'_>) -> Result<Told<'_>, Misshapen> {
     let received = verified.received();
-    let reading = &received.announced().source().reading;
+    let source = received.announced().source();
+    ambiguity::check(source, &received.subject())?;
+    let reading = &source.reading;
     let mut read = reading.read(received.subject(), verified.content())?;
     if verified.by().is_none() {
         read.key = of_unsigned(&read.key, verified.content());

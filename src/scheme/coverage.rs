@@ -157,6 +157,8 @@ pub(super) struct Facts {
     pub(super) value_names: Vec<Box<str>>,
     pub(super) reads_body: bool,
     pub(super) reads_public_url: bool,
+    pub(super) reads_form: bool,
+    pub(super) reads_query: bool,
     pub(super) names_key: bool,
 }
 
@@ -299,6 +301,8 @@ pub(super) fn facts(plans: &[&Plan]) -> Facts {
         for template in plan.templates() {
             for origin in template.origins().iter() {
                 facts.reads_public_url |= *origin == Origin::PublicUrl;
+                facts.reads_form |= matches!(origin, Origin::Form(_) | Origin::FormFields);
+                facts.reads_query |= matches!(origin, Origin::QueryField(_) | Origin::QueryFields);
                 if let Origin::Credential(name) = origin {
                     values.insert(Box::from(&**name));
                 }

@@ -225,6 +225,31 @@ fn fields_of_fiuu_cannot_be_moved_or_changed() {
 }
 
 #[test]
+fn nothing_that_others_read_differently_is_taken() {
+    let inbox = Plan::new().fiuu("").start();
+    let failed = Fiuu::new("1001", "A17", "11");
+    let body = super::provider::form(&failed.fields());
+    let form = "application/x-www-form-urlencoded";
+    let send = |body: &str, kind: &str| {
+        Request::post(FIUU_PATH, body.as_bytes()).set("Content-Type", kind)
+    };
+    // The signature covers the first, and PHP takes the last.
+    for more in
+        ["&status=00", "&statu%73=00", "&status[]=00", "&amount=9999.00", "&.status=00&+status=00"]
+    {
+        inbox.refuses(&send(&format!("{body}{more}"), form), 401, "misshapen");
+    }
+    // A form for us, another for whoever goes by the media type.
+    let part = "--X\r\nContent-Disposition: form-data; name=\"status\"\r\n\r\n00\r\n--X--";
+    let both = format!("{body}&x=\r\n{part}\r\n");
+    inbox.refuses(&send(&both, "multipart/form-data; boundary=X"), 401, "misshapen");
+    inbox.refuses(&send(&body, "application/json"), 401, "misshapen");
+    let two = send(&body, form).header("Content-Type", "text/plain");
+    inbox.refuses(&two, 400, "bad_request");
+    inbox.takes(&send(&body, form), "OK");
+}
+
+#[test]
 fn a_browser_comes_back_to_the_shop() {
     let table = format!(
         "[sources.fiuu-return]\nprovider = \"fiuu-return\"\npath = \"/return\"\n\
