@@ -66,7 +66,8 @@ struct Terminal {
 
 impl Terminal {
     fn run(site: &Site, arguments: &[String]) -> Self {
-        let line = format!("{} {}", env!("CARGO_BIN_EXE_countersign"), arguments.join(" "));
+        // A shell that stays beside the program would take Ctrl-C for itself.
+        let line = format!("exec {} {}", env!("CARGO_BIN_EXE_countersign"), arguments.join(" "));
         let mut command = Command::new("script");
         command.args(["-q", "-e", "-c", &line, "/dev/null"]).current_dir(site.folder.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).env("TERM", "xterm");

@@ -117,7 +117,8 @@ impl Picture {
         let seconds = (after.at - before.at).as_secs_f64().max(0.001);
         let growth = Growth { before, after, seconds };
         let mut refused = growth.by_label("requests_total", "code");
-        let requests = refused.values().sum();
+        // A sum of no floats is -0.0, and would be shown so.
+        let requests = refused.values().sum::<f64>() + 0.0;
         let forwarded = refused.remove("forwarded").unwrap_or(0.0);
         let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)];
         let latency = quantiles.map(|(name, part)| {
@@ -249,6 +250,12 @@ mod tests {
         assert!((picture.forwarded_per_second - 6.0).abs() < 1e-9);
         assert!((picture.requests_per_second - 8.0).abs() < 1e-9);
         assert_eq!(picture.refused_per_second, ByName::from([("replayed".to_owned(), 2.0)]));
+    }
+
+    #[test]
+    fn a_gate_that_nobody_asked_anything_has_no_sign() {
+        let lines = two("", "").lines();
+        assert!(lines.iter().all(|line| !line.text.contains("-0")), "no line has a -0");
     }
 
     #[test]

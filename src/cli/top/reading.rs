@@ -39,7 +39,8 @@ impl Reading {
 
     /// The sum of all series of a name, which is written without `countersign_`.
     pub(super) fn sum(&self, name: &str) -> f64 {
-        self.by(name, |_| "").into_values().sum()
+        // A sum of no floats is -0.0, and would be shown so.
+        self.by(name, |_| "").into_values().sum::<f64>() + 0.0
     }
 
     /// The series of a name, added up by the values of one label.
