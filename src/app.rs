@@ -1,13 +1,15 @@
 //! The only place that builds parts and joins them: starts the listeners, reloads, drains.
 
 mod assembly;
+mod chores;
 mod control;
 mod handover;
 mod inbox;
 mod keys;
+mod kept;
 mod ledger;
-mod plain;
 mod observing;
+mod plain;
 mod reload;
 mod upstreams;
 mod worker;

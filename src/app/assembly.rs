@@ -1,8 +1,8 @@
 //! The parts of a gate, built once and shared by its threads.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use prometheus::Registry;
@@ -12,30 +12,21 @@ use crate::administration::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::keys::Keys;
 use crate::config::{Config, Listener};
-use crate::crypto::NoRandom;
-use crate::doctor::Practice;
 use crate::gateway::admission::Admission;
-use crate::gateway::admission::budget::Budget;
-use crate::gateway::admission::intake::Intake;
-use crate::gateway::route::{Route, Routes, key_sessions};
-use crate::gateway::upstream::{UnusableUpstream, Upstream};
 use crate::keyring::Keyring;
 use crate::operations::{Obstacle, Readiness};
-use crate::quota::{Addresses, Quotas};
 use crate::replay::{Marker, Memory, Opening, StateFolder};
 use crate::roll::{Chains, Event, Kill, Roll};
 use crate::serve::{Connections, Drain, Settings, Tls, TlsFaults};
-use crate::store::ledger::Ledger;
 use crate::telemetry::connections::ConnectionMetrics;
 use crate::telemetry::{GateMetrics, Level, Log, Sampling, Uses};
 
-use super::inbox::{InboxOnDemand, Said};
+use super::inbox::Said;
+use super::kept::Kept;
 use super::keys::Managed;
 use super::keys::rolling::Events;
-use super::ledger::LedgerOnDemand;
 use super::plain::InClear;
 use super::reload::{Fixed, Source};
-use super::upstreams::Attendant;
 use super::{Options, Past, Rolling, StartFault};
 
 /// Everything that the threads of a gate share.
@@ -70,24 +61,8 @@ pub(super) struct Parts {
     pub(super) kept: Kept,
     state: Option<(Arc<StateFolder>, Mutex<Option<Marker>>)>,
     /// Obstacles that the log was told of and that have not ended.
-    told: Mutex<Vec<Obstacle>>,
+    pub(super) told: Mutex<Vec<Obstacle>>,
     ended: (Mutex<bool>, Condvar),
-}
-
-/// What outlives every reload.
-pub(super) struct Kept {
-    pub(super) memory: Arc<Memory>,
-    pub(super) quotas: Quotas,
-    pub(super) addresses: Arc<Addresses>,
-    pub(super) budget: Arc<Budget>,
-    pub(super) practice: Arc<Practice>,
-    pub(super) roll: Arc<Roll>,
-    pub(super) ledger: LedgerOnDemand,
-    pub(super) inbox: InboxOnDemand,
-    pub(super) upstreams: Mutex<Vec<Arc<Upstream>>>,
-    pub(super) attendant: Attendant,
-    pub(super) started: Instant,
-    longest_window_seconds: AtomicU64,
 }
 
 impl Parts {
@@ -172,81 +147,6 @@ impl Parts {
         Ok(())
     }
 
-    /// Once a second: settles the clock, forgets old claims, tells of obstacles.
-    pub(super) fn do_chores(&self) {
-        self.clock.tick();
-        let longest = Duration::from_secs(self.kept.longest_window_seconds.load(Ordering::Relaxed));
-        self.kept.memory.sweep(self.clock.now(), longest);
-        self.tell_obstacles();
-        self.tell_upstreams();
-        self.kept.ledger.tell(&self.log);
-        self.kept.inbox.tell(&self.log);
-        self.tell_refused_clients();
-    }
-
-    /// Logs clients that were refused for their certificates, one line for each reason.
-    fn tell_refused_clients(&self) {
-        for refused in self.connection_metrics.refused_clients() {
-            let fields = json!({
-                "reason": refused.fault.as_str(),
-                "count": refused.count,
-                "last_peer": refused.last.to_string(),
-            });
-            self.log.event(Level::Warn, "client_certificate_refused", fields);
-        }
-    }
-
-    /// Forgets chains of rolling keys that nobody can present any more.
-    pub(super) fn sweep_chains(&self) {
-        self.kept.roll.chains.sweep(self.clock.now());
-    }
-
-    /// Logs what is in the way of readiness, once when it begins and once when it ends. A drain has
-    /// an event of its own.
-    fn tell_obstacles(&self) {
-        let mut obstacles = self.readiness.obstacles();
-        obstacles.retain(|obstacle| *obstacle != Obstacle::Draining);
-        let mut told = lock(&self.told);
-        if *told == obstacles {
-            return;
-        }
-        let names: Vec<_> = obstacles.iter().map(|obstacle| obstacle.as_str()).collect();
-        let mut fields = json!({ "obstacles": names });
-        if obstacles.contains(&Obstacle::MarkOverdue)
-            && let Some(fields) = fields.as_object_mut()
-        {
-            fields.insert("cause".into(), json!(self.kept.memory.mark_fault()));
-        }
-        match names.is_empty() {
-            true => self.log.event(Level::Info, "ready", json!({})),
-            false => self.log.event(Level::Warn, "not_ready", fields),
-        }
-        *told = obstacles;
-    }
-
-    /// Brings the gauges up to date that nobody counts along.
-    pub(super) fn refresh_gauges(&self) {
-        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
-        let metrics = &self.metrics;
-        let usage = self.kept.memory.usage();
-        metrics.replay_entries.set(gauge(usage.entries));
-        metrics.replay_capacity.set(gauge(usage.capacity));
-        let forgotten = self.kept.memory.forgotten().map_or(0, |stamp| stamp.secs());
-        metrics.replay_forgotten.set(i64::try_from(forgotten).unwrap_or(i64::MAX));
-        metrics.body_bytes.set(gauge(self.kept.budget.held()));
-        self.kept.ledger.refresh_gauges(metrics);
-        self.refresh_upstreams();
-        self.refresh_observing();
-        self.kept.inbox.refresh_gauges(&metrics.inbox, self.clock.now_millis());
-        let ahead = i128::from(self.clock.now_millis()) - i128::from(self.clock.wall_millis());
-        metrics.clock_offset.set(i64::try_from(ahead).unwrap_or(i64::MAX));
-        let obstacles = self.readiness.obstacles();
-        for obstacle in Obstacle::ALL {
-            let holds = i64::from(obstacles.contains(&obstacle));
-            metrics.not_ready.with_label_values(&[obstacle.as_str()]).set(holds);
-        }
-    }
-
     /// Says what is in force now.
     pub(super) fn note_applied(&self) {
         let credentials = i64::try_from(self.keyring.load().len()).unwrap_or(i64::MAX);
@@ -291,102 +191,6 @@ impl Parts {
         let ended = lock(&self.ended.0);
         let waited = self.ended.1.wait_timeout_while(ended, patience, |ended| !*ended);
         *waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-}
-
-impl Kept {
-    fn new(
-        config: &Config,
-        memory: Memory,
-        folder: Option<&StateFolder>,
-        roll: Roll,
-        metrics: &GateMetrics,
-    ) -> Result<Self, StartFault> {
-        Ok(Self {
-            memory: Arc::new(memory),
-            quotas: Quotas::default(),
-            addresses: Arc::new(Addresses::new(Addresses::ENTRIES, config.listener.failures)?),
-            budget: Budget::new(config.listener.unverified_bytes_max.get()),
-            practice: Arc::new(Practice::new(&metrics.mistakes)),
-            roll: Arc::new(roll),
-            ledger: LedgerOnDemand::new(folder.map(|folder| folder.path().to_owned())),
-            inbox: InboxOnDemand::new(folder.map(|folder| folder.path().to_owned())),
-            upstreams: Mutex::new(Vec::new()),
-            attendant: Attendant::default(),
-            started: Instant::now(),
-            longest_window_seconds: AtomicU64::new(0),
-        })
-    }
-
-    /// The keys that configuration states. Takes them out of it.
-    pub(super) fn keyring(&self, config: &mut Config) -> Result<Keyring, NoRandom> {
-        let merchants = std::mem::take(&mut config.merchants);
-        Keyring::build(merchants, &self.memory, &self.quotas)
-    }
-
-    /// Builds the snapshot that requests are admitted by. Nothing here can fail.
-    pub(super) fn admission(
-        &self,
-        config: Config,
-        upstreams: Vec<Arc<Upstream>>,
-        keyring: &Arc<ArcSwap<Keyring>>,
-        clock: &Clock,
-        metrics: &GateMetrics,
-        ledger: Option<Arc<Ledger>>,
-    ) -> Admission {
-        let longest = config.routes.iter().map(|route| route.window.past.as_secs()).max();
-        let mut routes = Vec::new();
-        for spec in key_sessions(&config.routes) {
-            let metrics = metrics.route(&spec.name);
-            routes.push(Arc::new(Route { spec, upstream: None, metrics, ledger: None }));
-        }
-        for spec in config.routes {
-            // Configuration names only upstreams that it defines.
-            let named = upstreams.iter().find(|upstream| upstream.spec.name == spec.upstream);
-            if let Some(upstream) = named.map(Arc::clone) {
-                let metrics = metrics.route(&spec.name);
-                let ledger = ledger.clone().filter(|_| spec.needs_ledger());
-                let upstream = Some(upstream);
-                routes.push(Arc::new(Route { spec, upstream, metrics, ledger }));
-            }
-        }
-        self.attendant.serve(&upstreams);
-        *lock(&self.upstreams) = upstreams;
-        // Raised before the wider window is in force: what it can still ask for is not dropped.
-        self.longest_window_seconds.store(longest.unwrap_or(0), Ordering::Relaxed);
-        Admission {
-            clock: clock.clone(),
-            intake: Intake::new(config.listener.head, Arc::clone(&self.addresses), self.started),
-            routes: Routes::new(routes),
-            keyring: Arc::clone(keyring),
-            memory: Arc::clone(&self.memory),
-            addresses: Arc::clone(&self.addresses),
-            budget: Arc::clone(&self.budget),
-            practice: Arc::clone(&self.practice),
-            roll: Arc::clone(&self.roll),
-            body: config.listener.body,
-            bindings: config.listener.bindings,
-        }
-    }
-
-    /// Upstreams that stay as they are keep their connections.
-    pub(super) fn upstreams(
-        &self,
-        config: &Config,
-        metrics: &GateMetrics,
-    ) -> Result<Vec<Arc<Upstream>>, UnusableUpstream> {
-        let known = lock(&self.upstreams);
-        let specs = config.upstreams.iter();
-        specs
-            .map(|spec| {
-                let before = known.iter().find(|upstream| upstream.spec.name == spec.name);
-                if let Some(same) = before.filter(|upstream| upstream.spec == *spec) {
-                    return Ok(Arc::clone(same));
-                }
-                let before = before.map(|before| &**before);
-                Upstream::new(spec.clone(), metrics.upstream(&spec.name), before).map(Arc::new)
-            })
-            .collect()
     }
 }
 
@@ -480,6 +284,7 @@ fn report(opening: &Opening, log: &Log) {
     }
 }
 
+/// Locks; a thread that panicked with it left nothing half done.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
