@@ -25,13 +25,13 @@ use http::request::Parts as Head;
 use http::{Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use prometheus::IntCounterVec;
 use serde_json::{Map, Value};
 
 use crate::administration::{Office, Verb};
 use crate::clock::Clock;
 use crate::crypto::{Bytes32, random};
+use crate::serve::Arriving;
 use crate::telemetry::Log;
 
 use desk::Desk;
@@ -101,7 +101,7 @@ impl Console {
     }
 
     /// Answers one request.
-    pub async fn handle(&self, request: Request<Incoming>, ip: IpAddr) -> Response<Full<Bytes>> {
+    pub async fn handle(&self, request: Request<Arriving>, ip: IpAddr) -> Response<Full<Bytes>> {
         let (head, mut body) = request.into_parts();
         let path = head.uri.path();
         if head.method == Method::OPTIONS
@@ -141,7 +141,7 @@ impl Console {
         &self,
         call: &mut Call,
         head: &Head,
-        body: &mut Incoming,
+        body: &mut Arriving,
     ) -> Result<Ready, Refusal> {
         let path = head.uri.path();
         let found = self.routes.find(&head.method, path);

@@ -18,10 +18,10 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{Method, Request, Response};
-use hyper::body::Incoming;
 use prometheus::IntCounter;
 
 use crate::peer::Peer;
+use crate::serve::Arriving;
 use crate::telemetry::{Code, Lane, Record};
 
 use admission::intake::Visit;
@@ -46,7 +46,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// Answers one request.
-    pub async fn handle(&self, request: Request<Incoming>, peer: &Rc<Peer>) -> Response<Body> {
+    pub async fn handle(&self, request: Request<Arriving>, peer: &Rc<Peer>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
         let (visit, asked) = (self.visit(&head, peer), Asked::of(&head));
         let open = Open { lane: &self.lane, record: Rc::clone(&visit.record), closed: false };
@@ -69,7 +69,7 @@ impl Gateway {
     async fn outcome(
         &self,
         head: Parts,
-        body: &mut Incoming,
+        body: &mut Arriving,
         visit: Visit,
         slot: &ReplySlot,
     ) -> Outcome {

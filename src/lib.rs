@@ -28,6 +28,7 @@ pub mod telemetry;
 pub mod recipe;
 pub mod crypto;
 pub mod peer;
+pub mod relay;
 pub mod target;
 pub mod clock;
 pub mod secret;

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use prometheus::Registry;
 use serde_json::json;
 
@@ -18,7 +17,7 @@ use crate::console::Console;
 use crate::doctor::{Finding, Mistake, Practice};
 use crate::peer::Peer;
 use crate::replay::{Memory, NotReady};
-use crate::serve::{Drain, Handler};
+use crate::serve::{Arriving, Drain, Handler};
 use crate::telemetry::encode;
 
 /// What operators and their programs ask.
@@ -178,7 +177,7 @@ fn finding(finding: &Finding) -> serde_json::Value {
 impl Handler for Operations {
     type Body = Full<Bytes>;
 
-    async fn handle(&self, request: Request<Incoming>, peer: &Rc<Peer>) -> Response<Full<Bytes>> {
+    async fn handle(&self, request: Request<Arriving>, peer: &Rc<Peer>) -> Response<Full<Bytes>> {
         match &self.console {
             Some(console) if Console::owns(request.uri().path()) => {
                 console.handle(request, peer.ip).await

@@ -16,14 +16,13 @@ use http::header::{
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use prometheus::IntCounterVec;
 use serde_json::json;
 
 use crate::gateway::admission::intake::guard::host_named;
 use crate::limit::KIB;
 use crate::peer::Peer;
-use crate::serve::Handler;
+use crate::serve::{Arriving, Handler};
 use crate::target::check_path;
 
 /// Answers for tokens that an authority for certificates asks for (RFC 8555, section 8.3).
@@ -154,7 +153,7 @@ impl Redirect {
 impl Handler for Redirect {
     type Body = Full<Bytes>;
 
-    async fn handle(&self, request: Request<Incoming>, peer: &Rc<Peer>) -> Response<Full<Bytes>> {
+    async fn handle(&self, request: Request<Arriving>, peer: &Rc<Peer>) -> Response<Full<Bytes>> {
         let (head, _) = request.into_parts();
         let verdict = self.judge(&head, peer);
         self.answers.with_label_values(&[outcome(&verdict)]).inc();

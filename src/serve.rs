@@ -6,6 +6,7 @@
 
 mod accept;
 mod arrival;
+mod arriving;
 mod cap;
 mod certificate;
 mod clients;
@@ -30,8 +31,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
 
+pub use arriving::Arriving;
 pub use cap::Connections;
 pub use clients::ClientCertificates;
 pub use drain::Drain;
@@ -57,7 +58,7 @@ pub trait Handler: 'static {
     /// request does not keep the answer from arriving.
     fn handle(
         &self,
-        request: Request<Incoming>,
+        request: Request<Arriving>,
         peer: &Rc<Peer>,
     ) -> impl Future<Output = Response<Self::Body>>;
 }

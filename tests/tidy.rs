@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 
 /// Parts and their layers, each layer with its order within; a file belongs to the longest name
 /// that fits. Imports point to what stands lower, or stay within their part.
-const LAYERS: [(&str, (u32, u32)); 41] = [
+const LAYERS: [(&str, (u32, u32)); 42] = [
     ("clock", (1, 0)),
     ("secret", (1, 0)),
     ("limit", (1, 0)),
     ("target", (1, 0)),
     ("peer", (1, 0)),
+    ("relay", (1, 0)),
     ("crypto", (2, 0)),
     ("recipe", (2, 1)),
     ("telemetry", (2, 1)),

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, future};
 use http::{Request, Response};
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
 use serde_json::json;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
@@ -23,7 +22,7 @@ use crate::gateway::answer::Body;
 use crate::gateway::forward::Forwarder;
 use crate::inbox::Inbox;
 use crate::peer::Peer;
-use crate::serve::{Door, Handler, Listening, run};
+use crate::serve::{Arriving, Door, Handler, Listening, run};
 use crate::telemetry::{Lane, Level};
 
 use super::assembly::Parts;
@@ -39,7 +38,7 @@ impl Handler for Doors {
 
     fn handle(
         &self,
-        request: Request<Incoming>,
+        request: Request<Arriving>,
         peer: &Rc<Peer>,
     ) -> impl Future<Output = Response<Self::Body>> {
         // One look at nothing where no source is configured.

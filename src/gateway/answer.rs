@@ -4,11 +4,12 @@
 //! a little of an unread body is read and thrown away, and where more is left the answer says that
 //! the connection closes.
 
+use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderName, Response, StatusCode};
-use hyper::body::Incoming;
+use http_body::Body as HttpBody;
 
 use crate::gateway::admission::unread::Asked;
 use crate::gateway::forward::UpstreamFault;
@@ -70,9 +71,9 @@ struct Face {
 }
 
 /// Answers an outcome, after what is left of the request body was drained or given up.
-pub async fn respond(
+pub async fn respond<B: HttpBody<Data = Bytes> + Unpin>(
     outcome: Outcome,
-    unread: &mut Incoming,
+    unread: &mut B,
     asked: Asked,
     id: &RequestId,
 ) -> (Response<Body>, Code) {

@@ -6,6 +6,7 @@ mod body;
 mod choice;
 mod headers;
 mod outlet;
+mod own;
 mod patience;
 mod pieces;
 mod pool;

@@ -25,7 +25,7 @@ use crate::limit::{UPSTREAM_CONNECTIONS, UPSTREAM_QUEUE, UpstreamDeadlines};
 use crate::telemetry::UpstreamMetrics;
 
 pub use address::Address;
-pub use dial::SameThread;
+pub use dial::{SameThread, Wire};
 pub use ejection::Ejection;
 pub use health::Health;
 pub use identity::Identity;

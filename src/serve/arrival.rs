@@ -22,6 +22,7 @@ use super::stream::{Below, ClientStream, Metered};
 use super::{CertNames, Door, Handler, Line, Peer, Settings, clients, handshake};
 use crate::limit::KIB;
 use crate::peer::{ClientCertificate, as_header};
+use crate::relay::Relay;
 use crate::telemetry::connections::{ConnectionMetrics, HandshakeFault, Protocol, TlsVersion};
 
 /// A connection that was let in.
@@ -140,17 +141,20 @@ impl<H: Handler> Arrival<H> {
         let forwarded_for = as_header(ip);
         let unclear = false;
         let peer = Peer { address, ip, unclear, server_name, names, certificate, forwarded_for };
+        let relay = (protocol == Protocol::Http1).then(Arc::default);
         let speaks_for_others = settings.origins.speaks_for_others(ip);
         let exchange = Rc::new(Exchange {
             handler: Rc::clone(&door.handler),
             peer: Rc::new(peer),
             proxied: speaks_for_others.then(|| Arc::clone(&settings)),
             pulse: Rc::clone(&pulse),
+            relay: relay.clone(),
             roster: Rc::clone(ticket.roster()),
             protocol,
             requests_max: settings.requests_max.get(),
         });
-        Connected { exchange, pulse, settings, ticket, slot, metrics: Arc::clone(&door.metrics) }
+        let metrics = Arc::clone(&door.metrics);
+        Connected { exchange, pulse, relay, settings, ticket, slot, metrics }
     }
 }
 
@@ -158,6 +162,7 @@ impl<H: Handler> Arrival<H> {
 struct Connected<H> {
     exchange: Rc<Exchange<H>>,
     pulse: Rc<Pulse>,
+    relay: Option<Arc<Relay>>,
     settings: Arc<Settings>,
     ticket: Ticket,
     slot: Slot,
@@ -166,7 +171,7 @@ struct Connected<H> {
 
 impl<H: Handler> Connected<H> {
     fn serve_http1<S: Below + 'static>(self, line: S) {
-        let Self { exchange, pulse, settings, ticket, slot, metrics } = self;
+        let Self { exchange, pulse, relay, settings, ticket, slot, metrics } = self;
         let io = TokioIo::new(ClientStream::new(line, Rc::clone(&pulse)));
         let service = service_fn(move |request| exchange.answer(request));
         let connection = http1_builder(&settings).serve_connection(io, service);
@@ -175,6 +180,7 @@ impl<H: Handler> Connected<H> {
             |connection| connection.graceful_shutdown(),
             Protocol::Http1,
             pulse,
+            relay,
             settings,
             ticket,
         );
@@ -182,7 +188,7 @@ impl<H: Handler> Connected<H> {
     }
 
     fn serve_http2(self, tls: TlsStream<Metered>) {
-        let Self { exchange, pulse, settings, ticket, slot, metrics } = self;
+        let Self { exchange, pulse, relay, settings, ticket, slot, metrics } = self;
         let io = TokioIo::new(ClientStream::new(tls, Rc::clone(&pulse)));
         let service = service_fn(move |request| exchange.answer(request));
         let connection = http2_builder(&settings).serve_connection(io, service);
@@ -191,6 +197,7 @@ impl<H: Handler> Connected<H> {
             |connection| connection.graceful_shutdown(),
             Protocol::Http2,
             pulse,
+            relay,
             settings,
             ticket,
         );

@@ -17,6 +17,7 @@ use super::Settings;
 use super::drain::{Stage, Ticket};
 use super::pulse::Pulse;
 use super::socket::UNSENT_BYTES_MAX;
+use crate::relay::Relay;
 use crate::telemetry::connections::{Deadline, Protocol};
 
 /// After our end is sent: how long the client has to end its side. Also how long, in a drain, an
@@ -39,6 +40,8 @@ pub(super) struct Driver<C> {
     graceful: fn(Pin<&mut C>),
     protocol: Protocol,
     pulse: Rc<Pulse>,
+    /// Over HTTP/1 the connection wakes its task by way of this.
+    relay: Option<Arc<Relay>>,
     settings: Arc<Settings>,
     ticket: Ticket,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -74,6 +77,7 @@ impl<C: Future> Driver<C> {
         graceful: fn(Pin<&mut C>),
         protocol: Protocol,
         pulse: Rc<Pulse>,
+        relay: Option<Arc<Relay>>,
         settings: Arc<Settings>,
         ticket: Ticket,
     ) -> Self {
@@ -82,6 +86,7 @@ impl<C: Future> Driver<C> {
             graceful,
             protocol,
             pulse,
+            relay,
             settings,
             ticket,
             sleep: None,
@@ -93,6 +98,12 @@ impl<C: Future> Driver<C> {
             leaving: None,
             reason: None,
         }
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<C::Output> {
+        let Some(relay) = &self.relay else { return self.connection.as_mut().poll(cx) };
+        relay.follow(cx);
+        self.connection.as_mut().poll(&mut Context::from_waker(&relay.waker()))
     }
 
     /// HTTP/1 ends by `Connection: close` on an answer or when it has been quiet; HTTP/2 is told.
@@ -234,7 +245,7 @@ impl<C: Future> Future for Driver<C> {
                 Stage::Draining => this.drain(),
                 Stage::Cut => return Poll::Ready(Ended::By(Deadline::Drain)),
             }
-            if this.connection.as_mut().poll(cx).is_ready() {
+            if this.advance(cx).is_ready() {
                 return Poll::Ready(this.reason.map_or(Ended::Itself, Ended::By));
             }
             if this.protocol == Protocol::Http2

@@ -13,9 +13,11 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
+use super::arriving::Arriving;
 use super::drain::{Roster, Stage};
 use super::pulse::{Pass, Pulse};
 use super::{Handler, Peer, Settings};
+use crate::relay::Relay;
 use crate::telemetry::connections::Protocol;
 
 /// What all requests of a connection share.
@@ -25,6 +27,8 @@ pub(super) struct Exchange<H> {
     /// Where the peer is a trusted proxy: who is one.
     pub(super) proxied: Option<Arc<Settings>>,
     pub(super) pulse: Rc<Pulse>,
+    /// What stands before the connection's task, over HTTP/1.
+    pub(super) relay: Option<Arc<Relay>>,
     pub(super) roster: Rc<Roster>,
     pub(super) protocol: Protocol,
     pub(super) requests_max: usize,
@@ -37,6 +41,7 @@ impl<H: Handler> Exchange<H> {
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Followed<H::Body>>, Infallible>> + use<H> {
         let pass = Pass::begin(&self.pulse);
+        let request = request.map(|body| Arriving::new(body, self.relay.clone()));
         let this = Rc::clone(self);
         async move {
             let named = this

@@ -26,8 +26,9 @@ use summary::Tally;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How many are sent")]
 pub(crate) struct LoadArguments {
-    /// Send so many requests, each signed anew, and tell how long their answers took; {n} in URL
-    /// and body stands for the number of the request. Signatures of answers are not checked
+    /// Send so many requests, each signed anew, and tell how long their answers took; the letter n
+    /// in braces stands for the number of the request, in URL and body. Signatures of answers are
+    /// not checked
     #[arg(long, short = 'n', value_name = "N", conflicts_with = "answer_secret_file")]
     requests: Option<NonZeroU64>,
 

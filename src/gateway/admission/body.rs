@@ -79,7 +79,7 @@ impl Received {
     }
 
     /// The claims of the head, taken out for the step that has all claims.
-    pub(super) fn take_claims(&mut self) -> Option<Claims> {
+    pub(super) fn take_claims(&mut self) -> Option<Box<Claims>> {
         self.fresh.take_claims()
     }
 

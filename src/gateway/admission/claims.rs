@@ -20,7 +20,8 @@ use crate::secret::NamedSecrets;
 #[must_use]
 pub(super) struct Claimed {
     routed: Routed,
-    claims: Option<Claims>,
+    /// Boxed, so that a step passes on a pointer.
+    claims: Option<Box<Claims>>,
 }
 
 /// Reads the claims that the route's scheme asks for, unless they lie in the body.
@@ -32,7 +33,7 @@ pub(super) fn read(routed: Routed) -> Result<Claimed, Stopped> {
     let claims = match scheme.reads_body() {
         true => None,
         false => match of(scheme, &routed, &[]) {
-            Ok(claims) => Some(claims),
+            Ok(claims) => Some(Box::new(claims)),
             Err(rejection) => return Err(observed::stop(routed, rejection)),
         },
     };
@@ -81,11 +82,11 @@ pub(super) fn subject<'a>(
 impl Claimed {
     /// What the head says of the request; nothing where its claims lie in the body.
     pub(super) fn early_claims(&self) -> Option<&Claims> {
-        self.claims.as_ref()
+        self.claims.as_deref()
     }
 
     /// The same, taken out for the step that has all claims.
-    pub(super) fn take_claims(&mut self) -> Option<Claims> {
+    pub(super) fn take_claims(&mut self) -> Option<Box<Claims>> {
         self.claims.take()
     }
 

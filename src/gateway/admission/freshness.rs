@@ -62,7 +62,7 @@ pub(super) fn within(routed: &Routed, claims: &Claims) -> Result<(), Rejection> 
 
 impl Fresh {
     /// The claims of the head, taken out for the step that has all claims.
-    pub(super) fn take_claims(&mut self) -> Option<Claims> {
+    pub(super) fn take_claims(&mut self) -> Option<Box<Claims>> {
         self.claimed.take_claims()
     }
 

@@ -15,7 +15,7 @@ use crate::scheme::Claims;
 #[must_use]
 pub(super) struct Stated {
     received: Received,
-    claims: Claims,
+    claims: Box<Claims>,
 }
 
 /// Reads the claims of the body, where the head has none.
@@ -28,7 +28,7 @@ pub(super) fn read(mut received: Received) -> Result<Stated, Stopped> {
         return Ok(Stated { received, claims });
     }
     let claims = match claims::of(&received.route().spec.scheme, &received, received.body()) {
-        Ok(claims) => claims,
+        Ok(claims) => Box::new(claims),
         Err(rejection) => return Err(observed::stop(received, rejection)),
     };
     let stated = Stated { received, claims };

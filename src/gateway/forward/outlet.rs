@@ -2,19 +2,20 @@
 //! over HTTP/2.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use prometheus::IntGauge;
 use tokio::time::{Instant, timeout};
 
-use super::patience::Patience;
+use super::own::Own;
 use super::pieces::Pieces;
 use super::streams::{Stream, Streams};
 use crate::gateway::upstream::{Address, Upstream};
@@ -34,31 +35,35 @@ pub(super) struct Outlet {
 }
 
 struct Idle {
-    connection: Own,
+    connection: Box<Own>,
     since_second: u64,
 }
 
 /// A connection in use by one request, or its part of one.
 pub(super) enum Connection {
-    Own(Own),
+    Own(Box<Own>),
     Stream(Stream),
-}
-
-/// A connection over HTTP/1.1.
-pub(super) struct Own {
-    sender: SendRequest<Pieces>,
-    patience: Patience,
 }
 
 impl Connection {
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn send(&mut self, request: Request<Pieces>, deadline: Instant) -> Sent {
         match self {
-            Self::Own(Own { sender, patience }) => {
-                patience.within(deadline, sender.try_send_request(request)).await
-            }
+            Self::Own(own) => own.send(request, deadline).await,
             // Boxed, so that the path over HTTP/1.1 keeps no room for it.
             Self::Stream(stream) => Box::pin(stream.send(request, deadline)).await,
+        }
+    }
+
+    /// The next piece of an answer's body.
+    pub(super) fn poll_frame(
+        &mut self,
+        incoming: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self {
+            Self::Own(own) => own.poll_frame(incoming, cx),
+            Self::Stream(_) => Pin::new(incoming).poll_frame(cx),
         }
     }
 }
@@ -92,15 +97,19 @@ impl Outlet {
             return streams.reuse().map(Connection::Stream);
         }
         let mut idle = self.idle.borrow_mut();
-        let index = idle.iter().rposition(|one| one.connection.sender.is_ready())?;
-        Some(Connection::Own(idle.swap_remove(index).connection))
+        while let Some(Idle { mut connection, .. }) = idle.pop() {
+            if connection.stands() {
+                return Some(Connection::Own(connection));
+            }
+        }
+        None
     }
 
     /// Puts a connection back for the next request, at the time of a `second`.
     pub(super) fn give_back(&self, connection: Connection, since_second: u64, idle_max: usize) {
-        let Connection::Own(connection) = connection else { return };
+        let Connection::Own(mut connection) = connection else { return };
         let mut idle = self.idle.borrow_mut();
-        if !connection.sender.is_closed() && idle.len() < idle_max {
+        if connection.rest() && idle.len() < idle_max {
             idle.push(Idle { connection, since_second });
         }
     }
@@ -114,14 +123,20 @@ impl Outlet {
     pub(super) fn close_one(&self) {
         let mut idle = self.idle.borrow_mut();
         if !idle.is_empty() {
-            idle.swap_remove(0);
+            idle.swap_remove(0).connection.close();
         }
     }
 
     /// Closes what was idle for `idle_max` seconds, and tells how many requests there are.
     pub(super) fn tidy(&self, now: u64, idle_max: u64) {
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|one| !one.connection.sender.is_closed() && now - one.since_second < idle_max);
+        for mut one in std::mem::take(&mut *idle) {
+            match now - one.since_second < idle_max {
+                true if one.connection.stands() => idle.push(one),
+                true => {}
+                false => one.connection.close(),
+            }
+        }
         if let Some(streams) = &self.streams {
             streams.tidy(now, idle_max);
         }
@@ -141,22 +156,8 @@ impl Outlet {
                 timeout(deadline, Box::pin(streams.connect(upstream, &self.address))).await;
             return opened.ok()?.ok().map(Connection::Stream);
         }
-        let opened = timeout(deadline, Box::pin(self.open(upstream))).await;
-        let sender = opened.ok()?.ok()?;
-        Some(Connection::Own(Own { sender, patience: Patience::default() }))
-    }
-
-    async fn open(&self, upstream: &Upstream) -> io::Result<SendRequest<Pieces>> {
-        let wire = upstream.dial(&self.address).await?;
-        let handshake = http1::Builder::new().handshake(TokioIo::new(wire)).await;
-        let (sender, connection) = handshake.map_err(io::Error::other)?;
-        let open = Open::count(upstream);
-        tokio::task::spawn_local(async move {
-            // How a connection ended is told to the request that was on it.
-            drop(connection.await);
-            drop(open);
-        });
-        Ok(sender)
+        let opened = timeout(deadline, Box::pin(Own::open(upstream, &self.address))).await;
+        opened.ok()?.ok().map(|own| Connection::Own(Box::new(own)))
     }
 }
 

@@ -48,6 +48,18 @@ impl UpstreamBody {
         }
     }
 
+    /// What has come by now; the connection is moved along.
+    fn next_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.lease {
+            Some(lease) => lease.poll_frame(&mut self.incoming, cx),
+            // It was given back, because all has come.
+            None => Pin::new(&mut self.incoming).poll_frame(cx),
+        }
+    }
+
     /// Gives the connection up when the answer broke off.
     fn give_up(&mut self) {
         if let Some(lease) = self.lease.take() {
@@ -66,7 +78,7 @@ impl Body for UpstreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
         loop {
-            let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
+            let Poll::Ready(frame) = this.next_frame(cx) else {
                 let patience = this.patience;
                 let deadline = this.deadline.get_or_insert_with(|| Box::pin(sleep(patience)));
                 ready!(deadline.as_mut().poll(cx));

@@ -11,7 +11,7 @@ use tokio_util::either::Either;
 use super::{Address, Upstream};
 
 /// A connection that nothing was said on yet.
-pub(super) type Wire = Either<TcpStream, TlsStream<TcpStream>>;
+pub type Wire = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// Runs what the HTTP library runs beside a connection on the thread that it is asked on.
 #[derive(Clone, Copy, Debug)]

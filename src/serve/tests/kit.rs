@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prometheus::Registry;
@@ -71,7 +72,7 @@ impl http_body::Body for Pieces {
 impl Handler for Script {
     type Body = http_body_util::Either<http_body_util::Full<Bytes>, Pieces>;
 
-    async fn handle(&self, request: Request<Incoming>, peer: &Rc<Peer>) -> Response<Self::Body> {
+    async fn handle(&self, request: Request<Arriving>, peer: &Rc<Peer>) -> Response<Self::Body> {
         let text = |text: String| http_body_util::Either::Left(text.into());
         let path = request.uri().path().to_owned();
         let mut answer = Response::new(match path.as_str() {
