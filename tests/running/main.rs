@@ -17,5 +17,6 @@ mod handover;
 mod load;
 mod sampling;
 mod top;
+mod unread;
 mod upgrade;
 mod watching;
