@@ -64,6 +64,8 @@ fn systemd_reads_every_line_of_the_units() {
         let ours = said.lines().find(|line| line.contains("countersign"));
         assert!(output.status.success() && ours.is_none(), "{name}: {said}");
     }
+    // A gate that fails is started again for ever: giving up would close the sockets.
+    assert_eq!(value(&unit(SERVICE), "StartLimitIntervalSec"), "0");
     // And it would be noticed.
     let wrong = unit(SERVICE).replace("ProtectSystem=strict", "ProtectSystem=strickt");
     fs::write(folder.path().join(SERVICE), wrong).unwrap();
