@@ -2,8 +2,11 @@
 //! changes something or shows a secret is refused whole and loudly; requests go on.
 
 use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
 
 use rusqlite::Connection;
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::api::{Api, CONFIG, Operator, code, credential_of};
@@ -145,4 +148,46 @@ fn a_log_that_is_held_up_holds_up_operators_only() {
     });
     raw.execute_batch("ROLLBACK").unwrap();
     assert_eq!(owner.send(&change).status, 200);
+}
+
+/// Row 92: no room. A file may not grow any more, which is what a full disk is to a database.
+#[test]
+fn a_full_disk_refuses_operators_and_loses_nothing() {
+    let mut api = Api::start();
+    api.credential("shop");
+    stop(&mut api);
+    let mut command = Command::new("sh");
+    let limited = "trap '' XFSZ; ulimit -f 1000; exec \"$0\" serve --config countersign.toml";
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_countersign")]);
+    api.gate = api.site.run(command);
+    api.gate.wait_ready();
+    let make = |api: &Api, number: usize| {
+        let body = json!({ "merchant": format!("m{number}"), "name": "M", "rate": "9/9" });
+        api.owner().post("/admin/v1/merchants", body)
+    };
+    let refused = (0..2000).find(|number| {
+        let answer = make(&api, *number);
+        if answer.status == 201 {
+            return false;
+        }
+        assert_eq!((answer.status, code(&answer).as_str()), (503, "store"));
+        true
+    });
+    let refused = refused.expect("no limit");
+    assert!(refused > 0, "there was room at first");
+    assert_eq!(api.owner().get("/admin/v1/merchants/shop").status, 200);
+    serves(&api);
+    stop(&mut api);
+    // With room again, what was answered is there, and what was refused is not.
+    api.gate = api.site.serve();
+    api.gate.wait_ready();
+    let found = |number: usize| api.owner().get(&format!("/admin/v1/merchants/m{number}")).status;
+    assert_eq!((found(0), found(refused - 1), found(refused)), (200, 200, 404));
+    assert_eq!(make(&api, refused).status, 201);
+    assert_eq!(api.owner().post("/admin/v1/audit:verify", json!({})).status, 200);
+}
+
+fn stop(api: &mut Api) {
+    api.gate.signal(Signal::TERM);
+    assert!(api.gate.ends_within(Duration::from_secs(20)).code().is_some());
 }

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use crate::handover::post;
 use crate::support::client::Client;
-use crate::support::process::Site;
+use crate::support::process::{Site, countersign};
 use crate::support::setup::Setup;
 
 const SERVICE: &str = "countersign.service";
@@ -70,6 +70,25 @@ fn systemd_reads_every_line_of_the_units() {
     let wrong = unit(SERVICE).replace("ProtectSystem=strict", "ProtectSystem=strickt");
     fs::write(folder.path().join(SERVICE), wrong).unwrap();
     assert!(said(&verify(SERVICE)).contains("strickt"));
+}
+
+#[test]
+fn a_reload_by_systemd_tells_by_its_status() {
+    let site = Site::new(Setup::new());
+    let text = unit(SERVICE);
+    let reload: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("ExecReload=")).collect();
+    let [check, kill] = reload[..] else { panic!("{reload:?}") };
+    assert_eq!(kill, "/bin/kill -HUP $MAINPID");
+    let check: Vec<&str> = check.split(' ').collect();
+    assert_eq!(check[0], "/usr/local/bin/countersign");
+    let arguments: Vec<&str> =
+        check[1..].iter().map(|one| one.strip_prefix("/etc/countersign/").unwrap_or(one)).collect();
+    let (status, said) = countersign(site.folder.path(), &arguments);
+    assert!(status.success(), "{said}");
+    fs::write(site.folder.path().join("api.key"), "none").unwrap();
+    let (status, said) = countersign(site.folder.path(), &arguments);
+    assert!(!status.success() && said.contains("api.key"), "{said}");
 }
 
 #[test]
