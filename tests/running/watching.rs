@@ -225,8 +225,8 @@ fn watched_site() -> Site {
     site
 }
 
-/// A rate sees nothing of a first event where its series begins with it. So whatever an alert counts
-/// is there before anything has happened, on a gate that is configured for it.
+/// A rate sees nothing of a first event where its series begins with it. So whatever an alert
+/// counts is there before anything has happened, on a gate that is configured for it.
 #[test]
 fn what_alerts_count_begins_with_zero() {
     let site = watched_site();

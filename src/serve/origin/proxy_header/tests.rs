@@ -173,7 +173,10 @@ proptest! {
 
     /// A header that ends early is none; while it may go on, it is waited for.
     #[test]
-    fn a_part_of_a_header_is_none((header, client) in header(), cut in any::<prop::sample::Index>()) {
+    fn a_part_of_a_header_is_none(
+        (header, client) in header(),
+        cut in any::<prop::sample::Index>(),
+    ) {
         let (begun, rest) = header.split_at(cut.index(header.len()));
         let fault = if begun.is_empty() { HeaderFault::Closed } else { HeaderFault::Broken };
         prop_assert_eq!(outcome(begun).0, Err(fault));
