@@ -44,6 +44,11 @@ use plain::Plain;
 pub use handover::{Handover, HandoverFault, Sockets, rehearse};
 pub use reload::ReloadFault;
 
+/// How long requests to the operations listener may take once everything else has ended.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// How often it is looked whether they have.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// How a gate is started beside its configuration.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -298,6 +303,11 @@ impl Gate {
         self.parts.log.event(Level::Info, "stopped", json!({ "cut": cut, "saved": saved }));
         self.plain.into_iter().for_each(Plain::stop);
         self.operations_drain.begin();
+        // Checks of health that are on their way get their answers.
+        let until = Instant::now() + LAST_ANSWERS;
+        while !self.operations.is_finished() && Instant::now() < until {
+            std::thread::sleep(LOOK);
+        }
         self.operations_drain.cut();
         self.parts.end();
         // A thread that panicked has nothing left to do.

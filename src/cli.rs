@@ -13,6 +13,7 @@ mod http_file;
 mod inbox;
 mod init;
 mod keys;
+mod notice;
 mod provider;
 mod rolling;
 mod scan;

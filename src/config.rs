@@ -386,6 +386,7 @@ impl Draft {
             self.sources.iter().filter_map(PlacedSource::credential).collect();
         notes.extend(review::notes(&self.routes, &merchants, &of_sources));
         notes.extend(review::unknown_bindings(listener.bindings.as_ref(), &merchants));
+        notes.extend(review::front::notes(&listener.origins));
         notes.extend(upstream::notes(&self.upstreams));
         notes.extend(capacity.notes());
         notes.extend(route::orders::capacity(&self.routes, &merchants, self.ledger));

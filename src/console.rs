@@ -25,7 +25,7 @@ use http::request::Parts as Head;
 use http::{Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::Full;
-use prometheus::IntCounterVec;
+use prometheus::{IntCounter, IntCounterVec};
 use serde_json::{Map, Value};
 
 use crate::administration::{Office, Verb};
@@ -54,6 +54,15 @@ pub struct Console {
     desk: Arc<Desk>,
 }
 
+/// Where calls are counted.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    /// By verb and code.
+    pub calls: IntCounterVec,
+    /// Where the store did not answer.
+    pub store_failures: IntCounter,
+}
+
 /// One call, as log and audit see it.
 #[derive(Clone, Debug)]
 struct Call {
@@ -76,22 +85,17 @@ struct Ready {
 }
 
 impl Console {
-    /// An API over the store that `office` finds; calls are logged, and counted by verb and code.
+    /// An API over the store that `office` finds; calls are logged and counted.
     ///
     /// # Errors
     /// When the operating system gives no random bytes.
-    pub fn new(
-        office: FindOffice,
-        clock: Clock,
-        log: Log,
-        calls: IntCounterVec,
-    ) -> io::Result<Self> {
+    pub fn new(office: FindOffice, clock: Clock, log: Log, counters: Counters) -> io::Result<Self> {
         // A first refusal must show as an increase, not as a new series.
-        calls.with_label_values(&["none", Code::Unauthorized.as_str()]).reset();
+        counters.calls.with_label_values(&["none", Code::Unauthorized.as_str()]).reset();
         Ok(Self {
             routes: Routes::new(),
             document: Bytes::from(openapi::document().to_string()),
-            desk: Arc::new(Desk::new(office, clock, log, calls)?),
+            desk: Arc::new(Desk::new(office, clock, log, counters)?),
         })
     }
 

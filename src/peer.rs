@@ -18,6 +18,9 @@ pub struct Peer {
     /// The client, an IPv4-mapped address as IPv4: the address that rules apply to. It is that of
     /// `address`, or the one that a trusted proxy names for a request.
     pub ip: IpAddr,
+    /// The other end of the socket, an IPv4-mapped address as IPv4: the client, or the balancer or
+    /// proxy that names it. Only people who look for a fault need it.
+    pub socket: IpAddr,
     /// Whether what a trusted proxy says of the client cannot be read in one way. `ip` is then the
     /// proxy, and the request must be refused.
     pub unclear: bool,
@@ -45,6 +48,11 @@ impl Networks {
     pub fn contain(&self, ip: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&ip))
     }
+
+    /// The networks themselves.
+    pub fn iter(&self) -> impl Iterator<Item = &IpNet> {
+        self.0.iter()
+    }
 }
 
 impl FromIterator<IpNet> for Networks {
@@ -54,6 +62,11 @@ impl FromIterator<IpNet> for Networks {
 }
 
 impl Peer {
+    /// Which balancer or proxy the client came through, where one named it.
+    pub fn via(&self) -> Option<IpAddr> {
+        (self.socket != self.ip).then_some(self.socket)
+    }
+
     /// Whether this connection is for a host (without port, an IPv6 address without brackets): the
     /// certificate stands for it, and it is the one that the client named in its handshake, if any.
     pub fn may_ask_for(&self, host: &str) -> bool {
@@ -115,6 +128,7 @@ mod tests {
         Peer {
             address: "127.0.0.1:5".parse().unwrap(),
             ip: "127.0.0.1".parse().unwrap(),
+            socket: "127.0.0.1".parse().unwrap(),
             unclear: false,
             server_name: server_name.map(Into::into),
             names: CertNames::new(names.map(Into::into).to_vec()),

@@ -275,6 +275,7 @@ mod tests {
         let peer = Peer {
             address: "203.0.113.7:5".parse().unwrap(),
             ip: "203.0.113.7".parse().unwrap(),
+            socket: "203.0.113.7".parse().unwrap(),
             unclear: false,
             server_name: None,
             names: CertNames::new(vec!["api.example.com".into(), "::1".into()]),

@@ -36,7 +36,7 @@ pub use arriving::Arriving;
 pub use cap::Connections;
 pub use clients::ClientCertificates;
 pub use drain::Drain;
-pub use origin::{Origins, ProxyProtocol};
+pub use origin::{Origins, ProxyProtocol, proxy_header};
 pub use socket::{Listening, bind, share};
 pub use tls::{CertificateFiles, Expiry, Tls, TlsFault, TlsFaults};
 

@@ -100,6 +100,7 @@ impl Bench {
         let peer = Rc::new(Peer {
             address: ([127, 0, 0, 1], 50_000).into(),
             ip: IpAddr::from([127, 0, 0, 1]),
+            socket: IpAddr::from([127, 0, 0, 1]),
             unclear: false,
             server_name: Some("localhost".into()),
             names: CertNames::new(vec!["localhost".into()]),

@@ -156,6 +156,9 @@ impl Parts {
         let own = [self.tls.expiries(), self.operations_tls.expiries()].concat();
         let expiries = own.iter().map(|expiry| (expiry.name.as_str(), expiry.seconds));
         self.connection_metrics.set_certificates(expiries);
+        let lists = self.tls.lists();
+        let lists = lists.iter().map(|expiry| (expiry.name.as_str(), expiry.seconds));
+        self.connection_metrics.set_lists(lists);
     }
 
     /// Saves the replay memory, where a folder keeps it, and says whether that was done.

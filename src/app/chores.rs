@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::operations::Obstacle;
 use crate::telemetry::Level;
+use crate::telemetry::connections::Reason;
 
 use super::assembly::{Parts, lock};
 
@@ -20,18 +21,25 @@ impl Parts {
         self.tell_upstreams();
         self.kept.ledger.tell(&self.log);
         self.kept.inbox.tell(&self.log);
-        self.tell_refused_clients();
+        self.tell_refused_connections();
     }
 
-    /// Logs clients that were refused for their certificates, one line for each reason.
-    fn tell_refused_clients(&self) {
-        for refused in self.connection_metrics.refused_clients() {
-            let fields = json!({
-                "reason": refused.fault.as_str(),
+    /// Logs connections that were refused, one line for each reason.
+    fn tell_refused_connections(&self) {
+        for (reason, refused) in self.connection_metrics.refused_lately() {
+            let mut fields = json!({
+                "reason": reason.as_str(),
                 "count": refused.count,
-                "last_peer": refused.last.to_string(),
+                "last_peer": refused.last.peer.to_string(),
             });
-            self.log.event(Level::Warn, "client_certificate_refused", fields);
+            if let (Some(via), Some(fields)) = (refused.last.via, fields.as_object_mut()) {
+                fields.insert("last_via".into(), json!(via.to_string()));
+            }
+            let event = match reason {
+                Reason::Certificate(_) => "client_certificate_refused",
+                Reason::ProxyHeader | Reason::Total | Reason::Address => "connection_refused",
+            };
+            self.log.event(Level::Warn, event, fields);
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde_json::json;
 
-use crate::console::Console;
+use crate::console::{Console, Counters};
 use crate::limit::{ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits, MinimumPace};
 use crate::operations::Operations;
 use crate::serve::{Connections, Door, Drain, Listening, Origins, Settings, run};
@@ -84,8 +84,11 @@ fn console(parts: &Arc<Parts>) -> std::io::Result<Console> {
         let managed = lock(&own.managed).clone()?;
         Some(own.office(&managed))
     };
-    let calls = parts.metrics.admin_requests.clone();
-    Console::new(Box::new(office), parts.clock.clone(), parts.log.clone(), calls)
+    let counters = Counters {
+        calls: parts.metrics.admin_requests.clone(),
+        store_failures: parts.metrics.keys.failures.clone(),
+    };
+    Console::new(Box::new(office), parts.clock.clone(), parts.log.clone(), counters)
 }
 
 /// Starts the thread that does the chores until the gate ends.

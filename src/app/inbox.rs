@@ -225,6 +225,9 @@ impl Parts {
 
     /// Puts what a configuration says in force. Nothing here can fail.
     pub(super) fn install_inbox(&self, said: Said, journal: Option<Arc<Journal>>) {
+        for source in said.sources.iter().filter(|source| source.confirm.is_some()) {
+            self.metrics.inbox.begin_confirming(&source.name);
+        }
         let sources = Arc::new(Sources::new(said.sources));
         let kept = &self.kept;
         let inbox = journal.map(|journal| Inbox {

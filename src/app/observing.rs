@@ -2,16 +2,19 @@
 
 use serde_json::json;
 
+use crate::gateway::admission::WATCHABLE;
 use crate::telemetry::Level;
 
 use super::assembly::Parts;
 
 impl Parts {
-    /// Warns of routes that only watch, as configuration that begins to be in force has them.
+    /// Warns of routes that only watch, as configuration that begins to be in force has them, and
+    /// shows their series.
     pub(super) fn tell_observing(&self) {
         let (admission, now) = (self.admission.load(), self.clock.now());
         for route in admission.routes.iter() {
             let Some(observe) = &route.spec.observe else { continue };
+            self.metrics.observed.begin(&route.spec.name, &WATCHABLE);
             let fields = json!({
                 "route": &*route.spec.name,
                 "until": observe.until.secs(),

@@ -35,8 +35,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ok(loaded) => loaded,
         Err(faults) => return Err(refuse(&faults, arguments.json, &mut out)?),
     };
-    let certificates = match certificates(&config) {
-        Ok(certificates) => certificates,
+    let ends = match ends(&config) {
+        Ok(ends) => ends,
         Err(faults) if arguments.json => {
             let faults: Vec<_> = faults.iter().map(|fault| json!({ "problem": fault })).collect();
             writeln!(out, "{:#}", json!({ "good": false, "faults": faults }))?;
@@ -47,11 +47,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     notes.extend(config.ending_secrets(Clock::system().now()));
     notes.sort_by_key(|note| note.weight);
     if arguments.json {
-        writeln!(out, "{:#}", to_json(&config, &certificates, &notes))?;
+        writeln!(out, "{:#}", to_json(&config, &ends, &notes))?;
         return Ok(());
     }
     writeln!(out, "{} is good.\n", arguments.config.display())?;
-    writeln!(out, "{}", render(&summary(&config, &certificates)))?;
+    writeln!(out, "{}", render(&summary(&config, &ends)))?;
     for note in &notes {
         writeln!(out, "{note}")?;
     }
@@ -75,31 +75,44 @@ pub(crate) fn colour() -> Colour {
     }
 }
 
-fn certificates(config: &Config) -> Result<Vec<Expiry>, Vec<String>> {
+/// What is good only for a time.
+#[derive(Default)]
+struct Ends {
+    certificates: Vec<Expiry>,
+    /// Lists of revoked certificates.
+    lists: Vec<Expiry>,
+}
+
+fn ends(config: &Config) -> Result<Ends, Vec<String>> {
     let now = Clock::system().wall_millis();
-    let (mut all, mut faults) = (Vec::new(), Vec::new());
+    let (mut all, mut faults) = (Ends::default(), Vec::new());
     let (own, operations) = (&config.listener.certificates, &config.operations.certificates);
     let clients = config.listener.client_certificates.as_ref();
     let all_files = [(own, clients), (operations, None)];
     for (files, clients) in all_files.into_iter().take(if own == operations { 1 } else { 2 }) {
         match Tls::load_asking(files, clients, now) {
-            Ok(tls) => all.extend(tls.expiries()),
+            Ok(tls) => {
+                all.certificates.extend(tls.expiries());
+                all.lists.extend(tls.lists());
+            }
             Err(found) => faults.extend(found.0.iter().map(ToString::to_string)),
         }
     }
     if faults.is_empty() { Ok(all) } else { Err(faults) }
 }
 
-fn summary(config: &Config, certificates: &[Expiry]) -> Vec<Vec<Cell>> {
+fn summary(config: &Config, ends: &Ends) -> Vec<Vec<Cell>> {
     let mut lines = Vec::new();
     let mut add = |what: &str, name: String, more: String| {
         lines.push(vec![Cell::plain(what), Cell::plain(name), Cell::plain(more)]);
     };
     add("listener", config.listener.address.to_string(), format!("{} workers", config.workers));
     add("operations", config.operations.address.to_string(), String::new());
-    for expiry in certificates {
-        let more = format!("until {}, {}", date(expiry.seconds), expiry.chain.display());
-        add("certificate", expiry.name.clone(), more);
+    for (what, all) in [("certificate", &ends.certificates), ("revocation list", &ends.lists)] {
+        for expiry in all {
+            let more = format!("until {}, {}", date(expiry.seconds), expiry.chain.display());
+            add(what, expiry.name.clone(), more);
+        }
     }
     add("state", config.state.display().to_string(), String::new());
     for upstream in &config.upstreams {
@@ -150,7 +163,7 @@ fn credentials(config: &Config) -> Vec<&CredentialSpec> {
     config.merchants.iter().flat_map(|merchant| &merchant.credentials).collect()
 }
 
-fn to_json(config: &Config, certificates: &[Expiry], notes: &[Note]) -> Value {
+fn to_json(config: &Config, ends: &Ends, notes: &[Note]) -> Value {
     let route = |route: &RouteSpec| {
         json!({
             "name": &*route.name,
@@ -177,7 +190,7 @@ fn to_json(config: &Config, certificates: &[Expiry], notes: &[Note]) -> Value {
             "remember": source.remember.as_secs(),
         })
     };
-    let certificate = |expiry: &Expiry| {
+    let end = |expiry: &Expiry| {
         json!({
             "name": expiry.name,
             "chain": expiry.chain,
@@ -188,7 +201,8 @@ fn to_json(config: &Config, certificates: &[Expiry], notes: &[Note]) -> Value {
         "good": true,
         "listener": config.listener.address.to_string(),
         "operations": config.operations.address.to_string(),
-        "certificates": certificates.iter().map(certificate).collect::<Vec<_>>(),
+        "certificates": ends.certificates.iter().map(end).collect::<Vec<_>>(),
+        "revocation_lists": ends.lists.iter().map(end).collect::<Vec<_>>(),
         "routes": config.routes.iter().map(route).collect::<Vec<_>>(),
         "sources": config.sources.iter().map(source).collect::<Vec<_>>(),
         "merchants": config.merchants.len(),

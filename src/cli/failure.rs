@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// The end of a command that did not succeed.
@@ -40,7 +41,8 @@ impl Failure {
     /// Prints the message and gives the exit status.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("countersign: {}", self.message);
+            // Without a reader there is nobody to tell; the status says enough.
+            drop(writeln!(std::io::stderr(), "countersign: {}", self.message));
         }
         ExitCode::from(self.status)
     }

@@ -9,6 +9,7 @@ use countersign::clock::Clock;
 use countersign::config::Config;
 use countersign::telemetry::LogSink;
 
+use super::notice::say;
 use super::signals::{Order, Signals};
 use super::{Failure, Supervisor};
 
@@ -30,15 +31,12 @@ pub(crate) fn run(arguments: &Arguments, mut supervisor: Supervisor) -> Result<(
     let sockets = supervisor.sockets()?;
     let begun = begin(&arguments.config, sockets, &supervisor, &mut signals);
     let Some(gate) = runtime.block_on(begun)? else {
-        eprintln!("countersign: told to stop before it was its turn");
+        say("told to stop before it was its turn");
         return Ok(());
     };
     supervisor.tell("READY=1\nSTATUS=serving");
-    eprintln!(
-        "countersign: listening on https://{}, operations on https://{}",
-        gate.address(),
-        gate.operations_address()
-    );
+    let (address, operations) = (gate.address(), gate.operations_address());
+    say(format_args!("listening on https://{address}, operations on https://{operations}"));
     runtime.block_on(async {
         loop {
             // On this thread: a second order waits until the first is carried out. What came of it
@@ -51,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments, mut supervisor: Supervisor) -> Result<(
         }
     });
     supervisor.tell("STOPPING=1\nSTATUS=draining");
-    eprintln!("countersign: draining; a second signal ends at once");
+    say("draining; a second signal ends at once");
     let stopped = runtime.block_on(async {
         tokio::select! {
             biased;
@@ -63,10 +61,8 @@ pub(crate) fn run(arguments: &Arguments, mut supervisor: Supervisor) -> Result<(
     runtime.shutdown_background();
     match stopped {
         Some(Ok(stopped)) if stopped.saved => {
-            eprintln!(
-                "countersign: stopped, connections cut: {}; replay memory saved",
-                stopped.cut
-            );
+            let cut = stopped.cut;
+            say(format_args!("stopped, connections cut: {cut}; replay memory saved"));
             Ok(())
         }
         // The next start refuses what may have been accepted: whoever restarts must know.
@@ -100,7 +96,7 @@ async fn begin(
     while !handover.take_over(&config.state).map_err(cannot)? {
         if !std::mem::replace(&mut waiting, true) {
             supervisor.tell("STATUS=waiting for the gate before to end");
-            eprintln!("countersign: waiting for the gate that is using the state folder to end");
+            say("waiting for the gate that is using the state folder to end");
         }
         tokio::select! {
             () = signals.stop() => return Ok(None),

@@ -1,5 +1,7 @@
 //! Notes across routes and credentials: what a right configuration still leaves open.
 
+pub(super) mod front;
+
 use std::collections::BTreeMap;
 
 use super::capacity::fills_two;

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::IntCounterVec;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -18,7 +17,7 @@ use crate::telemetry::{Level, Log};
 use super::operator::{Failures, Operator, Operators};
 use super::permit;
 use super::refusal::{Code, Refusal};
-use super::{Call, FindOffice, Ready};
+use super::{Call, Counters, FindOffice, Ready};
 
 /// Verbs that are carried out at the same time. They wait for one writer of one file anyway.
 const HANDS: usize = 4;
@@ -34,7 +33,7 @@ pub(super) struct Desk {
     failures: Failures,
     clock: Clock,
     log: Log,
-    calls: IntCounterVec,
+    counters: Counters,
     hands: Arc<Semaphore>,
     places: Semaphore,
 }
@@ -44,11 +43,11 @@ impl Desk {
         office: FindOffice,
         clock: Clock,
         log: Log,
-        calls: IntCounterVec,
+        counters: Counters,
     ) -> io::Result<Self> {
         let (hands, places) = (Arc::new(Semaphore::new(HANDS)), Semaphore::new(PLACES));
         let (operators, failures) = (Operators::default(), Failures::new()?);
-        Ok(Self { office, operators, failures, clock, log, calls, hands, places })
+        Ok(Self { office, operators, failures, clock, log, counters, hands, places })
     }
 
     /// The gate's time.
@@ -83,9 +82,9 @@ impl Desk {
         let (own, call) = (Arc::clone(desk), call.clone());
         let work = move || {
             let office = own.office()?;
-            let operator = own.find(&office, &call, &token)?;
+            let operator = own.counted(own.find(&office, &call, &token))?;
             let permitted = own.told(&office, &call, &operator, permit::role(verb, &operator));
-            Ok((operator.id, permitted))
+            Ok((operator.id, own.counted(permitted)))
         };
         desk.beside(work).await
     }
@@ -113,14 +112,27 @@ impl Desk {
     }
 
     fn run(&self, call: &Call, ready: Ready) -> Result<Outcome, Refusal> {
-        let Ready { verb, token, mut input } = ready;
         let office = self.office()?;
+        self.counted(self.run_at(&office, call, ready))
+    }
+
+    fn run_at(&self, office: &Office, call: &Call, ready: Ready) -> Result<Outcome, Refusal> {
+        let Ready { verb, token, mut input } = ready;
         // Once more: it may have been revoked while the body came.
-        let operator = self.find(&office, call, &token)?;
-        self.told(&office, call, &operator, permit::role(verb, &operator))?;
-        let permitted = permit::merchant(&office, verb, &operator, &mut input);
-        self.told(&office, call, &operator, permitted)?;
-        Ok(verb.run(&office, &actor(call, &operator), input.into())?)
+        let operator = self.find(office, call, &token)?;
+        self.told(office, call, &operator, permit::role(verb, &operator))?;
+        let permitted = permit::merchant(office, verb, &operator, &mut input);
+        self.told(office, call, &operator, permitted)?;
+        Ok(verb.run(office, &actor(call, &operator), input.into())?)
+    }
+
+    /// Counts where a store that is there did not answer: an audit log that cannot be written must
+    /// be noticed by more than the operator who was refused.
+    fn counted<T>(&self, done: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Err(Refusal::Problem(Problem { code: OfVerb::Store, .. })) = &done {
+            self.counters.store_failures.inc();
+        }
+        done
     }
 
     fn find(&self, office: &Office, call: &Call, token: &Bytes32) -> Result<Operator, Refusal> {
@@ -180,7 +192,7 @@ impl Desk {
             let (code, status, _) = refusal.face();
             (code, status)
         });
-        self.calls.with_label_values(&[verb, code]).inc();
+        self.counters.calls.with_label_values(&[verb, code]).inc();
         let level = match (refusal, status) {
             // Counted only: whoever floods the listener must not flood the log.
             (Some(Refusal::Slowed(_)), _) => return,

@@ -47,7 +47,7 @@ use observed::Stopped;
 use rolling::message;
 
 pub use body::Held;
-pub use observed::{Observed, Refused, Watched};
+pub use observed::{Observed, Refused, WATCHABLE, Watched};
 pub use opening::Outbound;
 pub use orders::{Admitted, Noted};
 

@@ -179,6 +179,8 @@ impl<'i> Visit<'i> {
             "took_us": took,
         });
         if let Some(fields) = fields.as_object_mut() {
+            let via = self.peer.via();
+            fields.extend(via.map(|via| ("via".to_owned(), json!(via.to_string()))));
             fields.extend(delivery.map(|id| ("delivery".to_owned(), json!(id))));
             let what = self.misshapen.take();
             fields.extend(what.map(|what| ("shape".to_owned(), json!(&*what))));

@@ -13,6 +13,7 @@ use super::arrival::Arrival;
 use super::drain::{Roster, Stage};
 use super::socket::Listening;
 use super::{Door, Handler, Line, socket};
+use crate::telemetry::connections::Origin;
 
 /// How long accepting rests after errors such as a lack of file descriptors.
 struct Backoff(Duration);
@@ -122,13 +123,14 @@ impl<H: Handler> Front<H> {
         };
         let slot = match entered {
             Ok(slot) => slot,
-            Err(reason) => return metrics.refused(reason),
+            Err(reason) => return metrics.refused(reason, Origin { peer: ip, via: None }),
         };
         let arrival = Arrival {
             door: Rc::clone(&self.door),
             settings,
             address,
             ip,
+            socket: ip,
             begun: Instant::now(),
             slot,
             ticket: self.roster.enter(),

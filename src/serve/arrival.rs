@@ -23,7 +23,9 @@ use super::{CertNames, Door, Handler, Line, Peer, Settings, clients, handshake};
 use crate::limit::KIB;
 use crate::peer::{ClientCertificate, as_header};
 use crate::relay::Relay;
-use crate::telemetry::connections::{ConnectionMetrics, HandshakeFault, Protocol, TlsVersion};
+use crate::telemetry::connections::{
+    ConnectionMetrics, HandshakeFault, Origin, Protocol, TlsVersion,
+};
 
 /// A connection that was let in.
 pub(super) struct Arrival<H> {
@@ -31,6 +33,8 @@ pub(super) struct Arrival<H> {
     pub(super) settings: Arc<Settings>,
     pub(super) address: SocketAddr,
     pub(super) ip: IpAddr,
+    /// The other end of the socket, whoever the client is.
+    pub(super) socket: IpAddr,
     /// When it was accepted.
     pub(super) begun: Instant,
     pub(super) slot: Slot,
@@ -54,18 +58,25 @@ impl<H: Handler> Arrival<H> {
                 self.address = client;
                 self.ip = client.ip().to_canonical();
             }
-            Err(HeaderFault::Closed) => return metrics.handshake_failed(HandshakeFault::Closed),
-            Err(HeaderFault::Broken) => {
-                return metrics.handshake_failed(HandshakeFault::ProxyHeader);
+            Err(fault) => {
+                let fault = match fault {
+                    HeaderFault::Closed => HandshakeFault::Closed,
+                    HeaderFault::Broken => HandshakeFault::ProxyHeader,
+                };
+                return metrics.handshake_failed(fault, self.origin());
             }
         }
         if let Err(reason) = self.slot.count_under(self.ip) {
-            return metrics.refused(reason);
+            return metrics.refused(reason, self.origin());
         }
         match line {
             Line::Tls => self.shake_hands(tcp).await,
             Line::Plain => self.serve_plain(tcp),
         }
+    }
+
+    fn origin(&self) -> Origin {
+        Origin { peer: self.ip, via: (self.socket != self.ip).then_some(self.socket) }
     }
 
     /// Does the handshake and leaves the connection to a task of its own, so that nothing of the
@@ -96,8 +107,7 @@ impl<H: Handler> Arrival<H> {
                     self.serve(tls, pulse, server_name, names, certificate);
                 }
             }
-            Err(HandshakeFault::Certificate(why)) => metrics.certificate_refused(why, self.ip),
-            Err(reason) => metrics.handshake_failed(reason),
+            Err(reason) => metrics.handshake_failed(reason, self.origin()),
         }
     }
 
@@ -137,10 +147,11 @@ impl<H: Handler> Arrival<H> {
         names: CertNames,
         certificate: Option<Arc<ClientCertificate>>,
     ) -> Connected<H> {
-        let Self { door, settings, address, ip, slot, ticket, .. } = self;
+        let Self { door, settings, address, ip, socket, slot, ticket, .. } = self;
         let forwarded_for = as_header(ip);
         let unclear = false;
-        let peer = Peer { address, ip, unclear, server_name, names, certificate, forwarded_for };
+        let peer =
+            Peer { address, ip, socket, unclear, server_name, names, certificate, forwarded_for };
         let relay = (protocol == Protocol::Http1).then(Arc::default);
         let speaks_for_others = settings.origins.speaks_for_others(ip);
         let exchange = Rc::new(Exchange {

@@ -38,7 +38,8 @@ pub struct ClientCertificates {
 /// What a listener believes of its clients, and until when.
 pub(super) struct Believed {
     pub(super) verifier: Arc<dyn ClientCertVerifier>,
-    pub(super) expiries: Vec<Expiry>,
+    pub(super) authorities: Expiry,
+    pub(super) lists: Vec<Expiry>,
 }
 
 /// Reads and checks all files at `now` (Unix seconds).
@@ -47,17 +48,20 @@ pub(super) fn load(
     provider: Arc<CryptoProvider>,
     now: i64,
 ) -> Result<Believed, Vec<TlsFault>> {
-    let (mut faults, mut expiries) = (Vec::new(), Vec::new());
-    let roots = authorities(&clients.authorities, now, &mut expiries)
-        .map_err(|mut found| faults.append(&mut found));
-    let mut lists = Vec::new();
+    let mut faults = Vec::new();
+    let roots =
+        authorities(&clients.authorities, now).map_err(|mut found| faults.append(&mut found));
+    let (mut lists, mut ends) = (Vec::new(), Vec::new());
     for file in &clients.revoked {
-        match revoked(file, now, &mut expiries) {
-            Ok(mut found) => lists.append(&mut found),
+        match revoked(file, now) {
+            Ok((mut found, end)) => {
+                lists.append(&mut found);
+                ends.push(end);
+            }
             Err(found) => faults.push(found),
         }
     }
-    let Ok(roots) = roots else { return Err(faults) };
+    let Ok((roots, authorities)) = roots else { return Err(faults) };
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -68,14 +72,10 @@ pub(super) fn load(
     let verifier = builder.build().map_err(|error| {
         vec![fault(&clients.authorities, format!("clients cannot be checked by it: {error}"))]
     })?;
-    Ok(Believed { verifier, expiries })
+    Ok(Believed { verifier, authorities, lists: ends })
 }
 
-fn authorities(
-    file: &Path,
-    now: i64,
-    expiries: &mut Vec<Expiry>,
-) -> Result<RootCertStore, Vec<TlsFault>> {
+fn authorities(file: &Path, now: i64) -> Result<(RootCertStore, Expiry), Vec<TlsFault>> {
     let chain = read_chain(file)?;
     let (mut roots, mut faults, mut earliest) = (RootCertStore::empty(), Vec::new(), i64::MAX);
     for (index, der) in chain.into_iter().enumerate() {
@@ -94,16 +94,13 @@ fn authorities(
             faults.push(fault(file, format!("certificate {place} cannot be used: {error}")));
         }
     }
-    expiries.push(expiry(file, earliest));
-    if faults.is_empty() { Ok(roots) } else { Err(faults) }
+    if faults.is_empty() { Ok((roots, expiry(file, earliest))) } else { Err(faults) }
 }
 
-/// The lists in one file.
-fn revoked(
-    file: &Path,
-    now: i64,
-    expiries: &mut Vec<Expiry>,
-) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsFault> {
+type RevocationList = CertificateRevocationListDer<'static>;
+
+/// The lists in one file, and when the first of them ends.
+fn revoked(file: &Path, now: i64) -> Result<(Vec<RevocationList>, Expiry), TlsFault> {
     let bytes = std::fs::read(file).map_err(|e| fault(file, format!("cannot be read: {e}")))?;
     let lists: Vec<_> = if bytes.first() == Some(&DER_SEQUENCE) {
         vec![CertificateRevocationListDer::from(bytes)]
@@ -127,8 +124,7 @@ fn revoked(
         }
         earliest = earliest.min(end.timestamp());
     }
-    expiries.push(expiry(file, earliest));
-    Ok(lists)
+    Ok((lists, expiry(file, earliest)))
 }
 
 /// When a file is no longer good, under its own name.

@@ -6,7 +6,7 @@
 //! else looks at what claims to say where something comes from.
 
 mod hops;
-pub(super) mod proxy_header;
+pub mod proxy_header;
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -29,8 +29,10 @@ pub struct Tls(ArcSwap<Loaded>);
 pub(super) struct Loaded {
     pub(super) config: Arc<ServerConfig>,
     certificates: Arc<Certificates>,
-    /// When the files end by which clients are checked.
-    clients: Vec<Expiry>,
+    /// When the authorities of clients end; none where clients are not asked.
+    authorities: Option<Expiry>,
+    /// When the lists of revoked certificates end.
+    lists: Vec<Expiry>,
 }
 
 /// Certificates by name; those of one name begin with the cheapest to sign with.
@@ -85,13 +87,15 @@ impl Tls {
             _ => return Err(TlsFaults(faults)),
         };
         let certificates = Arc::new(Certificates::new(all));
-        let (verifier, clients) = believed.map(|own| (own.verifier, own.expiries)).unzip();
+        let (verifier, ends) =
+            believed.map(|own| (own.verifier, (own.authorities, own.lists))).unzip();
+        let (authorities, lists) = ends.unzip();
         let config = server_config(provider, &certificates, verifier).map_err(|e| {
             let what = format!("the TLS library refuses to start: {e}");
             TlsFaults(vec![TlsFault { file: "certificates".into(), what }])
         })?;
-        let clients = clients.unwrap_or_default();
-        let loaded = Loaded { config: Arc::new(config), certificates, clients };
+        let (config, lists) = (Arc::new(config), lists.unwrap_or_default());
+        let loaded = Loaded { config, certificates, authorities, lists };
         Ok(Self(ArcSwap::from_pointee(loaded)))
     }
 
@@ -100,8 +104,8 @@ impl Tls {
         self.0.store(new.0.into_inner());
     }
 
-    /// When each certificate ends, in the order in which they were given, and what clients are
-    /// checked by.
+    /// When each certificate ends, in the order in which they were given, and those of the
+    /// authorities that clients are checked by.
     pub fn expiries(&self) -> Vec<Expiry> {
         let loaded = self.0.load();
         let all = loaded.certificates.all.iter();
@@ -110,7 +114,13 @@ impl Tls {
             chain: certificate.chain.clone(),
             seconds: certificate.expiry,
         };
-        all.map(one).chain(loaded.clients.iter().cloned()).collect()
+        all.map(one).chain(loaded.authorities.iter().cloned()).collect()
+    }
+
+    /// When each list of revoked certificates ends. They live for days where certificates live for
+    /// months.
+    pub fn lists(&self) -> Vec<Expiry> {
+        self.0.load().lists.clone()
     }
 
     /// What a connection that begins now uses.

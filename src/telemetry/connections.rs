@@ -2,10 +2,9 @@
 //!
 //! Label sets are closed: an enum here names every label value, so no client can add a series.
 
-mod clients;
+mod refusals;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,9 @@ use prometheus::{
     Registry,
 };
 
-pub use clients::{CertificateFault, RefusedClients};
+pub use refusals::{CertificateFault, Origin, Reason, Refused};
 
-use clients::Refusals;
+use refusals::Untold;
 
 /// The protocol that a client connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +100,7 @@ pub struct ConnectionMetrics {
     handshake_plain_http: IntCounter,
     handshake_closed: IntCounter,
     handshake_proxy_header: IntCounter,
-    handshake_certificate: Refusals,
+    handshake_certificate: BTreeMap<CertificateFault, IntCounter>,
     seconds_v12: Histogram,
     seconds_v13: Histogram,
     closed_head: IntCounter,
@@ -110,6 +109,8 @@ pub struct ConnectionMetrics {
     closed_stall: IntCounter,
     closed_drain: IntCounter,
     expiry: IntGaugeVec,
+    list_expiry: IntGaugeVec,
+    untold: Untold,
 }
 
 const HANDSHAKE_BUCKETS: &[f64] =
@@ -149,6 +150,12 @@ impl ConnectionMetrics {
             "When a certificate's chain expires, Unix seconds",
             "certificate",
         )?;
+        let list_expiry = gauges(
+            registry,
+            "crl_expiry_timestamp_seconds",
+            "When a list of revoked certificates ends, Unix seconds",
+            "list",
+        )?;
         Ok(Arc::new(Self {
             open_http1: open.with_label_values(&["h1"]),
             open_http2: open.with_label_values(&["h2"]),
@@ -161,7 +168,9 @@ impl ConnectionMetrics {
             handshake_plain_http: failed.with_label_values(&["plain_http"]),
             handshake_closed: failed.with_label_values(&["closed"]),
             handshake_proxy_header: failed.with_label_values(&["proxy_header"]),
-            handshake_certificate: Refusals::new(&failed),
+            handshake_certificate: CertificateFault::ALL
+                .map(|fault| (fault, failed.with_label_values(&[fault.as_str()])))
+                .into(),
             seconds_v12: seconds.with_label_values(&["1.2"]),
             seconds_v13: seconds.with_label_values(&["1.3"]),
             closed_head: closed.with_label_values(&["head"]),
@@ -170,6 +179,8 @@ impl ConnectionMetrics {
             closed_stall: closed.with_label_values(&["stall"]),
             closed_drain: closed.with_label_values(&["drain"]),
             expiry,
+            list_expiry,
+            untold: Untold::default(),
         }))
     }
 
@@ -184,33 +195,36 @@ impl ConnectionMetrics {
     }
 
     /// A connection was closed right after accept.
-    pub fn refused(&self, reason: Refusal) {
-        match reason {
-            Refusal::Total => self.refused_total.inc(),
-            Refusal::Address => self.refused_address.inc(),
-        }
+    pub fn refused(&self, reason: Refusal, origin: Origin) {
+        let (counter, reason) = match reason {
+            Refusal::Total => (&self.refused_total, Reason::Total),
+            Refusal::Address => (&self.refused_address, Reason::Address),
+        };
+        counter.inc();
+        self.untold.note(reason, origin);
     }
 
-    /// A connection never became TLS.
-    pub fn handshake_failed(&self, reason: HandshakeFault) {
+    /// A connection never became TLS. What operators have to mend is told in the log as well.
+    pub fn handshake_failed(&self, reason: HandshakeFault, origin: Origin) {
         match reason {
             HandshakeFault::Timeout => self.handshake_timeout.inc(),
             HandshakeFault::Tls => self.handshake_tls.inc(),
             HandshakeFault::PlainHttp => self.handshake_plain_http.inc(),
             HandshakeFault::Closed => self.handshake_closed.inc(),
-            HandshakeFault::ProxyHeader => self.handshake_proxy_header.inc(),
-            HandshakeFault::Certificate(fault) => self.handshake_certificate.count(fault),
+            HandshakeFault::ProxyHeader => {
+                self.handshake_proxy_header.inc();
+                self.untold.note(Reason::ProxyHeader, origin);
+            }
+            HandshakeFault::Certificate(fault) => {
+                self.handshake_certificate.get(&fault).into_iter().for_each(IntCounter::inc);
+                self.untold.note(Reason::Certificate(fault), origin);
+            }
         }
     }
 
-    /// A client at this address was refused for its certificate.
-    pub fn certificate_refused(&self, fault: CertificateFault, ip: IpAddr) {
-        self.handshake_certificate.note(fault, ip);
-    }
-
-    /// Clients that were refused for their certificates since this was asked the last time.
-    pub fn refused_clients(&self) -> Vec<RefusedClients> {
-        self.handshake_certificate.take()
+    /// Connections that were refused since this was asked the last time, by reason.
+    pub fn refused_lately(&self) -> BTreeMap<Reason, Refused> {
+        self.untold.take()
     }
 
     /// A handshake took `time` from accept.
@@ -245,17 +259,24 @@ impl ConnectionMetrics {
     /// Replaces the certificates shown: each name and the Unix second at which its chain expires.
     /// Of several with one name the earliest counts.
     pub fn set_certificates<'n>(&self, expiries: impl IntoIterator<Item = (&'n str, i64)>) {
-        let mut earliest = BTreeMap::new();
-        for (name, second) in expiries {
-            earliest
-                .entry(name)
-                .and_modify(|own: &mut i64| *own = second.min(*own))
-                .or_insert(second);
-        }
-        self.expiry.reset();
-        for (name, second) in earliest {
-            self.expiry.with_label_values(&[name]).set(second);
-        }
+        replace(&self.expiry, expiries);
+    }
+
+    /// The same of lists of revoked certificates, each by the name of its file.
+    pub fn set_lists<'n>(&self, expiries: impl IntoIterator<Item = (&'n str, i64)>) {
+        replace(&self.list_expiry, expiries);
+    }
+}
+
+/// Shows these and no others, of several with one name the earliest.
+fn replace<'n>(gauges: &IntGaugeVec, expiries: impl IntoIterator<Item = (&'n str, i64)>) {
+    let mut earliest = BTreeMap::new();
+    for (name, second) in expiries {
+        earliest.entry(name).and_modify(|own: &mut i64| *own = second.min(*own)).or_insert(second);
+    }
+    gauges.reset();
+    for (name, second) in earliest {
+        gauges.with_label_values(&[name]).set(second);
     }
 }
 

@@ -81,6 +81,14 @@ impl InboxMetrics {
             journal: JournalMetrics::new(all)?,
         })
     }
+
+    /// Shows what can come of confirming deliveries of a source: a first event must show as an
+    /// increase, not as a new series.
+    pub fn begin_confirming(&self, source: &str) {
+        for outcome in ["agreed", "disagreed"] {
+            drop(self.confirmations.with_label_values(&[source, outcome]));
+        }
+    }
 }
 
 impl JournalMetrics {

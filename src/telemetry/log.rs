@@ -3,8 +3,9 @@
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::Thread;
 use std::time::Duration;
 
 use prometheus::IntCounter;
@@ -25,6 +26,8 @@ pub use sampling::Sampling;
 const QUEUE_BYTES_MAX: usize = 8 * MIB;
 /// How often lines are written.
 const INTERVAL: Duration = Duration::from_millis(50);
+/// How long the last lines wait for somebody who takes them.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +144,14 @@ struct Shared {
     /// The events' queue first.
     queues: Mutex<Vec<Arc<Queue>>>,
     stopped: AtomicBool,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<Writer>>,
+}
+
+/// The thread that writes.
+struct Writer {
+    thread: Thread,
+    /// Says nothing, and ends with the thread.
+    over: Receiver<()>,
 }
 
 impl Log {
@@ -165,8 +175,12 @@ impl Log {
             writer: Mutex::new(None),
         });
         let own = Arc::clone(&shared);
-        let writer = std::thread::Builder::new().name("log".into()).spawn(move || own.run())?;
-        *lock(&shared.writer) = Some(writer);
+        let (alive, over) = mpsc::channel::<()>();
+        let writer = std::thread::Builder::new().name("log".into()).spawn(move || {
+            own.run();
+            drop(alive);
+        })?;
+        *lock(&shared.writer) = Some(Writer { thread: writer.thread().clone(), over });
         Ok(Self(shared))
     }
 
@@ -191,13 +205,13 @@ impl Log {
         });
     }
 
-    /// Writes what is left and ends the writer.
+    /// Writes what is left and ends the writer. What nobody takes in time is lost with it: a reader
+    /// that has stopped must not keep the gate from ending.
     pub fn close(&self) {
         self.0.stopped.store(true, Ordering::Release);
         if let Some(writer) = lock(&self.0.writer).take() {
-            writer.thread().unpark();
-            // A writer that panicked has nothing left to say.
-            drop(writer.join());
+            writer.thread.unpark();
+            let _ = writer.over.recv_timeout(PATIENCE);
         }
     }
 }

@@ -26,6 +26,12 @@ impl ObservedMetrics {
         })
     }
 
+    /// Shows what can be refused on a route and go on: a first event must show as an increase, not
+    /// as a new series.
+    pub fn begin(&self, route: &str, codes: &[Code]) {
+        codes.iter().for_each(|code| drop(self.of(route, *code)));
+    }
+
     /// Counts of what was refused on a route and went on. A look-up, on such requests only.
     pub(super) fn of(&self, route: &str, code: Code) -> IntCounter {
         self.requests.with_label_values(&[route, code.as_str()])

@@ -211,11 +211,11 @@ fn a_list_is_taken_whole_or_not_at_all_and_holds_for_new_connections() {
 fn a_list_that_ends_refuses_everybody() {
     let guarded = Guarded::start("required");
     let shown = guarded.clients.issue(1, "api.acme.example");
-    let soon = OffsetDateTime::now_utc() + Duration::seconds(2);
+    let soon = OffsetDateTime::now_utc() + Duration::seconds(5);
     guarded.clients.take_back(&[], soon, &guarded.list());
     guarded.gateway.reload().unwrap();
     let name = "\"list.pem\"";
-    let end = guarded.gateway.metric("countersign_certificate_expiry_timestamp_seconds", &[name]);
+    let end = guarded.gateway.metric("countersign_crl_expiry_timestamp_seconds", &[name]);
     assert!((end - soon.unix_timestamp() as f64).abs() < 0.5, "its end is shown: {end}");
     wait_until("the end of the list", || !guarded.lets_in(&shown));
     assert!(guarded.count("crl_expired") > 0.0);

@@ -14,6 +14,7 @@
 mod support;
 
 mod api;
+mod audit;
 mod calls;
 mod fuzz;
 mod life;

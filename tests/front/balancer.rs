@@ -4,6 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::dial::{LISTED, LISTED_TEXT, client, http2, tcp, try_client};
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
@@ -49,10 +51,23 @@ fn faults(gateway: &Gateway) -> f64 {
     gateway.metric("countersign_tls_handshake_failures_total", &["\"proxy_header\""])
 }
 
-/// The address in the newest line of a request.
-fn logged(gateway: &Gateway, lines: usize) -> String {
+/// The client in the newest line of a request, and what it came through.
+fn logged(gateway: &Gateway, lines: usize) -> (String, Value) {
     wait_until("the line", || gateway.request_lines().len() >= lines);
-    gateway.request_lines().last().unwrap()["peer"].as_str().unwrap().to_owned()
+    let line = gateway.request_lines().last().unwrap().clone();
+    (line["peer"].as_str().unwrap().to_owned(), line["via"].clone())
+}
+
+/// Waits for the event of a refused connection: who was the last, and through whom.
+fn told(gateway: &Gateway, reason: &str, peer: &str, via: &Value) {
+    wait_until(&format!("{reason} of {peer}"), || {
+        gateway.log().lines().any(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let (told, of) = (&line["event"], &line["reason"]);
+            let from = (&line["last_peer"], &line["last_via"]);
+            told == "connection_refused" && of == reason && from == (&json!(peer), via)
+        })
+    });
 }
 
 /// The whole path knows the client that the balancer names: rules, log, and the service.
@@ -82,7 +97,7 @@ fn the_client_that_a_balancer_names_is_who_it_is() {
             assert_eq!(gateway.upstream.last().value("x-forwarded-for"), ip);
         }
         lines += 2;
-        assert_eq!(logged(&gateway, lines), ip);
+        assert_eq!(logged(&gateway, lines), (ip.to_owned(), json!("127.0.0.9")));
     }
     // Another client of the same balancer.
     let answer = client(LISTED, &gateway, &text("203.0.113.8")).ask(&request());
@@ -105,6 +120,7 @@ fn a_balancer_that_speaks_for_itself_keeps_its_address() {
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(gateway.upstream.last().value("x-forwarded-for"), "127.0.0.9");
     }
+    assert_eq!(logged(&gateway, 5), ("127.0.0.9".to_owned(), Value::Null));
 }
 
 /// A header and what follows, in one piece and byte by byte; the longest that is taken.
@@ -188,6 +204,7 @@ fn a_header_must_be_there_from_balancers_and_from_nobody_else() {
     // TLS itself, without a header before it.
     assert!(try_client(LISTED, &gateway, b"").is_none());
     wait_until("it is counted", || faults(&gateway) >= (broken.len() + 1) as f64);
+    told(&gateway, "proxy_header", "127.0.0.9", &Value::Null);
     // And headers from who may not send one, alone and before TLS.
     let before = faults(&gateway);
     for (count, header) in [text("203.0.113.7"), binary("203.0.113.7", &[])].iter().enumerate() {
@@ -198,6 +215,7 @@ fn a_header_must_be_there_from_balancers_and_from_nobody_else() {
         let counted = before + 2.0 * (count + 1) as f64;
         wait_until("they are counted", || faults(&gateway) >= counted);
     }
+    told(&gateway, "proxy_header", "127.0.0.2", &Value::Null);
     assert_eq!(client(OTHER, &gateway, b"").ask(&order(&gateway)).status, 200);
     assert_eq!(gateway.upstream.count(), 1);
 }
@@ -247,6 +265,7 @@ fn connections_count_under_the_client() {
     let mut held: Vec<Client> = (0..3).map(|_| one().expect("room")).collect();
     assert!(one().is_none(), "the fourth of one client");
     wait_until("it is counted", || refused("\"address\"") >= 1.0);
+    told(&gateway, "address", "203.0.113.7", &json!("127.0.0.9"));
     // More clients than the balancer alone may have connections.
     for n in 1..=8 {
         let header = binary(&format!("198.51.100.{n}"), &[]);

@@ -48,7 +48,8 @@ fn the_client_that_a_proxy_names_is_who_it_is() {
         }
         lines += 2;
         wait_until("the lines", || gateway.request_lines().len() >= lines);
-        assert_eq!(gateway.request_lines().last().unwrap()["peer"], ip);
+        let line = gateway.request_lines().last().unwrap().clone();
+        assert_eq!((&line["peer"], &line["via"]), (&ip.into(), &"127.0.0.9".into()));
     }
     // Another client on the same connection, and the proxy itself.
     let forbidden = request().header("X-Forwarded-For", "203.0.113.7, 203.0.113.8");
@@ -210,6 +211,7 @@ fn webhooks_are_of_the_client_that_a_proxy_names() {
     let log = gateway.log();
     let line = log.lines().find(|line| line.contains("\"webhook\"")).unwrap();
     assert!(line.contains("\"peer\":\"203.0.113.7\""), "{line}");
+    assert!(line.contains("\"via\":\"127.0.0.9\""), "{line}");
     wait_until("the client is slowed", || from("203.0.113.7") == 429);
     assert_eq!(from("203.0.113.8"), 401);
     assert_eq!(from("nonsense"), 400);

@@ -15,6 +15,7 @@ mod corpus;
 mod envelopes;
 mod mutation;
 mod php;
+mod proxy_headers;
 mod rounds;
 mod schemes;
 mod signature_fields;

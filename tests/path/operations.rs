@@ -196,13 +196,21 @@ fn used_up_file_descriptors_end_nothing() {
     gate.wait_ready();
     let sign = || v1().sign(Request::post("/v2/orders", BODY), wall_now());
     assert_eq!(gate.ask(&sign()).status, 200);
-    let held: Vec<_> =
-        (0..80).filter_map(|_| std::net::TcpStream::connect(gate.address).ok()).collect();
-    std::thread::sleep(Duration::from_millis(300));
-    drop(held);
-    wait_until("service again", || {
-        Client::dial(gate.address, "api.example.com", &["http/1.1"])
-            .is_ok_and(|mut client| client.ask(&sign()).status == 200)
+    let errors = || {
+        let text = gate.operation("/metrics").text();
+        let own = |line: &&str| line.starts_with("countersign_accept_errors_total ");
+        text.lines().find(own).unwrap().rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()
+    };
+    wait_until("the alarm", || {
+        let held: Vec<_> =
+            (0..80).filter_map(|_| std::net::TcpStream::connect(gate.address).ok()).collect();
+        std::thread::sleep(Duration::from_millis(300));
+        drop(held);
+        wait_until("service again", || {
+            Client::dial(gate.address, "api.example.com", &["http/1.1"])
+                .is_ok_and(|mut client| client.ask(&sign()).status == 200)
+        });
+        errors() > 0
     });
     assert!(site.upstream.count() >= 2);
 }

@@ -39,6 +39,11 @@ impl Holder {
         self.sockets[0].local_addr().unwrap()
     }
 
+    /// Where a gate that has both is asked for metrics and health.
+    pub(crate) fn operations(&self) -> SocketAddr {
+        self.sockets[1].local_addr().unwrap()
+    }
+
     /// The command of a gate that has the sockets. They travel as standard input and output, which
     /// any program can be given, and a shell puts them where systemd would. The log goes to
     /// standard error.

@@ -17,5 +17,7 @@ mod handover;
 mod load;
 mod sampling;
 mod top;
+mod units;
+mod unread;
 mod upgrade;
 mod watching;

@@ -70,7 +70,9 @@ impl Terminal {
         let line = format!("exec {} {}", env!("CARGO_BIN_EXE_countersign"), arguments.join(" "));
         let mut command = Command::new("script");
         command.args(["-q", "-e", "-c", &line, "/dev/null"]).current_dir(site.folder.path());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).env("TERM", "xterm");
+        // Whatever shell the account has: that of a service account runs nothing.
+        command.env("TERM", "xterm").env("SHELL", "/bin/sh");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("script, of Debian's package bsdutils");
         let seen = Arc::new(Mutex::new(String::new()));
         let (all, mut out) = (Arc::clone(&seen), child.stdout.take().unwrap());

@@ -27,6 +27,8 @@ const SHOP: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// What the clients saw.
 struct Load {
     address: SocketAddr,
+    operations: SocketAddr,
+    checks: AtomicUsize,
     over: AtomicBool,
     next: AtomicUsize,
     accepted: Mutex<Vec<Request>>,
@@ -36,9 +38,11 @@ struct Load {
 }
 
 impl Load {
-    fn new(address: SocketAddr) -> Self {
+    fn new(holder: &Holder) -> Self {
         Self {
-            address,
+            address: holder.address(),
+            operations: holder.operations(),
+            checks: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             next: AtomicUsize::new(0),
             accepted: Mutex::default(),
@@ -147,6 +151,25 @@ impl Load {
         }
     }
 
+    /// Asks whether the gate is well, on a connection for each question.
+    fn check(&self) {
+        while self.goes_on() {
+            match Client::dial(self.operations, HOST, &["http/1.1"]) {
+                Ok(mut client) => {
+                    client.send(Request::get("/healthz").h1());
+                    match client.try_answer("GET") {
+                        Ok(answer) if answer.status == 200 => {
+                            self.checks.fetch_add(1, Ordering::Relaxed);
+                        }
+                        other => self.failed("a check", other.map(|answer| answer.text())),
+                    }
+                }
+                Err(fault) => self.failed("dial for a check", fault),
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
     /// A provider: what was acknowledged must arrive at the merchant's service.
     fn provide(&self) {
         for n in 0.. {
@@ -234,9 +257,10 @@ fn twenty_upgrades_under_load_lose_nothing_and_let_no_replay_through() {
     let mut gate = site.spawn(holder.command());
     gate.wait_started();
     gate.wait_ready();
-    let load = Load::new(holder.address());
+    let load = Load::new(&holder);
     std::thread::scope(|scope| {
-        let clients: [fn(&Load); 5] = [Load::h1, Load::h1, Load::h2, Load::replay, Load::provide];
+        let clients: [fn(&Load); 6] =
+            [Load::h1, Load::h1, Load::h2, Load::replay, Load::provide, Load::check];
         for client in clients {
             let load = &load;
             scope.spawn(move || client(load));
@@ -263,6 +287,7 @@ fn twenty_upgrades_under_load_lose_nothing_and_let_no_replay_through() {
     assert!(failures.is_empty(), "{failures:#?}\n{}", gate.output());
     let accepted = load.accepted.into_inner().unwrap();
     assert!(accepted.len() >= 10 * UPGRADES && load.replays_refused.into_inner() >= UPGRADES);
+    assert!(load.checks.into_inner() >= UPGRADES);
     let forwarded = site.upstream.count_of(|request| request.target.starts_with("/v2/"));
     assert_eq!(forwarded, accepted.len(), "each was forwarded once");
     let webhooks = load.webhooks.into_inner().unwrap();

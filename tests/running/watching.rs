@@ -7,12 +7,16 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use countersign::gateway::admission::WATCHABLE;
+use countersign::telemetry::connections::ConnectionMetrics;
 use countersign::telemetry::{GateMetrics, encode};
 use regex::Regex;
 use serde_json::Value;
 
 use crate::handover::post;
+use crate::support::process::{Site, wall_now};
 use crate::support::request::Request;
+use crate::support::setup::{rfc3339, route};
 use crate::support::signer::hmac_hex;
 use crate::support::wait_until;
 use crate::upgrade::{PROVIDER, site};
@@ -62,20 +66,31 @@ fn shown() -> BTreeMap<String, Labels> {
     wait_until("a mistake", || metrics().contains("countersign_signature_mistakes_total{"));
     wait_until("a call", || metrics().contains("countersign_admin_requests_total{"));
     let mut all = known(&metrics());
-    all.extend(of_confirmations());
+    all.extend(of_others());
     all
 }
 
-/// What only a source shows that confirms, from the registry itself.
-fn of_confirmations() -> BTreeMap<String, Labels> {
+/// What only other gates show, from the registry itself: those that have sources that confirm,
+/// routes that only watch, lists of revoked certificates.
+fn of_others() -> BTreeMap<String, Labels> {
     let metrics = GateMetrics::new().unwrap();
     for outcome in ["agreed", "disagreed"] {
         metrics.inbox.confirmations.with_label_values(&["shop", outcome]).inc();
     }
+    metrics.observed.begin("watched", &WATCHABLE);
+    metrics.observed.set_days_left([("watched", 3)]);
+    let connections = ConnectionMetrics::new(&metrics.registry).unwrap();
+    connections.set_lists([("partners.crl", 1)]);
     let text = String::from_utf8(encode(&metrics.registry).unwrap()).unwrap();
     let mut all = known(&text);
-    all.retain(|name, _| name == "countersign_webhook_confirmations_total");
-    assert_eq!(all.len(), 1);
+    let names = [
+        "countersign_webhook_confirmations_total",
+        "countersign_observed_total",
+        "countersign_observe_days_left",
+        "countersign_crl_expiry_timestamp_seconds",
+    ];
+    all.retain(|name, _| names.contains(&name.as_str()));
+    assert_eq!(all.len(), names.len());
     all
 }
 
@@ -186,6 +201,50 @@ fn dashboard_and_alerts_ask_only_for_what_is_there() {
     ] {
         assert!(!self::faults(expression, words, &shown).is_empty(), "{expression}");
     }
+}
+
+/// The site of upgrades, with a source whose webhooks are confirmed, and a route that only watches.
+fn watched_site() -> Site {
+    let mut site = site();
+    let listed = |id: &str| format!("{{ list = \"secrets.txt\", id = \"{id}\" }}");
+    for id in ["paykun", "paykun-id", "paykun-token"] {
+        site.setup.named_secret(id, &format!("of-a-provider-{id}"));
+    }
+    site.setup.upstreams.push(format!(
+        "[sources.paykun]\nprovider = \"paykun\"\npath = \"/webhooks/paykun\"\n\
+         destination = \"shop\"\nsecrets = [{}]\n\
+         values = {{ merchant_id = {}, access_token = {} }}\nconfirm = true\n",
+        listed("paykun"),
+        listed("paykun-id"),
+        listed("paykun-token")
+    ));
+    let until = &rfc3339(wall_now() + 3 * 24 * 3600)[..10];
+    let observe = format!("observe = {{ until = \"{until}\" }}");
+    site.setup.routes.push(route("watched", "/watched/*", "countersign-v1", &observe));
+    site.write();
+    site
+}
+
+/// A rate sees nothing of a first event where its series begins with it. So whatever an alert
+/// counts is there before anything has happened, on a gate that is configured for it.
+#[test]
+fn what_alerts_count_begins_with_zero() {
+    let site = watched_site();
+    let gate = site.serve();
+    gate.wait_ready();
+    let fresh = known(&gate.operation("/metrics").text());
+    let counted = Regex::new(r"(?:increase|rate)\((countersign_\w+(?:\{[^}]*\})?)\[").unwrap();
+    let mut all = 0;
+    for (expression, _) in alerts() {
+        for found in counted.captures_iter(&expression) {
+            let faults = faults(&found[1], "", &fresh);
+            assert!(faults.is_empty(), "{expression}: {faults:?}");
+            all += 1;
+        }
+    }
+    assert!(all > 15, "{all}");
+    let codes = &fresh["countersign_observed_total"]["code"];
+    assert_eq!(codes.len(), WATCHABLE.len(), "{codes:?}");
 }
 
 /// No alert is lost because two have one name, or because Prometheus cannot read it.

@@ -69,3 +69,26 @@ fn mistakes_are_told_with_their_place() {
         assert!(faults.to_string().contains(words), "{keys}: {faults}");
     }
 }
+
+/// What it means to list somebody is said, and loudly where it is nearly everybody.
+#[test]
+fn who_is_believed_is_said() {
+    let notes = |keys: &str| -> Vec<String> {
+        let (_, notes) = with(keys).load().unwrap_or_else(|faults| panic!("{faults}"));
+        let shown = notes.iter().map(ToString::to_string);
+        shown.filter(|note| note.contains("can be any client")).collect()
+    };
+    assert!(notes("").is_empty());
+    let usual = notes(
+        "proxy_protocol = { from = [\"10.0.0.0/8\", \"192.0.2.1\"] }\n\
+         trusted_proxies = [\"fd00::/8\"]",
+    );
+    assert_eq!(usual.len(), 2, "{usual:?}");
+    assert!(usual.iter().all(|note| note.starts_with("note: listener.")), "{usual:?}");
+    assert!(usual[0].contains("10.0.0.0/8, 192.0.2.1 begin every connection"), "{usual:?}");
+    let halves = notes("trusted_proxies = [\"0.0.0.0/1\", \"128.0.0.0/1\", \"10.0.0.1\"]");
+    let loud = halves.iter().filter(|note| note.starts_with("WARNING: listener.trusted_proxies"));
+    assert_eq!(loud.count(), 2, "{halves:?}");
+    let mapped = with("trusted_proxies = [\"::ffff:0:0/96\"]").faults().to_string();
+    assert!(mapped.contains("any address"), "everybody of IPv4: {mapped}");
+}

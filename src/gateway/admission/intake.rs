@@ -183,6 +183,7 @@ mod tests {
         let peer = Rc::new(Peer {
             address: (ip, 50_000).into(),
             ip,
+            socket: ip,
             unclear: false,
             server_name: None,
             names: CertNames::new(Vec::new()),

@@ -82,27 +82,24 @@ impl From<Rejection> for Stopped {
 /// Stops a request. Where its route watches, all of it is kept.
 #[cold]
 pub(super) fn stop(stage: impl Refusable, rejection: Rejection) -> Stopped {
-    if stage.routed().route().spec.observe.is_none() || !is_watchable(rejection) {
+    if stage.routed().route().spec.observe.is_none() || !WATCHABLE.contains(&rejection.code()) {
         return Stopped::Rejected(rejection);
     }
     Stopped::Watchable(Box::new(Watchable { refused: stage.take_apart(), rejection }))
 }
 
 /// What somebody did wrong, or did not do yet. The gate's own trouble is none of it.
-fn is_watchable(rejection: Rejection) -> bool {
-    matches!(
-        rejection,
-        Rejection::MissingHeader(_)
-            | Rejection::MalformedHeader(..)
-            | Rejection::StaleTimestamp(_)
-            | Rejection::InvalidSignature(_)
-            | Rejection::AddressNotAllowed
-            | Rejection::CertificateNotAllowed
-            | Rejection::NotInScope
-            | Rejection::Replayed
-            | Rejection::RateLimited(_)
-    )
-}
+pub const WATCHABLE: [Code; 9] = [
+    Code::MissingHeader,
+    Code::MalformedHeader,
+    Code::StaleTimestamp,
+    Code::InvalidSignature,
+    Code::AddressNotAllowed,
+    Code::CertificateNotAllowed,
+    Code::NotInScope,
+    Code::Replayed,
+    Code::RateLimited,
+];
 
 /// Says what becomes of a request that a step stopped. One that is watched is read whole first, by
 /// the rules for every body.

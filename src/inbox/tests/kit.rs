@@ -157,6 +157,7 @@ impl Desk {
         let peer = Rc::new(Peer {
             address: (ip, 50_000).into(),
             ip,
+            socket: ip,
             unclear: false,
             server_name: None,
             names: CertNames::new(vec!["gate.example".into()]),

@@ -24,7 +24,7 @@ const FIXED_BYTES: usize = SIGNATURE.len() + 4;
 
 /// Why there is no header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum HeaderFault {
+pub enum HeaderFault {
     /// The connection ended before its first byte.
     Closed,
     /// It is no header, or none of a TCP connection between IP addresses.
@@ -32,13 +32,16 @@ pub(in super::super) enum HeaderFault {
 }
 
 /// Whether bytes begin as a header does, where none may stand.
-pub(in super::super) fn begins(bytes: &[u8]) -> bool {
+pub fn begins(bytes: &[u8]) -> bool {
     bytes.starts_with(WORD) || bytes.starts_with(&SIGNATURE)
 }
 
 /// Reads a header and tells whose the connection is; nothing where the balancer speaks for itself
 /// (`LOCAL`) or does not know (`UNKNOWN`, `UNSPEC`). The caller sets the deadline.
-pub(in super::super) async fn read(tcp: &mut TcpStream) -> Result<Option<SocketAddr>, HeaderFault> {
+///
+/// # Errors
+/// When what comes is no header; the connection is of no use then.
+pub async fn read(tcp: &mut TcpStream) -> Result<Option<SocketAddr>, HeaderFault> {
     // No header of either version is shorter.
     let mut begin = [0; SIGNATURE.len()];
     let first = tcp.read(&mut begin).await.unwrap_or_default();
@@ -161,65 +164,4 @@ fn is_client(ip: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(line: &str) -> Option<Option<String>> {
-        text_client(line).map(|client| client.map(|address| address.to_string()))
-    }
-
-    #[test]
-    fn lines_of_version_1() {
-        let client = |address: &str| Some(Some(address.to_owned()));
-        assert_eq!(text("PROXY TCP4 203.0.113.7 10.0.0.1 4711 443"), client("203.0.113.7:4711"));
-        assert_eq!(text("PROXY TCP6 2001:db8::7 ::1 0 443"), client("[2001:db8::7]:0"));
-        assert_eq!(text("PROXY UNKNOWN"), Some(None));
-        assert_eq!(text("PROXY UNKNOWN ffff:f ffff:f 65535 65535"), Some(None));
-        for bad in [
-            "",
-            "PROXY",
-            "PROXY UNKNOWNS",
-            "PROXY UDP4 203.0.113.7 10.0.0.1 4711 443",
-            "PROXY TCP4 203.0.113.7 10.0.0.1 4711",
-            "PROXY TCP4 203.0.113.7 10.0.0.1 4711 443 1",
-            "PROXY TCP4 203.0.113.7 10.0.0.1 4711 443 ",
-            "PROXY TCP4  203.0.113.7 10.0.0.1 4711 443",
-            "PROXY TCP4 203.0.113.07 10.0.0.1 4711 443",
-            "PROXY TCP4 203.0.113.7 10.0.0.1 +4711 443",
-            "PROXY TCP4 203.0.113.7 10.0.0.1 04711 443",
-            "PROXY TCP4 203.0.113.7 10.0.0.1 65536 443",
-            "PROXY TCP4 203.0.113.7 2001:db8::1 4711 443",
-            "PROXY TCP4 2001:db8::7 2001:db8::1 4711 443",
-            "PROXY TCP4 0.0.0.0 10.0.0.1 4711 443",
-            "PROXY TCP6 203.0.113.7 10.0.0.1 4711 443",
-            "PROXY TCP6 ff02::1 ::1 4711 443",
-            "PROXY tcp4 203.0.113.7 10.0.0.1 4711 443",
-        ] {
-            assert_eq!(text(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn headers_of_version_2() {
-        let v4 = [203, 0, 113, 7, 10, 0, 0, 1, 0x12, 0x67, 1, 187];
-        let with_more = [&v4[..], &[4, 0, 1, 0]].concat();
-        let client = binary_client(0x21, 0x11, &with_more).unwrap().unwrap();
-        assert_eq!(client.to_string(), "203.0.113.7:4711");
-        let mut v6 = [0; 36];
-        v6[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
-        v6[15] = 7;
-        let client = binary_client(0x21, 0x21, &v6).unwrap().unwrap();
-        assert_eq!(client.to_string(), "[2001:db8::7]:0");
-        for (command, family) in [(0x20, 0), (0x20, 0x11), (0x20, 0xff), (0x21, 0)] {
-            assert_eq!(binary_client(command, family, &v4), Some(None), "{command} {family}");
-        }
-        // Another version, another command, datagrams, sockets of the file system.
-        let odd = [(0x11, 0x11), (0x22, 0x11), (0x21, 0x12), (0x21, 0x31), (0x21, 0x13)];
-        for (command, family) in odd {
-            assert_eq!(binary_client(command, family, &v4), None, "{command} {family}");
-        }
-        assert_eq!(binary_client(0x21, 0x11, &v4[..11]), None);
-        assert_eq!(binary_client(0x21, 0x21, &v6[..35]), None);
-        assert_eq!(binary_client(0x21, 0x11, &[0; 12]), None, "nobody has this address");
-    }
-}
+mod tests;

@@ -77,6 +77,9 @@ pub(super) fn request(format: LogFormat, time: &str, line: &Line<'_>, out: &mut 
     fields.text("path", notes.target.as_ref().map_or("", |target| target.path()));
     fields.plain("protocol", if notes.version == Version::HTTP_2 { "h2" } else { "h1" });
     fields.plain("peer", notes.peer.forwarded_for.to_str().unwrap_or_default());
+    if let Some(via) = notes.peer.via() {
+        fields.plain("via", &via.to_string());
+    }
     if let Some(certificate) = &notes.peer.certificate {
         fields.plain("certificate", certificate.fingerprint());
     }

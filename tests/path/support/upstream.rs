@@ -3,12 +3,15 @@
 //! Each connection has a thread of its own, so that one that hangs holds up no other.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::certificates::Certificate;
 use super::tls;
+
+/// A port that is free.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A request as it arrived.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +99,12 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn start() -> Self {
-        Self::listen(None)
+        Self::start_at(ANYWHERE)
+    }
+
+    /// The same at an address of one's own choice.
+    pub(crate) fn start_at(address: SocketAddr) -> Self {
+        Self::listen(address, None)
     }
 
     /// The same behind TLS.
@@ -106,11 +114,11 @@ impl Upstream {
 
     /// The same behind TLS of the test's own making.
     pub(crate) fn start_with(tls: Arc<rustls::ServerConfig>) -> Self {
-        Self::listen(Some(tls))
+        Self::listen(ANYWHERE, Some(tls))
     }
 
-    fn listen(tls: Option<Arc<rustls::ServerConfig>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    fn listen(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        let listener = TcpListener::bind(address).expect("a port");
         let address = listener.local_addr().expect("its address");
         let shared = Arc::new(Shared {
             seen: Mutex::default(),
