@@ -276,10 +276,7 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let replay = table.table("replay", replay).unwrap_or_default();
     let ledger = table.table("ledger", ledger).unwrap_or_default();
     let log = table.table("log", log::log).unwrap_or_default();
-    // Its connections are of its own thread, so nobody shares them.
-    let mut own = Callers::default();
-    let otlp = table.table("otlp", |table| otlp::otlp(table, secrets, &mut own)).flatten();
-    watched.append(&mut own.watched);
+    let otlp = table.table("otlp", |table| otlp::otlp(table, secrets, watched)).flatten();
     let merchants = table.optional("merchants", value::path);
     let upstreams = upstream::upstreams(table, watched);
     let files = table.list("schemes", value::path);
@@ -297,7 +294,6 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
         envelopes: &envelopes,
         body_bytes_max,
         unverified_bytes_max,
-        // A service must get the very span that is exported.
         trace: otlp.is_some() || listener.as_ref().is_some_and(|listener| listener.trace),
         now: Clock::system().now(),
     };

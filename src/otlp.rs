@@ -2,8 +2,8 @@
 //! HTTP, as JSON.
 //!
 //! Promises that nothing on the path of a request waits for a collector, and that spans carry names
-//! from configuration, codes and times, and nothing else of a message. Must never be done here: keep
-//! spans beyond the room that there is for them.
+//! from configuration, codes and times, and nothing else of a message. Must never be done here:
+//! keep spans beyond the room that there is for them.
 
 mod answer;
 mod encoding;

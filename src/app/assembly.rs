@@ -25,7 +25,6 @@ use super::inbox::Said;
 use super::kept::Kept;
 use super::keys::Managed;
 use super::keys::rolling::Events;
-use super::otlp::Exporting;
 use super::plain::InClear;
 use super::reload::{Fixed, Source};
 use super::{Options, Past, Rolling, StartFault};
@@ -37,8 +36,6 @@ pub(super) struct Parts {
     pub(super) access_log: bool,
     /// How much of it is written of good requests; none: all.
     pub(super) sampling: Option<Sampling>,
-    /// Where spans of requests go; none: nowhere.
-    pub(super) exporting: Option<Exporting>,
     pub(super) metrics: GateMetrics,
     pub(super) connection_metrics: Arc<ConnectionMetrics>,
     pub(super) operations_connection_metrics: Arc<ConnectionMetrics>,
@@ -90,7 +87,7 @@ impl Parts {
         let (memory, state) = open_memory(&config, &clock, &log, options.past, folder)?;
         let (events, folder) = (Events::default(), state.as_ref());
         let roll = roll(options.rolling, events.clone(), &clock, &log, &metrics);
-        let kept = Kept::new(&config, memory, folder, roll, &metrics)?;
+        let kept = Kept::new(&config, memory, folder, roll, &clock, &log, &metrics)?;
         let state = state.map(|folder| marked(folder, &kept.memory, &clock)).transpose()?;
         let (drain, stale) = (Drain::new(), Arc::new(AtomicBool::new(false)));
         let memory = Arc::clone(&kept.memory);
@@ -106,7 +103,6 @@ impl Parts {
         let keyring = Arc::new(ArcSwap::from_pointee(keyring));
         let ledger = kept.ledger.serve(&config, &clock, &metrics)?;
         let said = Said::take(&mut config);
-        let exporting = Exporting::start_if(config.otlp.take(), &clock, &log, &metrics)?;
         let admission = kept.admission(config, upstreams, &keyring, &clock, &metrics, ledger);
         let parts = Self {
             admission: Arc::new(ArcSwap::from_pointee(admission)),
@@ -121,7 +117,6 @@ impl Parts {
             log,
             access_log,
             sampling,
-            exporting,
             metrics,
             connection_metrics,
             operations_connection_metrics,

@@ -222,7 +222,7 @@ impl Parts {
         self.forget_the_dead(suspended);
         self.admission.store(Arc::new(admission));
         self.install_inbox(said, journal);
-        if let (Some(exporting), Some(export)) = (&self.exporting, export) {
+        if let (Some(exporting), Some(export)) = (&self.kept.exporting, export) {
             exporting.replace(export);
         }
         self.tls.replace_with(tls);

@@ -72,7 +72,7 @@ pub(super) fn spawn(
     cores: NonZeroUsize,
     tell: Sender<usize>,
 ) -> Result<JoinHandle<()>, StartFault> {
-    let spans = parts.exporting.as_ref().map(Exporting::spans);
+    let spans = parts.kept.exporting.as_ref().map(Exporting::spans);
     let lane_queue = parts.access_log.then(|| parts.log.queue(parts.sampling));
     let thread = std::thread::Builder::new().name(format!("core-{index}"));
     let (ready, started) = std::sync::mpsc::sync_channel(1);

@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::header::{
@@ -60,8 +61,21 @@ const OWN_FIELDS: [HeaderName; 7] = [
     USER_AGENT,
 ];
 
-/// What is exported. The connections are its own: they end with the thread that makes them.
+/// What is exported. Where anything is, all routes trace: a service must get the very span that is
+/// exported.
 pub(super) fn otlp(
+    table: &mut Table<'_>,
+    secrets: &mut SecretSources<'_>,
+    watched: &mut Vec<PathBuf>,
+) -> Option<Export> {
+    // Nobody shares its connections: they end with the thread that makes them.
+    let mut callers = Callers::default();
+    let export = export(table, secrets, &mut callers);
+    watched.append(&mut callers.watched);
+    export
+}
+
+fn export(
     table: &mut Table<'_>,
     secrets: &mut SecretSources<'_>,
     callers: &mut Callers,
@@ -161,9 +175,8 @@ fn header_value(
     let visible = bytes.iter().all(|b| matches!(b, b' '..=b'~'));
     let trimmed = bytes.trim_ascii().len() == bytes.len();
     if !(fits && visible && trimmed) || HeaderValue::from_bytes(&bytes).is_err() {
-        let problem = format!(
-            "the value of {owner} is not 1 to {VALUE_BYTES_MAX} visible ASCII characters in one line"
-        );
+        let problem =
+            format!("the value of {owner} is not visible ASCII in one line, 1 B to 8 KiB");
         let hint = "it is the whole value of the field, such as: Bearer and the token";
         table.refuse("", problem, Some(hint.to_owned()));
         return None;

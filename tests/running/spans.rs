@@ -114,11 +114,8 @@ fn spans(collector: &Upstream) -> Vec<Span> {
 
 /// Waits for the spans of a request, by its id: its own, and that of its way to the service.
 fn spans_of_request(collector: &Upstream, id: &str) -> (Span, Option<Span>) {
-    let own = |all: &[Span]| {
-        all.iter()
-            .find(|one| one.attribute("countersign.request_id").as_deref() == Some(id))
-            .cloned()
-    };
+    let is_own = |one: &&Span| one.attribute("countersign.request_id").as_deref() == Some(id);
+    let own = |all: &[Span]| all.iter().find(is_own).cloned();
     wait_until("the spans of a request", || own(&spans(collector)).is_some());
     let all = spans(collector);
     let server = own(&all).unwrap();
