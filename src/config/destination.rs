@@ -133,7 +133,7 @@ pub(super) fn url(node: &Node<'_>, expected: &str) -> Result<Uri, Mismatch> {
     let text = node.str(expected).map_err(Mismatch::hidden)?;
     let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
     if authority.split(['/', '?', '#']).next().unwrap_or_default().contains('@') {
-        let hint = "a user or password has no place here: what is delivered is signed";
+        let hint = "a user or password has no place here";
         let found = "one with a user or password".to_owned();
         return Err(Mismatch { found, ..Mismatch::text(expected, "") }.hidden().hint(hint));
     }

@@ -145,7 +145,8 @@ fn server(span: &Span) -> SpanEntry<'_> {
         start_time_unix_nano: span.start_nanos,
         end_time_unix_nano: span.start_nanos.saturating_add(nanos(span.total)),
         attributes,
-        status: status(is_failure(span, 500)),
+        // A refusal is the client's failure, and not the gate's.
+        status: status(span.status >= 500 || span.code == Code::ClientGone),
     }
 }
 
@@ -169,20 +170,13 @@ fn client(span: &Span) -> Option<SpanEntry<'_>> {
         start_time_unix_nano: start,
         end_time_unix_nano: start.saturating_add(nanos(*took)),
         attributes,
-        status: status(is_failure(span, 400)),
+        status: status(span.status >= 400 || !is_upstreams(span.code)),
     })
 }
 
 /// Whether the answer is the upstream's.
 fn is_upstreams(code: Code) -> bool {
     matches!(code, Code::Forwarded | Code::Observed)
-}
-
-/// Whether a span has the status of an error: statuses from `least` on have, and so has a request
-/// that nobody was answered.
-fn is_failure(span: &Span, least: u16) -> bool {
-    let of_way = least < 500 && !is_upstreams(span.code);
-    span.status >= least || span.code == Code::ClientGone || of_way
 }
 
 fn status(failed: bool) -> Status {
@@ -195,7 +189,7 @@ fn status_of(span: &Span) -> Option<Attribute<'_>> {
     answered.then(|| number("http.response.status_code", u64::from(span.status)))
 }
 
-/// Why it failed: the code, or where the upstream answered so, its status.
+/// Why it failed: the code, or where the upstream answered so, its status from `least` on.
 fn error_of(span: &Span, least: u16) -> Option<Attribute<'_>> {
     if !is_upstreams(span.code) {
         return Some(text("error.type", span.code.as_str()));

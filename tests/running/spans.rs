@@ -346,7 +346,7 @@ fn whoever_proves_nothing_cannot_have_everything_exported() {
 #[test]
 fn a_collector_that_cannot_now_is_asked_again() {
     let collector = collector();
-    let gateway = Gateway::with(setup(&collector).with("otlp.deadline", "\"300ms\""));
+    let gateway = Gateway::with(setup(&collector).with("otlp.deadline", "\"1500ms\""));
     collector.answer_with(|request| match request.number {
         1 => {
             let busy = answer("503 Service Unavailable", &[("Retry-After", "1")], b"later");
