@@ -9,6 +9,7 @@ mod keys;
 mod kept;
 mod ledger;
 mod observing;
+mod otlp;
 mod plain;
 mod reload;
 mod upstreams;
@@ -297,6 +298,7 @@ impl Gate {
                 Err(mpsc::RecvTimeoutError::Disconnected) => waiting = 0,
             }
         }
+        self.parts.kept.exporting.iter().for_each(|exporting| exporting.stop(deadline));
         self.parts.kept.inbox.stop(&self.parts.log);
         let panicked = self.workers.into_iter().filter_map(|worker| worker.join().err()).count();
         let saved = self.parts.save() && panicked == 0;

@@ -148,6 +148,16 @@ impl Clock {
         to_unsigned(self.0.source.wall_ms())
     }
 
+    /// The same in nanoseconds, as far as the machine tells them.
+    pub fn wall_nanos(&self) -> u64 {
+        match &self.0.source {
+            Source::System { .. } => {
+                u64::try_from(system_since_1970().as_nanos()).unwrap_or(u64::MAX)
+            }
+            Source::Hand(_) => self.wall_millis().saturating_mul(1_000_000),
+        }
+    }
+
     /// Follows drift and settles steps. To be called once a second.
     pub fn tick(&self) {
         let inner = &*self.0;
@@ -258,17 +268,18 @@ impl Source {
 
     fn wall_ms(&self) -> i64 {
         match self {
-            Self::System { .. } => system_wall_ms(),
+            Self::System { .. } => {
+                i64::try_from(system_since_1970().as_millis()).unwrap_or(i64::MAX)
+            }
             Self::Hand(hand) => hand.0.wall_ms.load(Ordering::SeqCst),
         }
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
-fn system_wall_ms() -> i64 {
+fn system_since_1970() -> Duration {
     // A wall clock before 1970 is as good as one in 1970: it is not set.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn to_unsigned(ms: i64) -> u64 {

@@ -15,6 +15,7 @@ mod listener;
 mod log;
 mod merchant;
 mod node;
+mod otlp;
 mod place;
 pub mod provider;
 mod reach;
@@ -61,6 +62,7 @@ use crate::inbox::source::Source;
 use crate::journal::JournalLimits;
 use crate::keyring::{KeyId, MerchantSpec};
 use crate::limit::{BODY_BYTES_MAX, MIB, REPLAY_MEMORY_BYTES, UNVERIFIED_BYTES_MAX};
+use crate::otlp::Export;
 
 /// Everything that the gate is told.
 #[derive(Debug)]
@@ -84,6 +86,8 @@ pub struct Config {
     pub ledger: LedgerLimits,
     /// What is logged and how.
     pub log: Log,
+    /// Where the spans of requests are exported to, if anywhere.
+    pub otlp: Option<Export>,
     /// The services behind the gate.
     pub upstreams: Vec<UpstreamSpec>,
     /// Which requests are taken.
@@ -249,6 +253,7 @@ struct Draft {
     replay: Replay,
     ledger: LedgerLimits,
     log: Log,
+    otlp: Option<Export>,
     merchants: Option<PathBuf>,
     upstreams: Vec<UpstreamSpec>,
     schemes: Schemes,
@@ -271,6 +276,7 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let replay = table.table("replay", replay).unwrap_or_default();
     let ledger = table.table("ledger", ledger).unwrap_or_default();
     let log = table.table("log", log::log).unwrap_or_default();
+    let otlp = table.table("otlp", |table| otlp::otlp(table, secrets, watched)).flatten();
     let merchants = table.optional("merchants", value::path);
     let upstreams = upstream::upstreams(table, watched);
     let files = table.list("schemes", value::path);
@@ -288,7 +294,7 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
         envelopes: &envelopes,
         body_bytes_max,
         unverified_bytes_max,
-        trace: listener.as_ref().is_some_and(|listener| listener.trace),
+        trace: otlp.is_some() || listener.as_ref().is_some_and(|listener| listener.trace),
         now: Clock::system().now(),
     };
     let routes = route::routes(table, &surroundings);
@@ -318,6 +324,7 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
         replay,
         ledger,
         log,
+        otlp,
         merchants,
         upstreams,
         schemes,
@@ -391,6 +398,7 @@ impl Draft {
         notes.extend(capacity.notes());
         notes.extend(route::orders::capacity(&self.routes, &merchants, self.ledger));
         notes.extend(source::notes(&self.sources, &absent));
+        notes.extend(self.otlp.iter().flat_map(otlp::notes));
         notes.extend(self.delivering);
         notes.sort_by_key(|note| note.weight);
         let config = Config {
@@ -403,6 +411,7 @@ impl Draft {
             replay: self.replay,
             ledger: self.ledger,
             log: self.log,
+            otlp: self.otlp,
             upstreams: self.upstreams,
             routes: self.routes,
             merchants,

@@ -87,6 +87,10 @@ impl Gateway {
     fn visit(&self, head: &Parts, peer: &Rc<Peer>) -> Visit {
         let target = head.uri.path_and_query();
         let record = self.lane.begin(&head.method, target, head.version, peer);
+        if self.lane.exports() {
+            // What is refused has spans too, and never comes to where the rest is looked at.
+            forward::of_caller(&head.headers).into_iter().for_each(|trace| record.came_in(trace));
+        }
         Visit { peer: Rc::clone(peer), record }
     }
 }

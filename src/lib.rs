@@ -17,6 +17,7 @@ pub mod administration;
 pub mod keyring;
 pub mod store;
 pub mod journal;
+pub mod otlp;
 pub mod outbound;
 pub mod custody;
 pub mod roll;

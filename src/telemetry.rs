@@ -8,6 +8,8 @@ mod log;
 mod metrics;
 mod observed;
 mod record;
+mod spans;
+mod trace;
 mod upstream;
 mod usage;
 
@@ -17,5 +19,7 @@ pub use log::{Level, Log, LogFormat, LogSink, Queue, Sampling};
 pub use metrics::{GateMetrics, LedgerMetrics, Mistakes, RouteMetrics, StageTimes, encode};
 pub use observed::ObservedMetrics;
 pub use record::{Lane, Owner, Record, RequestId, Stage};
+pub use spans::{Asked, Span, SpanMetrics, SpanRules, Spans};
+pub use trace::{SpanId, Trace};
 pub use upstream::{AddressMetrics, AllAddressMetrics, UpstreamMetrics};
 pub use usage::{Use, UsedVersion, Uses, VerifiedBy};

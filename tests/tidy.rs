@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Parts and their layers, each layer with its order within; a file belongs to the longest name
 /// that fits. Imports point to what stands lower, or stay within their part.
-const LAYERS: [(&str, (u32, u32)); 42] = [
+const LAYERS: [(&str, (u32, u32)); 43] = [
     ("clock", (1, 0)),
     ("secret", (1, 0)),
     ("limit", (1, 0)),
@@ -33,6 +33,7 @@ const LAYERS: [(&str, (u32, u32)); 42] = [
     ("store", (3, 2)),
     ("journal", (3, 2)),
     ("outbound", (3, 0)),
+    ("otlp", (3, 1)),
     ("roll", (3, 1)),
     ("keyring", (4, 0)),
     ("administration", (5, 0)),

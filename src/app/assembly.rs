@@ -87,7 +87,7 @@ impl Parts {
         let (memory, state) = open_memory(&config, &clock, &log, options.past, folder)?;
         let (events, folder) = (Events::default(), state.as_ref());
         let roll = roll(options.rolling, events.clone(), &clock, &log, &metrics);
-        let kept = Kept::new(&config, memory, folder, roll, &metrics)?;
+        let kept = Kept::new(&config, memory, folder, roll, &clock, &log, &metrics)?;
         let state = state.map(|folder| marked(folder, &kept.memory, &clock)).transpose()?;
         let (drain, stale) = (Drain::new(), Arc::new(AtomicBool::new(false)));
         let memory = Arc::clone(&kept.memory);

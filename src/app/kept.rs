@@ -21,12 +21,13 @@ use crate::quota::{Addresses, Quotas};
 use crate::replay::{Memory, StateFolder};
 use crate::roll::Roll;
 use crate::store::ledger::Ledger;
-use crate::telemetry::GateMetrics;
+use crate::telemetry::{GateMetrics, Log};
 
 use super::StartFault;
 use super::assembly::lock;
 use super::inbox::InboxOnDemand;
 use super::ledger::LedgerOnDemand;
+use super::otlp::Exporting;
 use super::upstreams::Attendant;
 
 /// What outlives every reload.
@@ -39,6 +40,8 @@ pub(super) struct Kept {
     pub(super) roll: Arc<Roll>,
     pub(super) ledger: LedgerOnDemand,
     pub(super) inbox: InboxOnDemand,
+    /// Where spans of requests go; none: nowhere.
+    pub(super) exporting: Option<Exporting>,
     pub(super) upstreams: Mutex<Vec<Arc<Upstream>>>,
     pub(super) attendant: Attendant,
     pub(super) started: Instant,
@@ -51,8 +54,11 @@ impl Kept {
         memory: Memory,
         folder: Option<&StateFolder>,
         roll: Roll,
+        clock: &Clock,
+        log: &Log,
         metrics: &GateMetrics,
     ) -> Result<Self, StartFault> {
+        let export = config.otlp.clone();
         Ok(Self {
             memory: Arc::new(memory),
             quotas: Quotas::default(),
@@ -62,6 +68,7 @@ impl Kept {
             roll: Arc::new(roll),
             ledger: LedgerOnDemand::new(folder.map(|folder| folder.path().to_owned())),
             inbox: InboxOnDemand::new(folder.map(|folder| folder.path().to_owned())),
+            exporting: Exporting::start_if(export, clock, log, metrics)?,
             upstreams: Mutex::new(Vec::new()),
             attendant: Attendant::default(),
             started: Instant::now(),

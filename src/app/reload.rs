@@ -65,6 +65,8 @@ pub(super) struct Fixed {
     unverified_bytes_max: NonZeroUsize,
     failures: Rate,
     log: Log,
+    /// How many requests' spans may wait; none: none are exported.
+    spans_max: Option<NonZeroUsize>,
     keys: Keys,
 }
 
@@ -81,11 +83,13 @@ impl Fixed {
             unverified_bytes_max: config.listener.unverified_bytes_max,
             failures: config.listener.failures,
             log: config.log,
+            spans_max: config.otlp.as_ref().map(|export| export.queue),
             keys: config.keys.clone(),
         }
     }
 
     fn changed(&self, new: &Self) -> Vec<&'static str> {
+        let exporting = self.spans_max.is_some() && new.spans_max.is_some();
         let all = [
             (self.address != new.address, "listener.address"),
             (self.redirect != new.redirect, "listener.redirect"),
@@ -97,6 +101,8 @@ impl Fixed {
             (self.unverified_bytes_max != new.unverified_bytes_max, "listener.limits.unverified"),
             (self.failures != new.failures, "listener.failures"),
             (self.log != new.log, "log"),
+            (self.spans_max.is_some() != new.spans_max.is_some(), "otlp"),
+            (exporting && self.spans_max != new.spans_max, "otlp.queue"),
             (self.keys != new.keys, "keys"),
         ];
         all.into_iter().filter_map(|(changed, name)| changed.then_some(name)).collect()
@@ -206,6 +212,7 @@ impl Parts {
         let ledger = self.kept.ledger.serve(&config, clock, metrics);
         let ledger = ledger.map_err(|fault| unusable(&fault))?;
         let said = Said::take(&mut config);
+        let export = config.otlp.take();
         let journal = self.journal_for(&said).map_err(|fault| unusable(&fault))?;
         self.start_courier().map_err(|fault| unusable(&fault))?;
         // From here on nothing can fail. Keys first: what is revoked is of no use on new routes.
@@ -215,6 +222,9 @@ impl Parts {
         self.forget_the_dead(suspended);
         self.admission.store(Arc::new(admission));
         self.install_inbox(said, journal);
+        if let (Some(exporting), Some(export)) = (&self.kept.exporting, export) {
+            exporting.replace(export);
+        }
         self.tls.replace_with(tls);
         self.operations_tls.replace_with(operations_tls);
         self.settings.store(Arc::new(settings));

@@ -26,6 +26,7 @@ use crate::serve::{Arriving, Door, Handler, Listening, run};
 use crate::telemetry::{Lane, Level};
 
 use super::assembly::Parts;
+use super::otlp::Exporting;
 
 /// The doors of a core: webhooks go to the inbox, everything else to the gateway.
 struct Doors {
@@ -70,6 +71,7 @@ pub(super) fn spawn(
     cores: NonZeroUsize,
     tell: Sender<usize>,
 ) -> Result<JoinHandle<()>, StartFault> {
+    let spans = parts.kept.exporting.as_ref().map(Exporting::spans);
     let lane_queue = parts.access_log.then(|| parts.log.queue(parts.sampling));
     let thread = std::thread::Builder::new().name(format!("core-{index}"));
     let (ready, started) = std::sync::mpsc::sync_channel(1);
@@ -79,7 +81,7 @@ pub(super) fn spawn(
             let unrouted = metrics.route("none");
             let lane =
                 Lane::new(clock, metrics.stage_times(), unrouted, lane_queue, parts.uses.clone())?;
-            Ok((runtime, lane))
+            Ok((runtime, lane.exporting(spans)))
         });
         let (runtime, lane) = match begun {
             Ok(begun) => begun,

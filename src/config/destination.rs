@@ -87,7 +87,8 @@ fn destination(
     secrets: &mut SecretSources<'_>,
     callers: &mut Callers,
 ) -> Option<(Destination, Opened)> {
-    let url = table.required("url", url);
+    let example = "a URL such as \"https://shop.internal:8443/webhooks\"";
+    let url = table.required("url", |node| url(node, example));
     let own = own_secrets(table, owner, secrets);
     let reach = callers.reach(table);
     let deadline = table.optional("deadline", deadline).unwrap_or(DEADLINE);
@@ -128,12 +129,11 @@ fn destination(
 }
 
 /// A whole URL that can be called.
-fn url(node: &Node<'_>) -> Result<Uri, Mismatch> {
-    let expected = "a URL such as \"https://shop.internal:8443/webhooks\"";
+pub(super) fn url(node: &Node<'_>, expected: &str) -> Result<Uri, Mismatch> {
     let text = node.str(expected).map_err(Mismatch::hidden)?;
     let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
     if authority.split(['/', '?', '#']).next().unwrap_or_default().contains('@') {
-        let hint = "a user or password has no place here: what is delivered is signed";
+        let hint = "a user or password has no place here";
         let found = "one with a user or password".to_owned();
         return Err(Mismatch { found, ..Mismatch::text(expected, "") }.hidden().hint(hint));
     }

@@ -10,6 +10,7 @@ mod front;
 mod limits;
 mod observing;
 mod orders;
+mod otlp;
 mod schemes;
 mod secrets;
 mod sources;

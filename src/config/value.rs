@@ -62,6 +62,20 @@ pub(super) fn count_u32(max: u32) -> impl Fn(&Node<'_>) -> Read<NonZeroU32> {
     }
 }
 
+/// A share of one, in millionths: `0.1`, at least so many.
+pub(super) fn share(node: &Node<'_>, least: u32) -> Read<u32> {
+    let bounds = if least == 0 { "from 0 to 1" } else { "above 0 and up to 1" };
+    let expected = format!("a share {bounds}, such as 0.1, in steps of 0.000001");
+    let text = match node.value() {
+        DeValue::Float(float) => float.as_str(),
+        DeValue::Integer(integer) => integer.as_str(),
+        _ => return Err(node.wrong_type(expected)),
+    };
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    let per_million = share.and_then(|share| format!("{:.0}", share * 1e6).parse::<u32>().ok());
+    per_million.filter(|share| *share >= least).ok_or_else(|| Mismatch::text(expected, text))
+}
+
 /// A number of bytes within bounds: `"1MiB"`, `"512KiB"`, `4096`.
 pub(super) fn size(bounds: RangeInclusive<usize>) -> impl Fn(&Node<'_>) -> Read<NonZeroUsize> {
     move |node| {

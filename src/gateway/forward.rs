@@ -33,6 +33,7 @@ use pool::Pool;
 pub use body::Body;
 pub use headers::{is_hop_by_hop, is_set_here};
 pub use response::UpstreamBody;
+pub use trace::of_caller;
 
 /// The service behind the gate failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use super::code::Code;
 use super::inbox::InboxMetrics;
 use super::observed::ObservedMetrics;
 use super::record::Stage;
+use super::spans::SpanMetrics;
 use super::upstream::{AllAddressMetrics, UpstreamMetrics};
 
 /// Upper bounds in seconds, from well below a MAC to the longest deadline.
@@ -67,6 +68,8 @@ pub struct GateMetrics {
     pub inbox: InboxMetrics,
     /// Routes that only watch.
     pub observed: ObservedMetrics,
+    /// Spans of requests.
+    pub spans: SpanMetrics,
     /// Calls of the admin API by `verb` (`none` before one is found) and `code`.
     pub admin_requests: IntCounterVec,
 }
@@ -196,6 +199,7 @@ impl GateMetrics {
             ledger: LedgerMetrics::new(&all)?,
             inbox: InboxMetrics::new(&all)?,
             observed: ObservedMetrics::new(&all)?,
+            spans: SpanMetrics::new(&all)?,
             admin_requests: all.counters(
                 "admin_requests_total",
                 "Calls of the admin API by verb and outcome",

@@ -13,6 +13,8 @@ use http::{HeaderValue, Method, Version};
 use super::code::Code;
 use super::log::{Line, Queue};
 use super::metrics::{RouteMetrics, StageTimes};
+use super::spans::{Asked, Span, Spans};
+use super::trace::Trace;
 use super::usage::{Tally, Uses, VerifiedBy};
 use crate::clock::Clock;
 use crate::crypto::{NoRandom, random};
@@ -88,6 +90,11 @@ impl RequestId {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// The id's digits.
+    pub(super) fn digits(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// A number that the id draws, evenly spread.
     pub(super) fn draw(&self) -> u32 {
         let digits = self.as_str().get(24..).unwrap_or_default();
@@ -110,6 +117,8 @@ pub struct Record {
     started: Instant,
     last: Cell<Instant>,
     spans: [Cell<Duration>; Stage::ALL.len()],
+    /// Whether its trace is recorded, where that begins here.
+    sampled: bool,
     /// Taken by the line that is written of them.
     notes: RefCell<Option<Notes>>,
 }
@@ -126,8 +135,15 @@ pub(super) struct Notes {
     pub(super) verified: Option<VerifiedBy>,
     /// Why it was refused, where it went on all the same.
     pub(super) refused: Option<Code>,
-    /// The trace that it belongs to, where the listener traces.
-    pub(super) trace: Option<Box<str>>,
+    /// The trace that it belongs to, where its header or the way to its upstream said so.
+    pub(super) traced: Option<Box<Traced>>,
+}
+
+/// A request's part in its trace. In a box, so that requests without one have no room for it.
+pub(super) struct Traced {
+    pub(super) trace: Trace,
+    /// The upstream that was given the trace, and when.
+    asked: Option<(Arc<str>, Instant)>,
 }
 
 /// Who a credential is in log lines.
@@ -185,9 +201,20 @@ impl Record {
         self.note(|notes| notes.refused = Some(verdict));
     }
 
-    /// Notes the trace that it belongs to: hexadecimal digits.
-    pub fn is_in(&self, trace: Box<str>) {
-        self.note(|notes| notes.trace = Some(trace));
+    /// Whether a trace that begins with it is recorded.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled
+    }
+
+    /// Notes the trace that its header says it belongs to.
+    pub fn came_in(&self, trace: Trace) {
+        self.note(|notes| notes.traced = Some(Box::new(Traced { trace, asked: None })));
+    }
+
+    /// Notes the trace in which it goes on to an upstream, from now on.
+    pub fn goes_on_in(&self, trace: Trace, upstream: &Arc<str>) {
+        let asked = Some((Arc::clone(upstream), self.last.get()));
+        self.note(|notes| notes.traced = Some(Box::new(Traced { trace, asked })));
     }
 
     /// Whether its signature was good; false once its line is written.
@@ -202,6 +229,71 @@ impl Record {
     }
 }
 
+/// How a request ended, and when.
+struct Ended {
+    end_nanos: u64,
+    code: Code,
+    status: u16,
+    total: Duration,
+}
+
+impl Record {
+    /// What its spans are made of.
+    fn span(&self, notes: Notes, trace: Trace, ended: Ended) -> Span {
+        let Ended { end_nanos, code, status, total } = ended;
+        let stages = self.spans.each_ref().map(Cell::get);
+        let asked = notes.traced.and_then(|traced| traced.asked);
+        let asked = asked.map(|(upstream, at)| {
+            let after = at.saturating_duration_since(self.started);
+            let answered = stages.get(Stage::Upstream.index()).filter(|took| !took.is_zero());
+            let took = answered.copied().unwrap_or(total.saturating_sub(after));
+            Asked { upstream, after, took }
+        });
+        let total_nanos = u64::try_from(total.as_nanos()).unwrap_or(u64::MAX);
+        Span {
+            id: self.id,
+            trace,
+            start_nanos: end_nanos.saturating_sub(total_nanos),
+            total,
+            stages,
+            asked,
+            code,
+            refused: notes.refused,
+            status,
+            method: standard(&notes.method),
+            protocol: protocol(notes.version),
+            route: notes.route,
+            owner: notes.owner,
+            verified: notes.verified.is_some(),
+        }
+    }
+}
+
+/// The name of a method that is a standard one (RFC 9110, section 9; RFC 5789). Any other is a word
+/// of the client's choosing.
+fn standard(method: &Method) -> Option<&'static str> {
+    let known = [
+        (Method::GET, "GET"),
+        (Method::HEAD, "HEAD"),
+        (Method::POST, "POST"),
+        (Method::PUT, "PUT"),
+        (Method::PATCH, "PATCH"),
+        (Method::DELETE, "DELETE"),
+        (Method::OPTIONS, "OPTIONS"),
+        (Method::CONNECT, "CONNECT"),
+        (Method::TRACE, "TRACE"),
+    ];
+    known.into_iter().find(|(own, _)| own == method).map(|(_, name)| name)
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
+    }
+}
+
 /// One core's notebook.
 pub struct Lane {
     seed: u64,
@@ -210,6 +302,7 @@ pub struct Lane {
     times: StageTimes,
     unrouted: RouteMetrics,
     queue: Option<Arc<Queue>>,
+    spans: Option<Arc<Spans>>,
     tally: Tally,
 }
 
@@ -228,7 +321,19 @@ impl Lane {
     ) -> Result<Self, NoRandom> {
         let seed = u64::from_be_bytes(random()?);
         let tally = Tally::new(uses);
-        Ok(Self { seed, count: Cell::new(seed), clock, times, unrouted, queue, tally })
+        let count = Cell::new(seed);
+        Ok(Self { seed, count, clock, times, unrouted, queue, spans: None, tally })
+    }
+
+    /// The same, with spans that are exported.
+    #[must_use]
+    pub fn exporting(self, spans: Option<Arc<Spans>>) -> Self {
+        Self { spans, ..self }
+    }
+
+    /// Whether spans are exported, so that it matters in which trace a request came.
+    pub fn exports(&self) -> bool {
+        self.spans.is_some()
     }
 
     /// Opens the notes of a request.
@@ -243,12 +348,15 @@ impl Lane {
         let count = self.count.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.count.set(count);
         let mixed = (count ^ (count >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let id = RequestId::new(self.seed, mixed ^ (mixed >> 31));
+        let sampled = self.spans.as_ref().is_none_or(|spans| spans.samples(&id));
         let started = Instant::now();
         Rc::new(Record {
-            id: RequestId::new(self.seed, mixed ^ (mixed >> 31)),
+            id,
             started,
             last: Cell::new(started),
             spans: Default::default(),
+            sampled,
             notes: RefCell::new(Some(Notes {
                 method: method.clone(),
                 target: target.cloned(),
@@ -258,12 +366,12 @@ impl Lane {
                 owner: None,
                 verified: None,
                 refused: None,
-                trace: None,
+                traced: None,
             })),
         })
     }
 
-    /// Closes the notes: counts, times and one line.
+    /// Closes the notes: counts, times, one line, and spans where they are exported.
     pub fn finish(&self, record: &Record, code: Code, status: u16) {
         let total = record.started.elapsed();
         self.times.observe_total(total.as_secs_f64());
@@ -289,6 +397,14 @@ impl Lane {
             let spans = record.spans.each_ref().map(Cell::get);
             let (id, notes) = (&record.id, &notes);
             queue.push(&Line { wall_millis, id, code, status, notes, spans, total });
+        }
+        if let Some(spans) = &self.spans {
+            let trace = notes.traced.as_ref().map(|traced| traced.trace);
+            let trace = trace.unwrap_or_else(|| Trace::begun(&record.id, record.sampled));
+            if trace.is_sampled() {
+                let end_nanos = self.clock.wall_nanos();
+                spans.push(record.span(notes, trace, Ended { end_nanos, code, status, total }));
+            }
         }
     }
 

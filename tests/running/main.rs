@@ -16,6 +16,7 @@ mod support;
 mod handover;
 mod load;
 mod sampling;
+mod spans;
 mod top;
 mod units;
 mod unread;

@@ -44,6 +44,9 @@ fn asked_keys() -> BTreeSet<(String, String)> {
             deadlines.body_pace = {}\nlimits = {}\nhttp2 = {}\n\
             client_certificates = { ca = \"c\", \
             credentials = { pk_acme = [\"dns:a.example\"] } }\n[replay]\n[ledger]\n[log]\n\
+            [otlp]\nendpoint = \"https://otlp.example\"\nca = \"ca.pem\"\n\
+            headers.X-A = { env = \"ACME_SECRET\" }\n\
+            unverified = { per_second = 1, burst = 1 }\n\
             [keys.master.token]\nmodule = \"m\"\ntoken = \"t\"\nkeys = [\"k\"]\n\
             pin_file = \"p\"\n\
             [operations]\ncertificates = [{ chain = \"a\", key = \"b\" }]\n[upstreams.app]",
@@ -88,6 +91,7 @@ fn pattern(path: &str) -> String {
     let path = path.replace("upstreams.app", "upstreams.NAME").replace("[0]", "[]");
     let path = path.replace("[1]", "[]");
     let path = path.replace("destinations.shop", "destinations.NAME");
+    let path = path.replace("otlp.headers.X-A", "otlp.headers.NAME");
     let path = path.replace("sources.fiuu", "sources.NAME");
     match path.rsplit_once('.') {
         Some((values @ "sources.NAME.values", _)) => format!("{values}.NAME"),
@@ -210,8 +214,9 @@ fn of_webhooks(config: &Config) -> String {
     format!("{destination:?} {times:?} {:?} {:?}", source.hosts, source.body_bytes_max)
 }
 
-/// Tables of an upstream whose absence means something else than an empty one.
-const BEHIND: &str = "[upstreams.app.ejection]\n[upstreams.app.health]\npath = \"/\"\n";
+/// Tables whose absence means something else than an empty one.
+const BEHIND: &str = "[upstreams.app.ejection]\n[upstreams.app.health]\npath = \"/\"\n\
+    [otlp]\nendpoint = \"https://otlp.example\"\nca = \"ca.pem\"\n";
 
 /// How a merchant's own service is asked.
 const ASKED: &str = "url = \"https://shop.example/orders/{order | urlencode}\"\n\

@@ -131,8 +131,8 @@ fn pass_on(head: &mut Parts, authority: HeaderValue, body: &Held, route: &Route,
     if traced.get() {
         trace::keep_well_formed(headers);
     }
-    if route.spec.changes.trace {
-        visit.record.is_in(trace::begin_span(headers, visit.record.id()));
+    if let (true, Some(upstream)) = (route.spec.changes.trace, &route.upstream) {
+        trace::begin_span(headers, &visit.record, &upstream.spec.name);
     }
     headers.insert(X_FORWARDED_FOR, visit.peer.forwarded_for.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));

@@ -2,9 +2,11 @@
 //! says of it goes on as it came, or not at all where it is malformed. Only where the listener
 //! traces is anything said that was not there: a span of the gate's own, named by the request's id.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::telemetry::RequestId;
+use crate::telemetry::{Record, SpanId, Trace};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -15,14 +17,6 @@ const TRACEPARENT_BYTES: usize = 55;
 const MEMBERS_MAX: usize = 32;
 const MEMBER_BYTES_MAX: usize = 256;
 
-/// A `traceparent` taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Parent<'v> {
-    trace: &'v str,
-    /// Whether whoever came before may have recorded it.
-    sampled: bool,
-}
-
 /// Whether a field belongs here.
 pub(super) fn is_of_trace(name: &HeaderName) -> bool {
     matches!(name.as_str(), "traceparent" | "tracestate")
@@ -30,7 +24,7 @@ pub(super) fn is_of_trace(name: &HeaderName) -> bool {
 
 /// Takes out what is malformed: all of it, where it does not say which trace.
 pub(super) fn keep_well_formed(headers: &mut HeaderMap) {
-    if parent(headers).is_none() {
+    if of_caller(headers).is_none() {
         headers.remove(TRACEPARENT);
         headers.remove(TRACESTATE);
     } else if !state_is_good(headers) {
@@ -38,24 +32,23 @@ pub(super) fn keep_well_formed(headers: &mut HeaderMap) {
     }
 }
 
-/// Puts the gate's own span between the caller's and the service's: in the caller's trace, where
-/// there is one, and says in which.
-pub(super) fn begin_span(headers: &mut HeaderMap, id: &RequestId) -> Box<str> {
-    let own = id.as_str();
-    let (trace, sampled) = match parent(headers) {
-        Some(parent) => (Box::from(parent.trace), parent.sampled),
-        // What there is of a state belongs to no trace.
-        None => (Box::from(own), true),
-    };
-    let span = own.get(16..).unwrap_or_default();
-    let flags = u8::from(sampled);
-    if let Ok(value) = HeaderValue::from_str(&format!("00-{trace}-{span}-{flags:02x}")) {
+/// Puts the gate's own span between the caller's and an upstream's: in the caller's trace, where
+/// there is one, and notes in which.
+pub(super) fn begin_span(headers: &mut HeaderMap, record: &Record, upstream: &Arc<str>) {
+    let id = record.id();
+    // What there is of a state without a caller's trace was taken out before.
+    let begun = || Trace::begun(id, record.is_sampled());
+    let trace = of_caller(headers).unwrap_or_else(begun);
+    let (span, flags) = (SpanId::outbound(id), u8::from(trace.is_sampled()));
+    let value = format!("00-{}-{}-{flags:02x}", trace.id(), span.as_str());
+    if let Ok(value) = HeaderValue::from_str(&value) {
         headers.insert(TRACEPARENT, value);
     }
-    trace
+    record.goes_on_in(trace, upstream);
 }
 
-fn parent(headers: &HeaderMap) -> Option<Parent<'_>> {
+/// The trace that a request comes in, where its header says that well.
+pub fn of_caller(headers: &HeaderMap) -> Option<Trace> {
     let mut values = headers.get_all(TRACEPARENT).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
     read(value.to_str().ok()?)
@@ -63,7 +56,7 @@ fn parent(headers: &HeaderMap) -> Option<Parent<'_>> {
 
 /// Section 3.2: lower-case hexadecimal digits, no zeros alone, and of versions to come only what
 /// every version begins with.
-fn read(text: &str) -> Option<Parent<'_>> {
+fn read(text: &str) -> Option<Trace> {
     let (known, rest) = text.split_at_checked(TRACEPARENT_BYTES)?;
     let mut parts = known.split('-');
     let mut part = |digits: usize| {
@@ -78,7 +71,8 @@ fn read(text: &str) -> Option<Parent<'_>> {
         _ => rest.is_empty() || rest.starts_with('-'),
     };
     let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
-    (whole && named(trace) && named(span)).then_some(Parent { trace, sampled })
+    let good = whole && named(trace) && named(span);
+    Trace::of_caller(trace, span, sampled).filter(|_| good)
 }
 
 /// Section 3.3: members `key=value`, which several fields may hold together.
@@ -114,9 +108,10 @@ mod tests {
     #[test]
     fn only_whole_parents_are_read() {
         let good = format!("00-{TRACE}-b7ad6b7169203331-01");
-        assert_eq!(read(&good), Some(Parent { trace: TRACE, sampled: true }));
+        let own = |sampled| Trace::of_caller(TRACE, "b7ad6b7169203331", sampled);
+        assert_eq!(read(&good), own(true));
         let unsampled = format!("00-{TRACE}-b7ad6b7169203331-fe");
-        assert_eq!(read(&unsampled), Some(Parent { trace: TRACE, sampled: false }));
+        assert_eq!(read(&unsampled), own(false));
         for later in ["", "-", "-more", "-é"] {
             assert!(read(&format!("01-{TRACE}-b7ad6b7169203331-01{later}")).is_some(), "{later}");
         }

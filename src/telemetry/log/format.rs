@@ -100,8 +100,8 @@ pub(super) fn request(format: LogFormat, time: &str, line: &Line<'_>, out: &mut 
         fields.micros(stage.label_us(), span);
     }
     fields.micros("total_us", line.total);
-    if let Some(trace) = &notes.trace {
-        fields.plain("trace_id", trace);
+    if let Some(traced) = &notes.traced {
+        fields.plain("trace_id", traced.trace.id());
     }
     fields.plain("request_id", line.id.as_str());
     fields.end();
