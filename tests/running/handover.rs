@@ -67,7 +67,7 @@ pub(crate) fn post(target: &str) -> Request {
 /// A gate that is handed this must end with the status of a wrong configuration, and say this.
 fn is_refused(site: &Site, holder: &Holder, words: &[&str]) {
     let mut process = site.spawn(holder.command());
-    let status = process.ends_within(Duration::from_secs(10));
+    let status = process.ends_within(Duration::from_secs(60));
     assert_eq!(status.code(), Some(78), "{}", process.output());
     wait_until(&format!("{words:?}"), || {
         let said = process.output();
@@ -80,7 +80,7 @@ fn a_gate_serves_on_sockets_that_it_was_handed_and_tells_how_it_stands() {
     let site = Site::new(Setup::new());
     let holder = Holder::new();
     let ear = UnixDatagram::bind(site.folder.path().join("ear")).unwrap();
-    ear.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    ear.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let hear = || {
         let mut text = [0; 200];
         let length = ear.recv(&mut text).unwrap();
@@ -96,7 +96,7 @@ fn a_gate_serves_on_sockets_that_it_was_handed_and_tells_how_it_stands() {
     gate.wait_ready();
     gate.signal(Signal::TERM);
     assert!(hear().lines().any(|line| line == "STOPPING=1"));
-    assert_eq!(gate.ends_within(Duration::from_secs(10)).code(), Some(0), "{}", gate.output());
+    assert_eq!(gate.ends_within(Duration::from_secs(60)).code(), Some(0), "{}", gate.output());
     // The socket is still there, and who comes now waits for the next gate.
     let address = holder.address();
     let early = std::thread::spawn(move || Client::connect(address).ask(&post("/v2/early")).status);
@@ -160,7 +160,7 @@ fn a_successor_that_waits_can_be_told_to_stop() {
     let mut next = site.spawn(holder.command());
     wait_waiting(&next);
     next.signal(Signal::TERM);
-    assert_eq!(next.ends_within(Duration::from_secs(10)).code(), Some(0), "{}", next.output());
+    assert_eq!(next.ends_within(Duration::from_secs(60)).code(), Some(0), "{}", next.output());
     for _ in 0..20 {
         assert_eq!(gate.ask(&post("/v2/orders")).status, 200);
     }

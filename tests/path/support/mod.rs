@@ -30,9 +30,10 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) {
     std::fs::rename(fresh, path).expect("renamed");
 }
 
-/// Waits until something is so, looking often; fails the test after ten seconds.
+/// Waits until something is so, looking often; fails the test after a minute, which is long enough
+/// for a busy machine.
 pub(crate) fn wait_until(what: &str, mut good: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while !good() {
         assert!(Instant::now() < until, "waited for: {what}");
         std::thread::sleep(Duration::from_millis(5));
