@@ -18,7 +18,7 @@ use crate::console::Console;
 use crate::doctor::{Finding, Mistake, Practice};
 use crate::peer::Peer;
 use crate::replay::{Memory, NotReady};
-use crate::serve::{Drain, Handler};
+use crate::serve::{Drain, Handler, Tls};
 use crate::telemetry::encode;
 
 /// What operators and their programs ask.
@@ -34,11 +34,16 @@ pub struct Operations {
 /// Whether the gate can take requests, and if not, why.
 #[derive(Clone)]
 pub struct Readiness {
-    clock: Clock,
-    memory: Arc<Memory>,
-    drain: Drain,
+    /// The gate's time.
+    pub clock: Clock,
+    /// What has passed.
+    pub memory: Arc<Memory>,
+    /// The order to stop.
+    pub drain: Drain,
     /// Whether the store of keys is out of reach.
-    stale: Arc<AtomicBool>,
+    pub stale: Arc<AtomicBool>,
+    /// The certificates of the listener.
+    pub tls: Arc<Tls>,
 }
 
 /// A reason not to be ready.
@@ -56,17 +61,20 @@ pub enum Obstacle {
     MarkOverdue,
     /// The store of keys is out of reach: revocations may not have arrived.
     KeysStale,
+    /// The listener has no certificate yet: the authority has issued none.
+    CertificateMissing,
 }
 
 impl Obstacle {
     /// Every obstacle.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Draining,
         Self::ClockSteppedAhead,
         Self::ClockBehind,
         Self::PastUnknown,
         Self::MarkOverdue,
         Self::KeysStale,
+        Self::CertificateMissing,
     ];
 
     /// Its name in answers and labels.
@@ -78,16 +86,12 @@ impl Obstacle {
             Self::PastUnknown => "past_unknown",
             Self::MarkOverdue => "mark_overdue",
             Self::KeysStale => "keys_stale",
+            Self::CertificateMissing => "certificate_missing",
         }
     }
 }
 
 impl Readiness {
-    /// Asks these; `stale` says that the store of keys is out of reach.
-    pub fn new(clock: Clock, memory: Arc<Memory>, drain: Drain, stale: Arc<AtomicBool>) -> Self {
-        Self { clock, memory, drain, stale }
-    }
-
     /// Everything that is in the way; nothing when the gate is ready.
     pub fn obstacles(&self) -> Vec<Obstacle> {
         let draining = self.drain.has_begun().then_some(Obstacle::Draining);
@@ -103,7 +107,8 @@ impl Readiness {
             Err(NotReady::Closed) => Some(Obstacle::Draining),
         };
         let keys = self.stale.load(Ordering::Relaxed).then_some(Obstacle::KeysStale);
-        let mut all: Vec<_> = [draining, clock, memory, keys].into_iter().flatten().collect();
+        let bare = (!self.tls.has_certificate()).then_some(Obstacle::CertificateMissing);
+        let mut all: Vec<_> = [draining, clock, memory, keys, bare].into_iter().flatten().collect();
         all.dedup();
         all
     }

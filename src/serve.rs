@@ -13,6 +13,7 @@ mod drain;
 mod driver;
 mod exchange;
 mod handshake;
+mod issued;
 mod origin;
 mod pulse;
 mod socket;
@@ -35,9 +36,10 @@ use hyper::body::Incoming;
 pub use cap::Connections;
 pub use clients::ClientCertificates;
 pub use drain::Drain;
+pub use issued::{Issued, Proofs};
 pub use origin::{Origins, ProxyProtocol};
 pub use socket::{Listening, bind, share};
-pub use tls::{CertificateFiles, Expiry, Tls, TlsFault, TlsFaults};
+pub use tls::{CertificateFiles, Expiry, Tls, TlsFault, TlsFaults, TlsSources};
 
 use accept::Front;
 

@@ -1,6 +1,7 @@
 //! What the gate tells of itself: metrics and log lines. It takes codes, names and durations, never
 //! requests, so that nothing secret can reach it.
 
+mod acme;
 mod code;
 pub mod connections;
 mod inbox;
@@ -11,6 +12,7 @@ mod record;
 mod upstream;
 mod usage;
 
+pub use acme::AcmeMetrics;
 pub use code::Code;
 pub use inbox::{InboxMetrics, JournalMetrics};
 pub use log::{Level, Log, LogFormat, LogSink, Queue, Sampling};

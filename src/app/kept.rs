@@ -20,10 +20,12 @@ use crate::keyring::Keyring;
 use crate::quota::{Addresses, Quotas};
 use crate::replay::{Memory, StateFolder};
 use crate::roll::Roll;
+use crate::serve::Proofs;
 use crate::store::ledger::Ledger;
 use crate::telemetry::GateMetrics;
 
 use super::StartFault;
+use super::acme::AcmeOnDemand;
 use super::assembly::lock;
 use super::inbox::InboxOnDemand;
 use super::ledger::LedgerOnDemand;
@@ -39,6 +41,7 @@ pub(super) struct Kept {
     pub(super) roll: Arc<Roll>,
     pub(super) ledger: LedgerOnDemand,
     pub(super) inbox: InboxOnDemand,
+    pub(super) acme: AcmeOnDemand,
     pub(super) upstreams: Mutex<Vec<Arc<Upstream>>>,
     pub(super) attendant: Attendant,
     pub(super) started: Instant,
@@ -51,6 +54,7 @@ impl Kept {
         memory: Memory,
         folder: Option<&StateFolder>,
         roll: Roll,
+        proofs: &Arc<Proofs>,
         metrics: &GateMetrics,
     ) -> Result<Self, StartFault> {
         Ok(Self {
@@ -62,6 +66,7 @@ impl Kept {
             roll: Arc::new(roll),
             ledger: LedgerOnDemand::new(folder.map(|folder| folder.path().to_owned())),
             inbox: InboxOnDemand::new(folder.map(|folder| folder.path().to_owned())),
+            acme: AcmeOnDemand::new(folder.map(|folder| folder.path().to_owned()), proofs),
             upstreams: Mutex::new(Vec::new()),
             attendant: Attendant::default(),
             started: Instant::now(),

@@ -9,7 +9,7 @@ use countersign::config::{Colour, Config, Faults, Note};
 use countersign::gateway::route::RouteSpec;
 use countersign::inbox::source::Source;
 use countersign::keyring::{CredentialSpec, Environment};
-use countersign::serve::{Expiry, Tls};
+use countersign::serve::{Expiry, Tls, TlsSources};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -77,17 +77,17 @@ pub(crate) fn colour() -> Colour {
 
 fn certificates(config: &Config) -> Result<Vec<Expiry>, Vec<String>> {
     let now = Clock::system().wall_millis();
-    let (mut all, mut faults) = (Vec::new(), Vec::new());
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
     let (own, operations) = (&config.listener.certificates, &config.operations.certificates);
-    let clients = config.listener.client_certificates.as_ref();
-    let all_files = [(own, clients), (operations, None)];
-    for (files, clients) in all_files.into_iter().take(if own == operations { 1 } else { 2 }) {
-        match Tls::load_asking(files, clients, now) {
-            Ok(tls) => all.extend(tls.expiries()),
-            Err(found) => faults.extend(found.0.iter().map(ToString::to_string)),
+    let aside = TlsSources { files: operations, ..TlsSources::default() };
+    let all = [config.listener.tls_sources(), aside];
+    for sources in all.iter().take(if own == operations { 1 } else { 2 }) {
+        match Tls::load_from(sources, now) {
+            Ok(tls) => found.extend(tls.expiries()),
+            Err(wrong) => faults.extend(wrong.0.iter().map(ToString::to_string)),
         }
     }
-    if faults.is_empty() { Ok(all) } else { Err(faults) }
+    if faults.is_empty() { Ok(found) } else { Err(faults) }
 }
 
 fn summary(config: &Config, certificates: &[Expiry]) -> Vec<Vec<Cell>> {
@@ -100,6 +100,12 @@ fn summary(config: &Config, certificates: &[Expiry]) -> Vec<Vec<Cell>> {
     for expiry in certificates {
         let more = format!("until {}, {}", date(expiry.seconds), expiry.chain.display());
         add("certificate", expiry.name.clone(), more);
+    }
+    if let Some(acme) = &config.listener.acme {
+        for name in &acme.names {
+            let more = format!("{} with {}", acme.challenge.as_str(), acme.directory);
+            add("ordered", name.to_string(), more);
+        }
     }
     add("state", config.state.display().to_string(), String::new());
     for upstream in &config.upstreams {
@@ -189,6 +195,11 @@ fn to_json(config: &Config, certificates: &[Expiry], notes: &[Note]) -> Value {
         "listener": config.listener.address.to_string(),
         "operations": config.operations.address.to_string(),
         "certificates": certificates.iter().map(certificate).collect::<Vec<_>>(),
+        "acme": config.listener.acme.as_ref().map(|acme| json!({
+            "directory": acme.directory,
+            "names": acme.names,
+            "challenge": acme.challenge.as_str(),
+        })),
         "routes": config.routes.iter().map(route).collect::<Vec<_>>(),
         "sources": config.sources.iter().map(source).collect::<Vec<_>>(),
         "merchants": config.merchants.len(),

@@ -10,6 +10,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::acme::AcmeMetrics;
 use super::code::Code;
 use super::inbox::InboxMetrics;
 use super::observed::ObservedMetrics;
@@ -65,6 +66,8 @@ pub struct GateMetrics {
     pub ledger: LedgerMetrics,
     /// Webhooks.
     pub inbox: InboxMetrics,
+    /// Certificates that are ordered from an authority.
+    pub acme: AcmeMetrics,
     /// Routes that only watch.
     pub observed: ObservedMetrics,
     /// Calls of the admin API by `verb` (`none` before one is found) and `code`.
@@ -195,6 +198,7 @@ impl GateMetrics {
             keys: KeyMetrics::new(&all)?,
             ledger: LedgerMetrics::new(&all)?,
             inbox: InboxMetrics::new(&all)?,
+            acme: AcmeMetrics::new(&all)?,
             observed: ObservedMetrics::new(&all)?,
             admin_requests: all.counters(
                 "admin_requests_total",
