@@ -80,19 +80,21 @@ impl Shelf {
     ) -> Change<'_> {
         let current = self.stock();
         let mut new = Stock { spec: spec.cloned().map(Arc::new), entries: BTreeMap::new() };
-        for name in spec.iter().flat_map(|spec| &spec.names) {
-            let mut entry = current.entries.get(name).cloned().unwrap_or_else(Entry::new);
-            let own = entry.issued.as_ref().map(|(_, by)| by.as_ref());
-            if own != spec.map(|spec| spec.directory.as_ref()) {
-                entry.plan = Plan::new(place());
-                if let Some(found) = kept(name, vault, clock, log) {
-                    entry.has(found, spec.map_or("", |spec| &spec.directory));
+        let Some(spec) = spec else { return Change { current, new } };
+        let same = current.spec.as_ref().is_some_and(|own| own.directory == spec.directory);
+        for name in &spec.names {
+            let entry = match current.entries.get(name).cloned() {
+                Some(mut entry) if same => {
+                    entry.plan.try_sooner();
+                    entry
                 }
-                if let Some(Failures { count, failed_at, try_at }) = vault.failures(name) {
-                    entry.plan.remember(count, failed_at, try_at);
+                before => {
+                    let found = kept(name, vault, clock, log);
+                    let found = found.map(|issued| (issued, spec.directory.clone()));
+                    let issued = found.or(before.and_then(|entry| entry.issued));
+                    Entry::new(issued, vault.failures(name))
                 }
-            }
-            entry.plan.try_sooner();
+            };
             new.entries.insert(name.clone(), entry);
         }
         Change { current, new }
@@ -204,8 +206,18 @@ impl Stock {
 }
 
 impl Entry {
-    fn new() -> Self {
-        Self { issued: None, plan: Plan::new(place()) }
+    /// What is known at first of a name: its certificate, and orders that failed.
+    fn new(issued: Option<(Issued, Box<str>)>, failures: Option<Failures>) -> Self {
+        // Where the name stands in every spread. Without random bytes, at its beginning.
+        let place = random().map_or(0, u32::from_be_bytes);
+        let mut entry = Self { issued: None, plan: Plan::new(place) };
+        if let Some((issued, directory)) = issued {
+            entry.has(issued, &directory);
+        }
+        if let Some(Failures { count, failed_at, try_at }) = failures {
+            entry.plan.remember(count, failed_at, try_at);
+        }
+        entry
     }
 
     fn has(&mut self, issued: Issued, directory: &str) {
@@ -225,11 +237,6 @@ impl Entry {
         let due = self.issued_by(directory).map_or(0, |_| self.plan.renew_at);
         due.max(self.plan.try_at)
     }
-}
-
-/// Where a name stands in every spread. Without random bytes, at its beginning.
-fn place() -> u32 {
-    random().map_or(0, u32::from_be_bytes)
 }
 
 /// The certificate of a name in the state folder. One that cannot be served is put aside.

@@ -99,7 +99,6 @@ pub(crate) struct State {
 
 /// A running authority.
 pub(crate) struct Acme {
-    pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
 }
 
@@ -135,7 +134,7 @@ impl Acme {
         let certificate = authority().issue(&["localhost"], 30);
         let address = serve(tls::server(&certificate), move |asked| own.answer(asked));
         *shared.base.lock().unwrap() = format!("https://localhost:{}", address.port());
-        Self { address, shared }
+        Self { shared }
     }
 
     pub(crate) fn directory(&self) -> String {

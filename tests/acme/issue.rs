@@ -41,7 +41,7 @@ fn a_gate_without_a_certificate_waits_for_it_and_is_not_ready() {
     assert_eq!(gateway.metric("countersign_acme_certificates_missing", &[]), 0.0);
     let issued = "countersign_acme_certificates_issued_total";
     assert_eq!(gateway.metric(issued, &["certificate=\"api.example.com\""]), 1.0);
-    assert!(gateway.log().contains("certificate_issued"), "{}", gateway.log());
+    wait_logged(&gateway, "certificate_issued");
     acme.with(|state| {
         assert_eq!(state.orders.len(), 1);
         assert_eq!((&state.orders[0].profile, &state.orders[0].replaces), (&None, &None));

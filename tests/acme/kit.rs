@@ -1,7 +1,5 @@
 //! A gate before an authority.
 
-use std::time::Duration;
-
 use crate::authority::Acme;
 use crate::proof::shown;
 use crate::support::client::Client;
@@ -96,9 +94,9 @@ fn failures(gateway: &Gateway, label: &str) -> f64 {
     gateway.metric("countersign_acme_order_failures_total", &[label])
 }
 
-/// Moves the gate's clock in steps that it follows.
-pub(crate) fn advance(gateway: &Gateway, time: Duration) {
-    gateway.advance(time.as_secs());
+/// When the next order is made, as the gate says.
+pub(crate) fn next_order(gateway: &Gateway) -> u64 {
+    gateway.metric("countersign_acme_next_order_timestamp_seconds", &[]) as u64
 }
 
 /// Waits for a line of the log.

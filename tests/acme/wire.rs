@@ -65,8 +65,10 @@ fn speak(
         for (name, value) in &reply.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        let length = if reply.endless { 1 << 40 } else { reply.body.len() };
-        head.push_str(&format!("content-length: {length}\r\n\r\n"));
+        match reply.endless {
+            true => head.push_str("transfer-encoding: chunked\r\n\r\n1\r\n"),
+            false => head.push_str(&format!("content-length: {}\r\n\r\n", reply.body.len())),
+        }
         out.write_all(head.as_bytes()).ok()?;
         if asked.method != "HEAD" {
             out.write_all(&reply.body).ok()?;
