@@ -12,7 +12,7 @@ mod record;
 mod upstream;
 mod usage;
 
-pub use acme::AcmeMetrics;
+pub use acme::{AcmeMetrics, OrderFault};
 pub use code::Code;
 pub use inbox::{InboxMetrics, JournalMetrics};
 pub use log::{Level, Log, LogFormat, LogSink, Queue, Sampling};

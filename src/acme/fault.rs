@@ -3,54 +3,10 @@
 use std::time::Duration;
 
 use crate::outbound::CallFault;
+pub(super) use crate::telemetry::OrderFault as Reason;
 
 /// Characters that are kept of a text of the authority.
 const TEXT_CHARS_MAX: usize = 300;
-
-/// Why an order came to nothing: a closed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// The authority has no whole answer.
-    Unreachable,
-    /// It answered with a fault of its own.
-    ServerError,
-    /// It wants fewer orders.
-    RateLimited,
-    /// It refused for another reason.
-    Refused,
-    /// It did not see the proof that the name leads here.
-    ChallengeFailed,
-    /// The order was not done within its deadline.
-    TimedOut,
-    /// It answered something that makes no sense.
-    Unreadable,
-    /// It issued a certificate that cannot be served.
-    UnusableCertificate,
-    /// Something of our own failed: no random bytes, or the state folder.
-    Local,
-}
-
-impl Reason {
-    /// Its name in logs and labels.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unreachable => "unreachable",
-            Self::ServerError => "server_error",
-            Self::RateLimited => "rate_limited",
-            Self::Refused => "refused",
-            Self::ChallengeFailed => "challenge_failed",
-            Self::TimedOut => "timed_out",
-            Self::Unreadable => "unreadable",
-            Self::UnusableCertificate => "unusable_certificate",
-            Self::Local => "local",
-        }
-    }
-
-    /// Whether another name would fare no better now.
-    pub(super) const fn is_of_the_authority(self) -> bool {
-        matches!(self, Self::Unreachable | Self::ServerError)
-    }
-}
 
 /// Why an order came to nothing.
 #[derive(Clone, Debug)]
@@ -72,6 +28,11 @@ impl Fault {
     /// The authority answered something that makes no sense.
     pub(super) fn unreadable(detail: impl Into<String>) -> Self {
         Self::new(Reason::Unreadable, detail)
+    }
+
+    /// Whether another name would fare no better now.
+    pub(super) fn is_of_the_authority(&self) -> bool {
+        matches!(self.reason, Reason::Unreachable | Reason::ServerError)
     }
 
     /// Whether the authority gave its problem this type.

@@ -180,7 +180,7 @@ impl Keeper {
     }
 
     fn fail(&self, task: &Task, vault: &Vault, fault: &Fault) {
-        self.metrics.failed(fault.reason.as_str());
+        self.metrics.failed(fault.reason);
         let failures = self.shelf.failed(task, self.clock.now(), fault);
         let kept = failures.map_or(Ok(()), |all| vault.keep_failures(&task.name, all));
         let fields = json!({

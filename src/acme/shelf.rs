@@ -144,7 +144,7 @@ impl Shelf {
         let entry = stock.entries.get_mut(&task.name)?;
         entry.plan.failed(now.secs(), fault.wait);
         let plan = entry.plan.clone();
-        if fault.reason.is_of_the_authority() {
+        if fault.is_of_the_authority() {
             stock.entries.values_mut().for_each(|other| other.plan.wait_with(&plan));
         }
         let (count, failed_at, try_at) = (plan.failures, plan.failed_at, plan.try_at);

@@ -85,13 +85,8 @@ pub(crate) fn wait_renewed(gateway: &Gateway, before: &[u8]) -> Vec<u8> {
 /// Waits until so many orders came to nothing for a reason.
 pub(crate) fn wait_failed(gateway: &Gateway, reason: &str, count: f64) {
     let label = format!("reason=\"{reason}\"");
-    let text = || gateway.operation("/metrics").text();
-    let failed = || text().contains(&label) && failures(gateway, &label) >= count;
-    wait_until(&format!("{count} failures: {reason}"), failed);
-}
-
-fn failures(gateway: &Gateway, label: &str) -> f64 {
-    gateway.metric("countersign_acme_order_failures_total", &[label])
+    let failed = || gateway.metric("countersign_acme_order_failures_total", &[&label]);
+    wait_until(&format!("{count} failures: {reason}"), || failed() >= count);
 }
 
 /// When the next order is made, as the gate says.

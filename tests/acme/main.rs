@@ -19,6 +19,7 @@ mod failing;
 mod issue;
 mod jws;
 mod kit;
+mod pebble;
 mod proof;
 mod renewal;
 mod wire;
