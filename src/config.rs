@@ -307,7 +307,8 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let sources = source::sources(table, &mut surroundings);
     let delivering = destination::notes(&destinations, &sources);
     let taken = operations.address;
-    let bare = listener.as_ref().is_some_and(|own| own.certificates.is_empty());
+    let bare = |own: &Listener| own.certificates.is_empty() && own.acme.is_some();
+    let bare = listener.as_ref().is_some_and(bare);
     if bare && operations.certificates.is_empty() {
         let problem = "it needs a certificate of its own where the listener has none from files: \
                        it says why the gate is not ready";

@@ -52,10 +52,9 @@ pub(super) fn acme(
     let names = names(table);
     let challenge = challenge(table, around);
     let agreed = terms(table);
-    let external = table.stated("external_account").then(|| {
-        let read = |table: &mut Table<'_>| external_account(table, secrets);
-        table.table("external_account", read).flatten()
-    });
+    let is_external = table.stated("external_account");
+    let read = |table: &mut Table<'_>| external_account(table, secrets);
+    let external = table.table("external_account", read).flatten();
     let profile = table.optional("profile", value::name).map(Box::from);
     let key = table.optional("key", value::choice(&KEYS)).unwrap_or(CertificateKey::P256);
     let deadline = table.optional("deadline", deadline).unwrap_or(DEADLINE);
@@ -65,11 +64,7 @@ pub(super) fn acme(
         return None;
     }
     let caller = callers.caller(table, &reach)?;
-    let external = match external {
-        None => None,
-        Some(external) => Some(external?),
-    };
-    agreed.then_some(())?;
+    (agreed && external.is_some() == is_external).then_some(())?;
     let (directory, names) = (directory.to_string().into(), names?);
     let challenge = challenge?;
     Some(Spec { directory, caller, contacts, names, challenge, external, profile, key, deadline })
@@ -199,12 +194,13 @@ fn external_account(
         let good = (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         good.then(|| Box::from(text)).ok_or_else(|| Mismatch::text(expected, text))
     });
+    let owner: Box<str> = id.clone().unwrap_or_default();
     if table.node("key").is_some_and(|node| !node.value().is_table()) {
         table.required("key", |node| Err::<(), _>(secret_place::literal(node)));
         return None;
     }
     let key = table.required_table("key", |table| {
-        let text = secret_place::bytes(table, "the external account", secrets)?;
+        let text = secret_place::bytes(table, &owner, secrets)?;
         let text = text.trim_ascii();
         let text = text.split(|b| *b == b'=').next().unwrap_or_default();
         let key = URL_SAFE_NO_PAD.decode(text).map(Zeroizing::new).ok();

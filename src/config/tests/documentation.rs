@@ -43,7 +43,11 @@ fn asked_keys() -> BTreeSet<(String, String)> {
             proxy_protocol = { from = [\"::1\"] }\n\
             deadlines.body_pace = {}\nlimits = {}\nhttp2 = {}\n\
             client_certificates = { ca = \"c\", \
-            credentials = { pk_acme = [\"dns:a.example\"] } }\n[replay]\n[ledger]\n[log]\n\
+            credentials = { pk_acme = [\"dns:a.example\"] } }\n\
+            redirect = \"127.0.0.1:80\"\n\
+            acme = { directory = \"https://ca.example/\", names = [\"a.example\"], \
+            challenge = \"http-01\", terms_agreed = true, \
+            external_account = { id = \"k\", key = { env = \"MAC_KEY\" } } }\n[replay]\n[ledger]\n[log]\n\
             [keys.master.token]\nmodule = \"m\"\ntoken = \"t\"\nkeys = [\"k\"]\n\
             pin_file = \"p\"\n\
             [operations]\ncertificates = [{ chain = \"a\", key = \"b\" }]\n[upstreams.app]",
@@ -137,7 +141,8 @@ fn the_documented_defaults_are_the_real_ones() {
     let order = "unique_order = { field = \"/id\"";
     let front = "proxy_protocol = { from = [\"::1\"]";
     let clients = "client_certificates = { ca = \"c\"";
-    let listens = format!("{ADDRESS}\n{front} }}\n{clients} }}");
+    let redirect = "redirect = \"127.0.0.1:80\"";
+    let listens = format!("{ADDRESS}\n{redirect}\n{front} }}\n{clients} }}\n{ISSUED} }}");
     let plain_main = change(MAIN, ADDRESS, &listens);
     let plain_main = change(&plain_main, "[[routes]]", &format!("{BEHIND}[[routes]]"));
     let main = format!("{plain_main}{order} }}\n{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
@@ -170,6 +175,10 @@ fn the_documented_defaults_are_the_real_ones() {
             "listener.client_certificates" => {
                 let lines = lines.trim().replace('\n', ", ");
                 change(&main, &format!("{clients} }}"), &format!("{clients}, {lines} }}"))
+            }
+            "listener.acme" => {
+                let lines = lines.trim().replace('\n', ", ");
+                change(&main, &format!("{ISSUED} }}"), &format!("{ISSUED}, {lines} }}"))
             }
             "routes[]" => main + &lines,
             "routes[].unique_order" => {
@@ -212,6 +221,10 @@ fn of_webhooks(config: &Config) -> String {
 
 /// Tables of an upstream whose absence means something else than an empty one.
 const BEHIND: &str = "[upstreams.app.ejection]\n[upstreams.app.health]\npath = \"/\"\n";
+
+/// An authority, as little as can be said of it.
+const ISSUED: &str = "acme = { directory = \"https://ca.example/\", names = [\"a.example\"], \
+    terms_agreed = true, challenge = \"http-01\"";
 
 /// How a merchant's own service is asked.
 const ASKED: &str = "url = \"https://shop.example/orders/{order | urlencode}\"\n\
