@@ -1,10 +1,9 @@
 //! Certificates of the main listener from an authority: ordered, proved, kept and renewed (ACME,
 //! RFC 8555; TLS-ALPN-01, RFC 8737; renewal information, RFC 9773).
 //!
-//! Promises that a certificate is served only when it is whole, good now, and of the key that was
-//! made for it; that the one before stays in force until then; and that whatever the authority does
-//! costs no more than a bounded answer, a bounded order, and a later try. Must never be done here:
-//! anything on the path of a request.
+//! Promises that a certificate is served only when it is whole, good now, and of its own key; that
+//! the one before stays in force until then; and that whatever the authority does costs no more
+//! than a bounded order and a later try. Nothing here is on the path of a request.
 
 mod account;
 mod answers;

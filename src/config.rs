@@ -306,17 +306,8 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
     };
     let sources = source::sources(table, &mut surroundings);
     let delivering = destination::notes(&destinations, &sources);
-    let taken = operations.address;
-    let bare = |own: &Listener| own.certificates.is_empty() && own.acme.is_some();
-    let bare = listener.as_ref().is_some_and(bare);
-    if bare && operations.certificates.is_empty() {
-        let problem = "it needs a certificate of its own where the listener has none from files: \
-                       it says why the gate is not ready";
-        let hint = "certificates = [{ chain = \"…\", key = \"…\" }] in [operations]";
-        table.refuse("operations", problem, Some(hint.to_owned()));
-    }
-    if listener.as_ref().is_some_and(|own| own.address == taken && taken.port() != 0) {
-        table.refuse("operations", "it has the address of the listener", None);
+    if let Some(listener) = &listener {
+        compare(table, listener, &operations);
     }
     Draft {
         state,
@@ -335,6 +326,20 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
         inbox,
         sources,
         delivering,
+    }
+}
+
+/// What the operations listener must have of its own.
+fn compare(table: &Table<'_>, listener: &Listener, operations: &Operations) {
+    let only_ordered = listener.certificates.is_empty() && listener.acme.is_some();
+    if only_ordered && operations.certificates.is_empty() {
+        let problem = "it needs a certificate of its own where the listener has none from files: \
+                       it says why the gate is not ready";
+        let hint = "certificates = [{ chain = \"…\", key = \"…\" }] in [operations]";
+        table.refuse("operations", problem, Some(hint.to_owned()));
+    }
+    if listener.address == operations.address && listener.address.port() != 0 {
+        table.refuse("operations", "it has the address of the listener", None);
     }
 }
 

@@ -34,16 +34,12 @@ pub struct Operations {
 /// Whether the gate can take requests, and if not, why.
 #[derive(Clone)]
 pub struct Readiness {
-    /// The gate's time.
-    pub clock: Clock,
-    /// What has passed.
-    pub memory: Arc<Memory>,
-    /// The order to stop.
-    pub drain: Drain,
-    /// Whether the store of keys is out of reach.
+    clock: Clock,
+    memory: Arc<Memory>,
+    drain: Drain,
+    tls: Arc<Tls>,
+    /// Whether the store of keys is out of reach, for whoever finds out.
     pub stale: Arc<AtomicBool>,
-    /// The certificates of the listener.
-    pub tls: Arc<Tls>,
 }
 
 /// A reason not to be ready.
@@ -92,6 +88,11 @@ impl Obstacle {
 }
 
 impl Readiness {
+    /// Asks these; `tls` has the certificates of the listener.
+    pub fn new(clock: Clock, memory: Arc<Memory>, drain: Drain, tls: Arc<Tls>) -> Self {
+        Self { clock, memory, drain, tls, stale: Arc::default() }
+    }
+
     /// Everything that is in the way; nothing when the gate is ready.
     pub fn obstacles(&self) -> Vec<Obstacle> {
         let draining = self.drain.has_begun().then_some(Obstacle::Draining);

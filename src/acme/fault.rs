@@ -64,7 +64,8 @@ pub(super) fn cleaned(text: &str) -> String {
 
 /// Marks that change the direction of text or are not seen at all.
 fn is_format(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    let hidden = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
+    c == '\u{feff}' || hidden.iter().any(|range| range.contains(&c))
 }
 
 #[cfg(test)]

@@ -104,15 +104,14 @@ impl Shelf {
     pub(super) fn due(&self, now: Timestamp) -> Option<Task> {
         let stock = self.stock();
         let spec = stock.spec.as_ref()?;
-        let task = |(name, entry): (&Box<str>, &Entry)| {
+        stock.entries.iter().find_map(|(name, entry)| {
             let own = entry.issued_by(&spec.directory);
             let order = now.secs() >= entry.order_at(&spec.directory);
             let ask = own.is_some() && now.secs() >= entry.plan.ask_at;
             let kind = if order { Kind::Order } else { ask.then_some(Kind::Ask)? };
             let (spec, name) = (Arc::clone(spec), name.clone());
             Some(Task { spec, name, issued: own.cloned(), kind })
-        };
-        stock.entries.iter().find_map(task)
+        })
     }
 
     /// The authority and the names in force.
@@ -173,12 +172,12 @@ impl Shelf {
     pub fn standings(&self) -> Vec<Standing> {
         let stock = self.stock();
         let directory = stock.spec.as_ref().map_or("", |spec| &spec.directory);
-        let standing = |(name, entry): (&Box<str>, &Entry)| Standing {
+        let all = stock.entries.iter().map(|(name, entry)| Standing {
             name: name.clone(),
             has_certificate: entry.issued.is_some(),
             next_attempt: entry.order_at(directory),
-        };
-        stock.entries.iter().map(standing).collect()
+        });
+        all.collect()
     }
 
     fn stock(&self) -> MutexGuard<'_, Stock> {

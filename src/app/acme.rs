@@ -71,8 +71,8 @@ impl AcmeOnDemand {
         !self.shelf.standings().is_empty()
     }
 
-    /// Says whether authorities may ask in clear.
-    pub(super) fn expect(&self, challenge: Option<Challenge>) {
+    /// Says how authorities may ask, if at all.
+    pub(super) fn answer_by(&self, challenge: Option<Challenge>) {
         self.answers.expect_in_clear(challenge == Some(Challenge::Http01));
     }
 

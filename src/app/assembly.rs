@@ -1,6 +1,5 @@
 //! The parts of a gate, built once and shared by its threads.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,7 +47,6 @@ pub(super) struct Parts {
     pub(super) keys: Keys,
     pub(super) catalogue: Mutex<Arc<Catalogue>>,
     pub(super) managed: Mutex<Option<Arc<Managed>>>,
-    pub(super) stale: Arc<AtomicBool>,
     pub(super) tls: Arc<Tls>,
     pub(super) operations_tls: Arc<Tls>,
     /// Whether the admin API answers.
@@ -90,15 +88,8 @@ impl Parts {
         let roll = roll(options.rolling, events.clone(), &clock, &log, &metrics);
         let kept = Kept::new(&config, memory, folder, roll, tls.proofs(), &metrics)?;
         let state = state.map(|folder| marked(folder, &kept.memory, &clock)).transpose()?;
-        let (drain, stale) = (Drain::new(), Arc::new(AtomicBool::new(false)));
-        let memory = Arc::clone(&kept.memory);
-        let readiness = Readiness {
-            clock: clock.clone(),
-            memory,
-            drain: drain.clone(),
-            stale: Arc::clone(&stale),
-            tls: Arc::clone(&tls),
-        };
+        let (drain, memory) = (Drain::new(), Arc::clone(&kept.memory));
+        let readiness = Readiness::new(clock.clone(), memory, drain.clone(), Arc::clone(&tls));
         let settings = Arc::new(ArcSwap::from_pointee(settings(&config.listener)));
         let in_clear = InClear::new(&config.listener, &kept.acme.answers);
         let connections = Connections::new(config.listener.connections.clone());
@@ -119,7 +110,6 @@ impl Parts {
             keys,
             catalogue: Mutex::new(catalogue),
             managed: Mutex::new(None),
-            stale,
             clock,
             log,
             access_log,
@@ -150,7 +140,7 @@ impl Parts {
         let ordered = self.kept.acme.prepare(acme.as_ref(), &self.clock, &self.log);
         self.tls.show_issued(&ordered.issued());
         ordered.install();
-        self.kept.acme.expect(acme.as_ref().map(|spec| spec.challenge));
+        self.kept.acme.answer_by(acme.as_ref().map(|spec| spec.challenge));
         let journal = self.journal_for(&said)?;
         self.install_inbox(said, journal);
         self.note_applied();

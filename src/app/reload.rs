@@ -222,7 +222,7 @@ impl Parts {
         self.install_inbox(said, journal);
         self.tls.replace_with(tls);
         ordered.install();
-        self.kept.acme.expect(acme.as_ref().map(|spec| spec.challenge));
+        self.kept.acme.answer_by(acme.as_ref().map(|spec| spec.challenge));
         self.operations_tls.replace_with(operations_tls);
         self.settings.store(Arc::new(settings));
         self.in_clear.settings.store(Arc::new(plain_settings));

@@ -371,9 +371,10 @@ impl Shared {
         assert_eq!(payload, None, "an authorization is only read");
         let order = &state.orders[number];
         let challenge = |kind: &str| {
+            let place = if kind == "http-01" { 10 * number } else { 10 * number + 1 };
             json!({
                 "type": kind,
-                "url": self.url(&format!("/challenge/{number}{}", if kind == "http-01" { "0" } else { "1" })),
+                "url": self.url(&format!("/challenge/{place}")),
                 "token": order.token,
                 "status": order.authorization,
                 "error": order.fault,

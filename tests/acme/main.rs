@@ -7,6 +7,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::disallowed_methods,
     reason = "a test says what it expects"
 )]
 

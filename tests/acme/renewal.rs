@@ -129,7 +129,7 @@ fn a_stop_leaves_an_order_that_is_under_way() {
     let acme = Acme::start();
     acme.with(|state| state.proofs_held = true);
     let mut gateway = start(&acme, usual(&acme));
-    wait_until("an order", || acme.asked("POST /challenge/01") == 1);
+    wait_until("an order", || acme.asked("POST /challenge/1") == 1);
     gateway.restart();
     leads_to(&acme, &gateway);
     acme.with(|state| state.proofs_held = false);

@@ -37,7 +37,8 @@ fn the_smallest_table_has_the_defaults() {
 #[test]
 fn an_external_account_is_read_and_watched() {
     let more = "external_account = { id = \"kid-1\", key = { file = \"external.key\" } }\n\
-                contacts = [\"mailto:a@example.com\"]\nprofile = \"shortlived\"\nkey = \"rsa-2048\"\n";
+                contacts = [\"mailto:a@example.com\"]\n\
+                profile = \"shortlived\"\nkey = \"rsa-2048\"\n";
     let folder = Folder::with(&main_with(&format!("{TABLE}{more}")), MERCHANTS);
     folder.write("external.key", "dGhpcnR5LXR3byBieXRlcyBvZiBhIG1hYyBrZXkuLi4\n");
     let config = folder.load().unwrap().0;

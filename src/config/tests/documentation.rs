@@ -47,7 +47,8 @@ fn asked_keys() -> BTreeSet<(String, String)> {
             redirect = \"127.0.0.1:80\"\n\
             acme = { directory = \"https://ca.example/\", names = [\"a.example\"], \
             challenge = \"http-01\", terms_agreed = true, \
-            external_account = { id = \"k\", key = { env = \"MAC_KEY\" } } }\n[replay]\n[ledger]\n[log]\n\
+            external_account = { id = \"k\", key = { env = \"MAC_KEY\" } } }\n\
+            [replay]\n[ledger]\n[log]\n\
             [keys.master.token]\nmodule = \"m\"\ntoken = \"t\"\nkeys = [\"k\"]\n\
             pin_file = \"p\"\n\
             [operations]\ncertificates = [{ chain = \"a\", key = \"b\" }]\n[upstreams.app]",
@@ -168,17 +169,11 @@ fn the_documented_defaults_are_the_real_ones() {
         }
         main = match table.as_str() {
             "listener" => change(&main, ADDRESS, &format!("{ADDRESS}\n{lines}")),
-            "listener.proxy_protocol" => {
-                let lines = lines.trim().replace('\n', ", ");
-                change(&main, &format!("{front} }}"), &format!("{front}, {lines} }}"))
-            }
-            "listener.client_certificates" => {
-                let lines = lines.trim().replace('\n', ", ");
-                change(&main, &format!("{clients} }}"), &format!("{clients}, {lines} }}"))
-            }
-            "listener.acme" => {
-                let lines = lines.trim().replace('\n', ", ");
-                change(&main, &format!("{ISSUED} }}"), &format!("{ISSUED}, {lines} }}"))
+            "listener.proxy_protocol" | "listener.client_certificates" | "listener.acme" => {
+                let name = table.strip_prefix("listener.").unwrap();
+                let own = [front, clients, ISSUED].into_iter().find(|own| own.starts_with(name));
+                let (own, lines) = (own.unwrap(), lines.trim().replace('\n', ", "));
+                change(&main, &format!("{own} }}"), &format!("{own}, {lines} }}"))
             }
             "routes[]" => main + &lines,
             "routes[].unique_order" => {
