@@ -25,7 +25,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(6 * 3600);
 const ASK_MIN: Duration = Duration::from_secs(60);
 const ASK_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// The shortest time from one certificate to an order for the next, whatever the authority says.
+/// The shortest time from one certificate to an order for the next, whatever the authority says; of
+/// a certificate that is short-lived, a sixth of its life.
 const REST: Duration = Duration::from_secs(3600);
 
 /// What a certificate says of itself, times in Unix seconds.
@@ -43,6 +44,8 @@ pub(super) struct Plan {
     /// Where in every window and spread this name stands, in parts of 2^32: so that many gates do
     /// not come at once, and that asking again does not choose again.
     place: u32,
+    /// From one certificate to an order for the next, in seconds.
+    rest: u64,
     pub(super) renew_at: u64,
     pub(super) ask_at: u64,
     pub(super) failures: u32,
@@ -84,7 +87,8 @@ impl Facts {
 impl Plan {
     /// Of a name that has no certificate: at once.
     pub(super) fn new(place: u32) -> Self {
-        Self { place, renew_at: 0, ask_at: 0, failures: 0, failed_at: 0, try_at: 0 }
+        let rest = REST.as_secs();
+        Self { place, rest, renew_at: 0, ask_at: 0, failures: 0, failed_at: 0, try_at: 0 }
     }
 
     /// The name has a certificate now.
@@ -92,6 +96,7 @@ impl Plan {
         let life = facts.ends.saturating_sub(facts.begins);
         let spread = part_of(life / 30, self.place);
         self.renew_at = facts.ends.saturating_sub(life / 3).saturating_sub(spread);
+        self.rest = REST.as_secs().min(life / 6);
         self.ask_at = 0;
     }
 
@@ -125,7 +130,7 @@ impl Plan {
 
     /// An order succeeded.
     pub(super) fn succeeded(&mut self, now: u64) {
-        self.remember(0, 0, now.saturating_add(REST.as_secs()));
+        self.remember(0, 0, now.saturating_add(self.rest));
     }
 
     /// The authority said when it wants the certificate renewed. A time after its end is none.
@@ -183,6 +188,10 @@ mod tests {
         let mut plan = Plan::new(0);
         plan.has(&facts(6));
         assert_eq!(plan.renew_at, 1_004 * DAY);
+        let hour = Facts { begins: 0, ends: 3600, id: None };
+        plan.has(&hour);
+        plan.succeeded(0);
+        assert!(plan.try_at < plan.renew_at, "one of an hour does not end before it is renewed");
     }
 
     #[test]

@@ -121,7 +121,11 @@ impl Vault {
     /// Writes a file whole: it is on the disk, under its name, when this returns.
     fn write(&self, file: &str, content: &[u8]) -> io::Result<()> {
         let Some(folder) = &self.0 else { return Ok(()) };
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        if !folder.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            // Its own name, and that of the folder around it.
+            folder.ancestors().skip(1).take(2).try_for_each(sync)?;
+        }
         let (path, new) = (folder.join(file), folder.join(format!("{file}.new")));
         let mut made =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;

@@ -139,8 +139,8 @@ impl Parts {
     fn begin(&self, said: Said, acme: Option<Spec>) -> Result<(), StartFault> {
         let ordered = self.kept.acme.prepare(acme.as_ref(), &self.clock, &self.log);
         self.tls.show_issued(&ordered.issued());
-        ordered.install();
         self.kept.acme.answer_by(acme.as_ref().map(|spec| spec.challenge));
+        ordered.install();
         let journal = self.journal_for(&said)?;
         self.install_inbox(said, journal);
         self.note_applied();

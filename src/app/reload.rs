@@ -221,8 +221,8 @@ impl Parts {
         self.admission.store(Arc::new(admission));
         self.install_inbox(said, journal);
         self.tls.replace_with(tls);
-        ordered.install();
         self.kept.acme.answer_by(acme.as_ref().map(|spec| spec.challenge));
+        ordered.install();
         self.operations_tls.replace_with(operations_tls);
         self.settings.store(Arc::new(settings));
         self.in_clear.settings.store(Arc::new(plain_settings));

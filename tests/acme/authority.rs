@@ -56,6 +56,12 @@ pub(crate) enum Mischief {
     Endless,
     /// The directory names a place in clear.
     InClear,
+    /// The directory names what is no place at all.
+    NoUrl,
+    /// Everything is elsewhere.
+    Redirected,
+    /// The token of a challenge is one that no authority gives.
+    BadToken,
 }
 
 /// What is known of one order.
@@ -202,6 +208,10 @@ impl Shared {
         match state.mischief {
             Mischief::Unavailable => return text(503, "<html>maintenance</html>"),
             Mischief::TooLong => return Reply { body: vec![b' '; 1 << 20], ..text(200, "") },
+            Mischief::Redirected => {
+                let place = ("location", self.url("/directory"));
+                return Reply { headers: vec![place], ..text(302, "") };
+            }
             Mischief::Endless => return Reply { endless: true, ..text(200, "{") },
             _ => {}
         }
@@ -233,6 +243,9 @@ impl Shared {
         }
         if state.mischief == Mischief::InClear {
             directory["newNonce"] = json!(url("/nonce").replace("https:", "http:"));
+        }
+        if state.mischief == Mischief::NoUrl {
+            directory["newNonce"] = json!("no place\r\nat all");
         }
         text(200, &directory.to_string())
     }
@@ -338,7 +351,10 @@ impl Shared {
             status: "pending",
             authorization: "pending",
             fault: None,
-            token: fresh(state),
+            token: match state.mischief {
+                Mischief::BadToken => "../../v2/orders?x=".into(),
+                _ => fresh(state),
+            },
             certificate: None,
         };
         state.orders.push(order);

@@ -17,19 +17,20 @@ const LONG: u64 = 8 * 3600;
 fn every_misbehaviour_is_told_and_outlived() {
     let acme = Acme::start();
     acme.does(Mischief::Unavailable);
-    let gateway = start(&acme, usual(&acme).with("listener.acme.deadline", "\"3s\""));
+    let gateway = start(&acme, usual(&acme));
     wait_failed(&gateway, "server_error", 1.0);
     let all = [
         (Mischief::RateLimited(60), "rate_limited", 1.0),
+        (Mischief::Redirected, "refused", 1.0),
         (Mischief::Blind, "challenge_failed", 1.0),
-        (Mischief::Stuck, "timed_out", 1.0),
-        (Mischief::Endless, "timed_out", 2.0),
         (Mischief::OtherKey, "unusable_certificate", 1.0),
         (Mischief::OtherName, "unusable_certificate", 2.0),
         (Mischief::Garbage, "unusable_certificate", 3.0),
         (Mischief::Nonsense, "unreadable", 1.0),
         (Mischief::TooLong, "unreadable", 2.0),
         (Mischief::InClear, "unreadable", 3.0),
+        (Mischief::NoUrl, "unreadable", 4.0),
+        (Mischief::BadToken, "unreadable", 5.0),
     ];
     for (mischief, reason, count) in all {
         acme.does(mischief);
@@ -41,10 +42,52 @@ fn every_misbehaviour_is_told_and_outlived() {
     gateway.advance(LONG);
     wait_until("the gate to be ready", || ready(&gateway));
     let log = gateway.log();
-    assert_eq!(log.matches("certificate_failed").count(), 11, "{log}");
+    assert_eq!(log.matches("certificate_failed").count(), 12, "{log}");
     assert!(log.contains("too many  "), "what an authority says is cleaned: {log}");
     assert!(!log.contains("\\u001b"), "{log}");
     assert_eq!(gateway.metric("countersign_panics_total", &[]), 0.0);
+}
+
+/// What has no end ends by the gate's own deadline.
+#[test]
+fn an_order_has_a_deadline() {
+    let acme = Acme::start();
+    acme.does(Mischief::Endless);
+    let gateway = start(&acme, usual(&acme).with("listener.acme.deadline", "\"2s\""));
+    wait_failed(&gateway, "timed_out", 1.0);
+    acme.does(Mischief::Stuck);
+    gateway.advance(LONG);
+    wait_failed(&gateway, "timed_out", 2.0);
+    assert!(!ready(&gateway));
+}
+
+/// Nobody is there: neither an authority nor anything else.
+#[test]
+fn an_authority_that_is_not_there_is_told() {
+    let acme = Acme::start();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let directory = format!("\"https://localhost:{}/directory\"", nobody.port());
+    let two = r#"["api.example.com", "new.example.com"]"#;
+    let setup = usual(&acme).with("listener.acme.directory", &directory);
+    let mut gateway = start(&acme, setup.with("listener.acme.names", two));
+    wait_failed(&gateway, "unreachable", 1.0);
+    assert!(next_order(&gateway) >= gateway.now() + 60, "the other name waits as well");
+    let directory = format!("\"{}\"", acme.directory());
+    gateway.change(|setup| setup.set("listener.acme.directory", &directory)).unwrap();
+    let missing = || gateway.metric("countersign_acme_certificates_missing", &[]);
+    wait_until("both certificates", || missing() == 0.0);
+}
+
+/// What makes no sense about renewal is told, and the certificate's life decides.
+#[test]
+fn a_window_that_makes_no_sense_is_told() {
+    let acme = Acme::start();
+    acme.with(|state| state.window = Some(("tomorrow".into(), "never".into())));
+    let gateway = start(&acme, usual(&acme));
+    wait_logged(&gateway, "renewal_info_failed");
+    assert!(ready(&gateway));
+    assert!(next_order(&gateway) > gateway.now() + 24 * 3600);
+    assert_eq!(acme.orders(), 1);
 }
 
 /// An authority that asks to be let alone is, even if nobody else would wait so long.

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::json;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::authority::{Acme, kept};
 use crate::jws::encode;
@@ -58,6 +59,33 @@ fn a_name_is_proved_in_clear() {
     gateway.accepts(&post(&gateway));
     let counted = gateway.metric("countersign_plain_requests_total", &["\"challenge\""]);
     assert_eq!(counted, 1.0);
+}
+
+/// A gate that keeps nothing has a certificate all the same.
+#[test]
+fn without_a_state_folder_nothing_is_kept() {
+    let acme = Acme::start();
+    let gateway = Gateway::with(usual(&acme));
+    leads_to(&acme, &gateway);
+    wait_ready(&gateway);
+    gateway.accepts(&post(&gateway));
+    assert!(!gateway.folder.path().join("state").exists());
+}
+
+/// Keys of every kind, for clients of every kind.
+#[test]
+fn keys_are_of_the_kind_that_was_asked_for() {
+    for (kind, bytes) in [("p-256", 65), ("p-384", 97), ("rsa-2048", 270)] {
+        let acme = Acme::start();
+        let setup = usual(&acme).with("listener.acme.key", &format!("\"{kind}\""));
+        let gateway = start(&acme, setup);
+        wait_ready(&gateway);
+        let der = usual_served(&gateway);
+        let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+        let key = &certificate.public_key().subject_public_key.data;
+        assert_eq!(key.len(), bytes, "{kind}");
+        gateway.accepts(&post(&gateway));
+    }
 }
 
 /// What is kept is whole, for its owner alone, and no key is told to anybody.
