@@ -54,7 +54,7 @@ fn a_gate_without_a_certificate_waits_for_it_and_is_not_ready() {
 #[test]
 fn a_name_is_proved_in_clear() {
     let acme = Acme::start();
-    let gateway = start(&acme, setup(&acme, r#"["api.example.com"]"#, "http-01"));
+    let gateway = start(&acme, setup(&acme.directory(), r#"["api.example.com"]"#, "http-01"));
     wait_ready(&gateway);
     gateway.accepts(&post(&gateway));
     let counted = gateway.metric("countersign_plain_requests_total", &["\"challenge\""]);
@@ -142,7 +142,7 @@ fn a_proof_is_shown_to_nobody_else() {
     let acme = Acme::start();
     acme.with(|state| state.proofs_held = true);
     let both = r#"[{ chain = "api.pem", key = "api.key" }]"#;
-    let setup = setup(&acme, r#"["new.example.com"]"#, "tls-alpn-01");
+    let setup = setup(&acme.directory(), r#"["new.example.com"]"#, "tls-alpn-01");
     let gateway = start(&acme, setup.with("listener.certificates", both));
     assert!(ready(&gateway), "there is a certificate from a file");
     let usual = usual_served(&gateway);

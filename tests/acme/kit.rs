@@ -8,13 +8,13 @@ use crate::support::request::HOST;
 use crate::support::setup::Setup;
 use crate::support::wait_until;
 
-/// Configuration with this authority, and no certificate from files but for operations.
-pub(crate) fn setup(acme: &Acme, names: &str, challenge: &str) -> Setup {
+/// Configuration with an authority by its directory, and no certificate from files but for operations.
+pub(crate) fn setup(directory: &str, names: &str, challenge: &str) -> Setup {
     let mut setup = Setup::new().without("listener.certificates");
     for (key, value) in [
         ("operations.certificates", r#"[{ chain = "api.pem", key = "api.key" }]"#),
         ("listener.redirect", r#""127.0.0.1:0""#),
-        ("listener.acme.directory", &format!("\"{}\"", acme.directory())),
+        ("listener.acme.directory", &format!("\"{directory}\"")),
         ("listener.acme.ca", r#""ca.pem""#),
         ("listener.acme.networks", r#"["127.0.0.0/8", "::1/128"]"#),
         ("listener.acme.contacts", r#"["mailto:operations@example.com"]"#),
@@ -29,7 +29,7 @@ pub(crate) fn setup(acme: &Acme, names: &str, challenge: &str) -> Setup {
 
 /// The usual one: for the name that clients ask for.
 pub(crate) fn usual(acme: &Acme) -> Setup {
-    setup(acme, r#"["api.example.com"]"#, "tls-alpn-01")
+    setup(&acme.directory(), r#"["api.example.com"]"#, "tls-alpn-01")
 }
 
 /// Starts a gate and tells the authority where the names lead.

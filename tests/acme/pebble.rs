@@ -5,18 +5,23 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use countersign::app::{Gate, Handover, Options, Past, Rolling, Sockets};
+use countersign::clock::Clock;
+use countersign::config::Config;
+use countersign::telemetry::LogSink;
 use serde_json::json;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::jws::encode;
+use crate::kit::setup;
 use crate::proof::shown;
 use crate::support::certificates::authority;
 use crate::support::process::Site;
 use crate::support::request::HOST;
-use crate::support::setup::Setup;
 use crate::support::{wait_until, write_private};
 
 const KEY: &[u8] = b"thirty-two bytes of a mac key...";
@@ -39,13 +44,16 @@ fn run(command: &mut Command) -> Running {
     }))
 }
 
-/// An address that nobody uses now.
+/// An address that nobody uses, outside of the range from which the system gives ports to others
+/// until it is used.
 fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let port = || u16::from_be_bytes(countersign::crypto::random().unwrap()) % 10_000 + 20_000;
+    let addresses = std::iter::repeat_with(|| SocketAddr::from(([127, 0, 0, 1], port())));
+    addresses.into_iter().find(|address| TcpListener::bind(address).is_ok()).unwrap()
 }
 
-/// Starts the authority before a gate on these addresses: its directory.
-fn authority_for(folder: &Path, tls: SocketAddr, clear: SocketAddr) -> (String, [Running; 2]) {
+/// Starts the authority before a gate on these ports: its directory.
+fn authority_for(folder: &Path, tls: u16, clear: u16) -> (String, [Running; 2]) {
     authority().issue(&["localhost"], 30).write(folder, "pebble");
     let (own, management, dns, dns_management) = (free(), free(), free(), free());
     let config = json!({ "pebble": {
@@ -53,8 +61,8 @@ fn authority_for(folder: &Path, tls: SocketAddr, clear: SocketAddr) -> (String, 
         "managementListenAddress": management.to_string(),
         "certificate": folder.join("pebble.pem"),
         "privateKey": folder.join("pebble.key"),
-        "httpPort": clear.port(),
-        "tlsPort": tls.port(),
+        "httpPort": clear,
+        "tlsPort": tls,
         "externalAccountBindingRequired": true,
         "externalAccountMACKeys": { "kid-1": encode(KEY) },
     } });
@@ -74,44 +82,49 @@ fn authority_for(folder: &Path, tls: SocketAddr, clear: SocketAddr) -> (String, 
     (format!("https://localhost:{}/dir", own.port()), [pebble, resolver])
 }
 
+/// A gate by the system's clock, which is that of pebble, on sockets that stay.
+fn gate(site: &Site, sockets: [(&str, &TcpListener); 2]) -> (Gate, Arc<Mutex<Vec<u8>>>) {
+    let mut given = Sockets::default();
+    for (name, socket) in sockets {
+        given.add(name, socket.try_clone().unwrap()).unwrap();
+    }
+    let file = site.folder.path().join("countersign.toml");
+    let (config, _) = Config::load(&file).unwrap_or_else(|faults| panic!("{faults}"));
+    let log = Arc::default();
+    let sink = LogSink::Memory(Arc::clone(&log));
+    let past = Past::FromState;
+    let options = Options { source: None, log: sink, past, rolling: Rolling::default() };
+    let gate = Gate::succeed(config, Clock::system(), options, Handover::of(given));
+    (gate.unwrap_or_else(|fault| panic!("{fault}")), log)
+}
+
 #[test]
 fn pebble_issues_by_both_challenges() {
     let folder = tempfile::tempdir().unwrap();
-    let (tls, clear) = (free(), free());
-    let (directory, _running) = authority_for(folder.path(), tls, clear);
+    let [tls, clear] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = |socket: &TcpListener| socket.local_addr().unwrap().port();
+    let (directory, _running) = authority_for(folder.path(), port(&tls), port(&clear));
     for challenge in ["tls-alpn-01", "http-01"] {
-        let mut setup = Setup::new().without("listener.certificates");
-        for (key, value) in [
-            ("operations.certificates", r#"[{ chain = "api.pem", key = "api.key" }]"#),
-            ("listener.address", &format!("\"{tls}\"")),
-            ("listener.redirect", &format!("\"{clear}\"")),
-            ("listener.acme.directory", &format!("\"{directory}\"")),
-            ("listener.acme.ca", r#""ca.pem""#),
-            ("listener.acme.networks", r#"["127.0.0.0/8", "::1/128"]"#),
-            ("listener.acme.names", &format!("[\"{HOST}\"]")),
-            ("listener.acme.challenge", &format!("\"{challenge}\"")),
-            (
-                "listener.acme.external_account",
-                r#"{ id = "kid-1", key = { file = "external.key" } }"#,
-            ),
-            ("listener.acme.terms_agreed", "true"),
-        ] {
-            setup.set(key, value);
-        }
+        let external = r#"{ id = "kid-1", key = { file = "external.key" } }"#;
+        let setup = setup(&directory, &format!("[\"{HOST}\"]"), challenge)
+            .with("listener.acme.external_account", external);
         let site = Site::prepared(setup, |folder| {
             write_private(&folder.join("external.key"), encode(KEY).as_bytes());
         });
-        let gate = site.serve();
+        let (gate, log) = gate(&site, [("listener", &tls), ("redirect", &clear)]);
         let until = Instant::now() + Duration::from_secs(60);
-        while gate.operation("/readyz").status != 200 {
-            let output = gate.output();
-            assert!(!output.contains("certificate_failed"), "{challenge}: {output}");
-            assert!(Instant::now() < until, "{challenge}: {output}");
+        let der = loop {
+            if let Ok((_, der)) = shown(gate.address(), HOST, &["http/1.1"]) {
+                break der;
+            }
+            let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+            assert!(!log.contains("certificate_failed"), "{challenge}: {log}");
+            assert!(Instant::now() < until, "{challenge}: {log}");
             sleep(Duration::from_millis(50));
-        }
-        let (_, der) = shown(gate.address, HOST, &["http/1.1"]).unwrap();
+        };
         let (_, certificate) = X509Certificate::from_der(&der).unwrap();
         let issuer = certificate.issuer().to_string();
         assert!(issuer.contains("Pebble"), "{challenge}: {issuer}");
+        gate.stop();
     }
 }
