@@ -243,6 +243,8 @@ fn an_operator_can_have_a_certificate_renewed() {
     };
     let (status, said) = renew("other.example.com");
     assert!(!status.success() && said.contains("api.example.com"), "{said}");
+    let (status, said) = renew("api.example.com.");
+    assert!(!status.success(), "{said}");
     let (status, said) = renew("API.example.com");
     assert!(status.success() && said.contains("api.example.com"), "{said}");
     wait_renewed(&gateway, &before);

@@ -1,6 +1,6 @@
 //! `countersign certs renew`: asks a running gate for a certificate before its time.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -33,7 +33,13 @@ pub(crate) fn renew(arguments: &RenewArguments) -> Result<(), Failure> {
         return Err(Failure::failed(format_args!("{name} is none of the names: {names}")));
     }
     let vault = Vault::of(Some(&config.state), &acme.directory);
-    vault.ask_for(&name).map_err(|fault| Failure::because("the gate cannot be asked", &fault))?;
+    vault.ask_for(&name).map_err(|fault| match fault.kind() {
+        ErrorKind::NotFound => Failure::failed(format_args!(
+            "nothing was ordered for {} yet: a gate orders as soon as it runs",
+            config.state.display()
+        )),
+        _ => Failure::because("the gate cannot be asked", &fault),
+    })?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "A gate that runs on {} orders {name} now.", config.state.display())?;
     writeln!(out, "Its log says what came of it: certificate_issued or certificate_failed.")?;
