@@ -40,9 +40,9 @@ impl AccountKey {
     }
 
     /// Reads one from PEM; none where it is damaged.
-    pub(super) fn read(pem: &str) -> Option<Self> {
-        let pair = Zeroizing::new(KeyPair::from_pem(pem).ok()?);
-        let key = PrivateKey::read(pem.as_bytes(), Algorithm::EcdsaP256).ok()?;
+    pub(super) fn read(pem: &[u8]) -> Option<Self> {
+        let pair = KeyPair::from_pem(std::str::from_utf8(pem).ok()?).map(Zeroizing::new).ok()?;
+        let key = PrivateKey::read(pem, Algorithm::EcdsaP256).ok()?;
         let (form, point) = pair.public_key_raw().split_first()?;
         let (x, y) = point.split_at_checked(32).filter(|_| *form == UNCOMPRESSED)?;
         Some(Self { key, x: encode(x), y: encode(y) })

@@ -125,26 +125,18 @@ impl Keeper {
     /// The key of the account. One that is damaged is put aside: then the account is a new one.
     fn account_key(&self, vault: &Vault) -> Result<AccountKey, Fault> {
         let local = |fault: std::io::Error| Fault::new(Reason::Local, fault.to_string());
-        match vault.account() {
-            Ok(Some(pem)) => {
-                if let Some(key) = AccountKey::read(&pem) {
-                    return Ok(key);
-                }
-                vault.set_account_aside().map_err(local)?;
-                self.log.event(Level::Warn, "account_key_set_aside", json!({}));
+        if let Some(pem) = vault.account().map_err(local)? {
+            if let Some(key) = AccountKey::read(&pem) {
+                return Ok(key);
             }
-            Ok(None) => {}
-            Err(fault) if fault.kind() == std::io::ErrorKind::InvalidData => {
-                vault.set_account_aside().map_err(local)?;
-                self.log.event(Level::Warn, "account_key_set_aside", json!({}));
-            }
-            Err(fault) => return Err(local(fault)),
+            vault.set_account_aside().map_err(local)?;
+            self.log.event(Level::Warn, "account_key_set_aside", json!({}));
         }
         let pem = AccountKey::make()?;
         // On the disk before anybody hears of it: an account whose key is lost is of no use.
         vault.keep_account(&pem).map_err(local)?;
         let unusable = || Fault::new(Reason::Local, "a new key cannot be read");
-        AccountKey::read(&pem).ok_or_else(unusable)
+        AccountKey::read(pem.as_bytes()).ok_or_else(unusable)
     }
 
     /// What was issued, if it can be served.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -156,7 +157,7 @@ impl Shelf {
         task: &Task,
         now: Timestamp,
         info: Option<&RenewalInfo>,
-        wait: Option<std::time::Duration>,
+        wait: Option<Duration>,
     ) -> Result<(), ()> {
         let mut stock = self.stock();
         let Some(entry) = stock.entries.get_mut(&task.name) else { return Ok(()) };

@@ -45,11 +45,8 @@ impl Vault {
     }
 
     /// The account's key as PEM; none where there is none yet.
-    pub(super) fn account(&self) -> io::Result<Option<Zeroizing<String>>> {
-        let Some(bytes) = self.read(ACCOUNT)? else { return Ok(None) };
-        let text = std::str::from_utf8(&bytes);
-        let text = text.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-        Ok(Some(Zeroizing::new(text.to_owned())))
+    pub(super) fn account(&self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        self.read(ACCOUNT)
     }
 
     pub(super) fn keep_account(&self, pem: &str) -> io::Result<()> {

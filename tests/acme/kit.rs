@@ -8,7 +8,8 @@ use crate::support::request::HOST;
 use crate::support::setup::Setup;
 use crate::support::wait_until;
 
-/// Configuration with an authority by its directory, and no certificate from files but for operations.
+/// Configuration with an authority by its directory, and no certificate from files but that of the
+/// operations listener.
 pub(crate) fn setup(directory: &str, names: &str, challenge: &str) -> Setup {
     let mut setup = Setup::new().without("listener.certificates");
     for (key, value) in [
