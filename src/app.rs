@@ -1,5 +1,6 @@
 //! The only place that builds parts and joins them: starts the listeners, reloads, drains.
 
+mod acme;
 mod assembly;
 mod chores;
 mod control;
@@ -194,6 +195,7 @@ impl Gate {
         let parts = Arc::new(Parts::assemble(config, clock, options, folder)?);
         parts.open_keys()?;
         parts.start_courier()?;
+        parts.start_keeper(parts.kept.acme.is_in_force())?;
         let (tell, ended) = mpsc::channel();
         let workers = sockets.into_iter().enumerate().map(|(index, socket)| {
             worker::spawn(index, socket, Arc::clone(&parts), workers_count, tell.clone())
@@ -279,6 +281,7 @@ impl Gate {
     pub fn stop(self) -> Stopped {
         self.parts.log.event(Level::Info, "draining", json!({}));
         self.parts.drain.begin();
+        self.parts.kept.acme.stop(&self.parts.log);
         self.plain.iter().for_each(Plain::drain);
         let deadline = Instant::now() + self.parts.settings.load().deadlines.drain;
         let mut cut = 0;

@@ -107,6 +107,7 @@ pub(crate) fn run(
         Command::Check(arguments) => check::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Certs(certs::Command::Dev(arguments)) => certs::dev(&arguments),
+        Command::Certs(certs::Command::Renew(arguments)) => certs::renew(&arguments),
         Command::Envelope(command) => envelope::run(&command),
         Command::Scheme(command) => scheme::run(command),
         Command::Provider(command) => provider::run(&command),

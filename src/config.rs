@@ -270,7 +270,8 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
     let state = table.required("state", value::path);
     let keys = keys::keys(table, state.as_deref(), *environment);
     let workers = table.optional("workers", value::count(1024));
-    let listener = table.required_table("listener", listener::listener).flatten();
+    let read = |table: &mut Table<'_>| listener::listener(table, secrets, callers);
+    let listener = table.required_table("listener", read).flatten();
     let (listener, body_bytes_max) = listener.unzip();
     let operations = table.table("operations", listener::operations).unwrap_or_default();
     let replay = table.table("replay", replay).unwrap_or_default();
@@ -311,9 +312,8 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
     };
     let sources = source::sources(table, &mut surroundings);
     let delivering = destination::notes(&destinations, &sources);
-    let taken = operations.address;
-    if listener.as_ref().is_some_and(|own| own.address == taken && taken.port() != 0) {
-        table.refuse("operations", "it has the address of the listener", None);
+    if let Some(listener) = &listener {
+        compare(table, listener, &operations);
     }
     Draft {
         state,
@@ -333,6 +333,20 @@ fn draft(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Draft {
         inbox,
         sources,
         delivering,
+    }
+}
+
+/// What the operations listener must have of its own.
+fn compare(table: &Table<'_>, listener: &Listener, operations: &Operations) {
+    let only_ordered = listener.certificates.is_empty() && listener.acme.is_some();
+    if only_ordered && operations.certificates.is_empty() {
+        let problem = "it needs a certificate of its own where the listener has none from files: \
+                       it says why the gate is not ready";
+        let hint = "certificates = [{ chain = \"…\", key = \"…\" }] in [operations]";
+        table.refuse("operations", problem, Some(hint.to_owned()));
+    }
+    if listener.address == operations.address && listener.address.port() != 0 {
+        table.refuse("operations", "it has the address of the listener", None);
     }
 }
 

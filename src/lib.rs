@@ -8,6 +8,7 @@ pub mod config;
 pub mod gateway;
 pub mod serve;
 pub mod operations;
+pub mod acme;
 pub mod redirect;
 pub mod console;
 pub mod inbox;

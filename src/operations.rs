@@ -17,7 +17,7 @@ use crate::console::Console;
 use crate::doctor::{Finding, Mistake, Practice};
 use crate::peer::Peer;
 use crate::replay::{Memory, NotReady};
-use crate::serve::{Arriving, Drain, Handler};
+use crate::serve::{Arriving, Drain, Handler, Tls};
 use crate::telemetry::encode;
 
 /// What operators and their programs ask.
@@ -36,8 +36,9 @@ pub struct Readiness {
     clock: Clock,
     memory: Arc<Memory>,
     drain: Drain,
-    /// Whether the store of keys is out of reach.
-    stale: Arc<AtomicBool>,
+    tls: Arc<Tls>,
+    /// Whether the store of keys is out of reach, for whoever finds out.
+    pub stale: Arc<AtomicBool>,
 }
 
 /// A reason not to be ready.
@@ -55,17 +56,20 @@ pub enum Obstacle {
     MarkOverdue,
     /// The store of keys is out of reach: revocations may not have arrived.
     KeysStale,
+    /// The listener has no certificate yet: the authority has issued none.
+    CertificateMissing,
 }
 
 impl Obstacle {
     /// Every obstacle.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Draining,
         Self::ClockSteppedAhead,
         Self::ClockBehind,
         Self::PastUnknown,
         Self::MarkOverdue,
         Self::KeysStale,
+        Self::CertificateMissing,
     ];
 
     /// Its name in answers and labels.
@@ -77,14 +81,15 @@ impl Obstacle {
             Self::PastUnknown => "past_unknown",
             Self::MarkOverdue => "mark_overdue",
             Self::KeysStale => "keys_stale",
+            Self::CertificateMissing => "certificate_missing",
         }
     }
 }
 
 impl Readiness {
-    /// Asks these; `stale` says that the store of keys is out of reach.
-    pub fn new(clock: Clock, memory: Arc<Memory>, drain: Drain, stale: Arc<AtomicBool>) -> Self {
-        Self { clock, memory, drain, stale }
+    /// Asks these; `tls` has the certificates of the listener.
+    pub fn new(clock: Clock, memory: Arc<Memory>, drain: Drain, tls: Arc<Tls>) -> Self {
+        Self { clock, memory, drain, tls, stale: Arc::default() }
     }
 
     /// Everything that is in the way; nothing when the gate is ready.
@@ -102,7 +107,8 @@ impl Readiness {
             Err(NotReady::Closed) => Some(Obstacle::Draining),
         };
         let keys = self.stale.load(Ordering::Relaxed).then_some(Obstacle::KeysStale);
-        let mut all: Vec<_> = [draining, clock, memory, keys].into_iter().flatten().collect();
+        let bare = (!self.tls.has_certificate()).then_some(Obstacle::CertificateMissing);
+        let mut all: Vec<_> = [draining, clock, memory, keys, bare].into_iter().flatten().collect();
         all.dedup();
         all
     }

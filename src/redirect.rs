@@ -27,6 +27,9 @@ use crate::target::check_path;
 
 /// Answers for tokens that an authority for certificates asks for (RFC 8555, section 8.3).
 pub trait Challenges: Send + Sync {
+    /// Whether authorities may ask at all. Where not, their place is like any other.
+    fn are_expected(&self) -> bool;
+
     /// The key authorization of a token; nothing where no challenge with it is under way.
     fn answer(&self, token: &str) -> Option<String>;
 }
@@ -137,7 +140,8 @@ impl Redirect {
         if head.uri.authority().is_some() || check_path(path).is_err() || !graphic {
             return Verdict::Bad;
         }
-        if let (Some(challenges), Some(token)) = (&self.challenges, path.strip_prefix(CHALLENGES)) {
+        let challenges = self.challenges.as_ref().filter(|challenges| challenges.are_expected());
+        if let (Some(challenges), Some(token)) = (challenges, path.strip_prefix(CHALLENGES)) {
             return Verdict::Challenge(challenges.answer(token).filter(|_| is_token(token)));
         }
         if !peer.may_ask_for(host) {
@@ -264,6 +268,10 @@ mod tests {
     struct One;
 
     impl Challenges for One {
+        fn are_expected(&self) -> bool {
+            true
+        }
+
         fn answer(&self, token: &str) -> Option<String> {
             (token == "abc_-1").then(|| "abc_-1.thumb".to_owned())
         }

@@ -14,6 +14,7 @@ mod drain;
 mod driver;
 mod exchange;
 mod handshake;
+mod issued;
 mod origin;
 mod pulse;
 mod socket;
@@ -36,9 +37,10 @@ pub use arriving::Arriving;
 pub use cap::Connections;
 pub use clients::ClientCertificates;
 pub use drain::Drain;
+pub use issued::{Issued, Proofs};
 pub use origin::{Origins, ProxyProtocol, proxy_header};
 pub use socket::{Listening, bind, share};
-pub use tls::{CertificateFiles, Expiry, Tls, TlsFault, TlsFaults};
+pub use tls::{CertificateFiles, Expiry, Tls, TlsFault, TlsFaults, TlsSources};
 
 use accept::Front;
 

@@ -1,6 +1,7 @@
 //! What the gate tells of itself: metrics and log lines. It takes codes, names and durations, never
 //! requests, so that nothing secret can reach it.
 
+mod acme;
 mod code;
 pub mod connections;
 mod inbox;
@@ -13,6 +14,7 @@ mod trace;
 mod upstream;
 mod usage;
 
+pub use acme::{AcmeMetrics, OrderFault};
 pub use code::Code;
 pub use inbox::{InboxMetrics, JournalMetrics};
 pub use log::{Level, Log, LogFormat, LogSink, Queue, Sampling};

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Parts and their layers, each layer with its order within; a file belongs to the longest name
 /// that fits. Imports point to what stands lower, or stay within their part.
-const LAYERS: [(&str, (u32, u32)); 43] = [
+const LAYERS: [(&str, (u32, u32)); 44] = [
     ("clock", (1, 0)),
     ("secret", (1, 0)),
     ("limit", (1, 0)),
@@ -52,6 +52,7 @@ const LAYERS: [(&str, (u32, u32)); 43] = [
     ("inbox", (7, 1)),
     ("operations", (7, 2)),
     ("redirect", (7, 1)),
+    ("acme", (7, 2)),
     ("client", (7, 0)),
     ("config", (8, 0)),
     ("app", (9, 0)),

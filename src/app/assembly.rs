@@ -1,6 +1,5 @@
 //! The parts of a gate, built once and shared by its threads.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use arc_swap::ArcSwap;
 use prometheus::Registry;
 use serde_json::json;
 
+use crate::acme::Spec;
 use crate::administration::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::keys::Keys;
@@ -25,6 +25,7 @@ use super::inbox::Said;
 use super::kept::Kept;
 use super::keys::Managed;
 use super::keys::rolling::Events;
+use super::otlp::Exporting;
 use super::plain::InClear;
 use super::reload::{Fixed, Source};
 use super::{Options, Past, Rolling, StartFault};
@@ -47,7 +48,6 @@ pub(super) struct Parts {
     pub(super) keys: Keys,
     pub(super) catalogue: Mutex<Arc<Catalogue>>,
     pub(super) managed: Mutex<Option<Arc<Managed>>>,
-    pub(super) stale: Arc<AtomicBool>,
     pub(super) tls: Arc<Tls>,
     pub(super) operations_tls: Arc<Tls>,
     /// Whether the admin API answers.
@@ -80,20 +80,21 @@ impl Parts {
         // The operations listener is not worth series of its own.
         let operations_connection_metrics = ConnectionMetrics::new(&Registry::new())?;
         let wall_millis = clock.wall_millis();
-        let tls = listener_tls(&config, wall_millis)?;
+        let tls = Arc::new(listener_tls(&config, wall_millis)?);
         let operations_tls = Tls::load(&config.operations.certificates, wall_millis)?;
         let dropped = metrics.log_lines_dropped.clone();
         let log = Log::open(config.log.format, options.log, clock.clone(), dropped)?;
         let (memory, state) = open_memory(&config, &clock, &log, options.past, folder)?;
         let (events, folder) = (Events::default(), state.as_ref());
         let roll = roll(options.rolling, events.clone(), &clock, &log, &metrics);
-        let kept = Kept::new(&config, memory, folder, roll, &clock, &log, &metrics)?;
+        let exporting = Exporting::start_if(config.otlp.clone(), &clock, &log, &metrics)?;
+        let proofs = tls.proofs();
+        let kept = Kept::new(&config, memory, folder, roll, proofs, exporting, &metrics)?;
         let state = state.map(|folder| marked(folder, &kept.memory, &clock)).transpose()?;
-        let (drain, stale) = (Drain::new(), Arc::new(AtomicBool::new(false)));
-        let memory = Arc::clone(&kept.memory);
-        let readiness = Readiness::new(clock.clone(), memory, drain.clone(), Arc::clone(&stale));
+        let (drain, memory) = (Drain::new(), Arc::clone(&kept.memory));
+        let readiness = Readiness::new(clock.clone(), memory, drain.clone(), Arc::clone(&tls));
         let settings = Arc::new(ArcSwap::from_pointee(settings(&config.listener)));
-        let in_clear = InClear::new(&config.listener);
+        let in_clear = InClear::new(&config.listener, &kept.acme.answers);
         let connections = Connections::new(config.listener.connections.clone());
         let (access_log, sampling) = (config.log.access, config.log.sampling);
         let admin = config.operations.admin;
@@ -102,7 +103,7 @@ impl Parts {
         kept.attendant.start_for(&upstreams)?;
         let keyring = Arc::new(ArcSwap::from_pointee(keyring));
         let ledger = kept.ledger.serve(&config, &clock, &metrics)?;
-        let said = Said::take(&mut config);
+        let (said, acme) = (Said::take(&mut config), config.listener.acme.take());
         let admission = kept.admission(config, upstreams, &keyring, &clock, &metrics, ledger);
         let parts = Self {
             admission: Arc::new(ArcSwap::from_pointee(admission)),
@@ -112,7 +113,6 @@ impl Parts {
             keys,
             catalogue: Mutex::new(catalogue),
             managed: Mutex::new(None),
-            stale,
             clock,
             log,
             access_log,
@@ -120,7 +120,7 @@ impl Parts {
             metrics,
             connection_metrics,
             operations_connection_metrics,
-            tls: Arc::new(tls),
+            tls,
             operations_tls: Arc::new(operations_tls),
             admin,
             connections,
@@ -134,12 +134,16 @@ impl Parts {
             told: Mutex::new(Vec::new()),
             ended: (Mutex::new(false), Condvar::new()),
         };
-        parts.begin(said)?;
+        parts.begin(said, acme)?;
         Ok(parts)
     }
 
     /// What is done once all parts are there.
-    fn begin(&self, said: Said) -> Result<(), StartFault> {
+    fn begin(&self, said: Said, acme: Option<Spec>) -> Result<(), StartFault> {
+        let ordered = self.kept.acme.prepare(acme.as_ref(), &self.clock, &self.log);
+        self.tls.show_issued(&ordered.issued());
+        self.kept.acme.answer_by(acme.as_ref().map(|spec| spec.challenge));
+        ordered.install();
         let journal = self.journal_for(&said)?;
         self.install_inbox(said, journal);
         self.note_applied();
@@ -153,6 +157,11 @@ impl Parts {
         self.metrics.credentials.set(credentials);
         let now = i64::try_from(self.clock.wall_millis() / 1000).unwrap_or(i64::MAX);
         self.metrics.configured_at.set(now);
+        self.show_certificates();
+    }
+
+    /// Brings the gauges of certificates up to date.
+    pub(super) fn show_certificates(&self) {
         let own = [self.tls.expiries(), self.operations_tls.expiries()].concat();
         let expiries = own.iter().map(|expiry| (expiry.name.as_str(), expiry.seconds));
         self.connection_metrics.set_certificates(expiries);
@@ -199,8 +208,7 @@ impl Parts {
 
 /// Certificates of the listener, and what its clients are checked by.
 pub(super) fn listener_tls(config: &Config, wall_millis: u64) -> Result<Tls, TlsFaults> {
-    let listener = &config.listener;
-    Tls::load_asking(&listener.certificates, listener.client_certificates.as_ref(), wall_millis)
+    Tls::load_from(&config.listener.tls_sources(), wall_millis)
 }
 
 /// What connections that begin now are held to.

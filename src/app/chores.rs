@@ -83,6 +83,8 @@ impl Parts {
         metrics.body_bytes.set(gauge(self.kept.budget.held()));
         self.kept.ledger.refresh_gauges(metrics);
         self.refresh_upstreams();
+        self.refresh_acme();
+        self.show_certificates();
         self.refresh_observing();
         self.kept.inbox.refresh_gauges(&metrics.inbox, self.clock.now_millis());
         let ahead = i128::from(self.clock.now_millis()) - i128::from(self.clock.wall_millis());

@@ -20,10 +20,12 @@ use crate::keyring::Keyring;
 use crate::quota::{Addresses, Quotas};
 use crate::replay::{Memory, StateFolder};
 use crate::roll::Roll;
+use crate::serve::Proofs;
 use crate::store::ledger::Ledger;
-use crate::telemetry::{GateMetrics, Log};
+use crate::telemetry::GateMetrics;
 
 use super::StartFault;
+use super::acme::AcmeOnDemand;
 use super::assembly::lock;
 use super::inbox::InboxOnDemand;
 use super::ledger::LedgerOnDemand;
@@ -42,6 +44,7 @@ pub(super) struct Kept {
     pub(super) inbox: InboxOnDemand,
     /// Where spans of requests go; none: nowhere.
     pub(super) exporting: Option<Exporting>,
+    pub(super) acme: AcmeOnDemand,
     pub(super) upstreams: Mutex<Vec<Arc<Upstream>>>,
     pub(super) attendant: Attendant,
     pub(super) started: Instant,
@@ -54,11 +57,10 @@ impl Kept {
         memory: Memory,
         folder: Option<&StateFolder>,
         roll: Roll,
-        clock: &Clock,
-        log: &Log,
+        proofs: &Arc<Proofs>,
+        exporting: Option<Exporting>,
         metrics: &GateMetrics,
     ) -> Result<Self, StartFault> {
-        let export = config.otlp.clone();
         Ok(Self {
             memory: Arc::new(memory),
             quotas: Quotas::default(),
@@ -68,7 +70,8 @@ impl Kept {
             roll: Arc::new(roll),
             ledger: LedgerOnDemand::new(folder.map(|folder| folder.path().to_owned())),
             inbox: InboxOnDemand::new(folder.map(|folder| folder.path().to_owned())),
-            exporting: Exporting::start_if(export, clock, log, metrics)?,
+            exporting,
+            acme: AcmeOnDemand::new(folder.map(|folder| folder.path().to_owned()), proofs),
             upstreams: Mutex::new(Vec::new()),
             attendant: Attendant::default(),
             started: Instant::now(),

@@ -423,7 +423,7 @@ impl Parts {
             let managed = lock(&self.managed).clone();
             if let Some(managed) = managed {
                 self.follow(&managed);
-                self.stale.store(managed.is_stale(), Ordering::Relaxed);
+                self.readiness.stale.store(managed.is_stale(), Ordering::Relaxed);
             } else if looked.elapsed() >= WAIT_FOR_STORE {
                 looked = Instant::now();
                 self.find_keys();

@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde_json::json;
 
+use crate::acme::Answers;
 use crate::config::Listener;
 use crate::limit::{ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits, MinimumPace};
 use crate::redirect::{Challenges, Redirect};
@@ -34,14 +35,15 @@ pub(super) struct InClear {
     /// What they are held to, read at each accept.
     pub(super) settings: Arc<ArcSwap<Settings>>,
     /// Who knows the tokens that authorities for certificates ask for.
-    pub(super) challenges: Option<Arc<dyn Challenges>>,
+    pub(super) challenges: Arc<dyn Challenges>,
 }
 
 impl InClear {
-    /// As configuration says; nobody knows a token yet.
-    pub(super) fn new(listener: &Listener) -> Self {
+    /// As configuration says.
+    pub(super) fn new(listener: &Listener, answers: &Arc<Answers>) -> Self {
         let settings = Arc::new(ArcSwap::from_pointee(settings(listener)));
-        Self { settings, challenges: None }
+        let challenges: Arc<dyn Challenges> = Arc::<Answers>::clone(answers);
+        Self { settings, challenges }
     }
 }
 
@@ -115,13 +117,13 @@ async fn serve(socket: Listening, parts: &Parts, drain: Drain) -> io::Result<usi
     // Its connections are not worth series of their own.
     let aside = ConnectionMetrics::new(&prometheus::Registry::new()).map_err(io::Error::other)?;
     let answers = plain_requests(&parts.metrics.registry).map_err(io::Error::other)?;
-    let (settings, challenges) = (&parts.in_clear.settings, parts.in_clear.challenges.clone());
+    let (settings, challenges) = (&parts.in_clear.settings, Arc::clone(&parts.in_clear.challenges));
     let door = Door {
         tls: Arc::clone(&parts.tls),
         connections: Connections::new(limits),
         settings: Arc::clone(settings),
         metrics: aside,
-        handler: Rc::new(Redirect::new(challenges, answers)),
+        handler: Rc::new(Redirect::new(Some(challenges), answers)),
         drain,
     };
     run_plain(socket, door).await

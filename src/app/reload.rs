@@ -215,6 +215,11 @@ impl Parts {
         let export = config.otlp.take();
         let journal = self.journal_for(&said).map_err(|fault| unusable(&fault))?;
         self.start_courier().map_err(|fault| unusable(&fault))?;
+        let acme = config.listener.acme.take();
+        self.start_keeper(acme.is_some()).map_err(|fault| unusable(&fault))?;
+        // Held until it is in force, so that nothing that is issued meanwhile is lost.
+        let ordered = self.kept.acme.prepare(acme.as_ref(), &self.clock, &self.log);
+        tls.show_issued(&ordered.issued());
         // From here on nothing can fail. Keys first: what is revoked is of no use on new routes.
         let admission = self.kept.admission(config, upstreams, own, clock, metrics, ledger);
         self.keyring.store(Arc::new(keyring));
@@ -226,6 +231,8 @@ impl Parts {
             exporting.replace(export);
         }
         self.tls.replace_with(tls);
+        self.kept.acme.answer_by(acme.as_ref().map(|spec| spec.challenge));
+        ordered.install();
         self.operations_tls.replace_with(operations_tls);
         self.settings.store(Arc::new(settings));
         self.in_clear.settings.store(Arc::new(plain_settings));

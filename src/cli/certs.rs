@@ -5,6 +5,7 @@
 
 mod authority;
 mod folder;
+mod renew;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,12 +21,15 @@ use super::{Failure, now};
 
 pub(crate) use authority::{Authority, CertFault, KeyKind};
 pub(crate) use folder::{Folder, Mode};
+pub(crate) use renew::{RenewArguments, renew};
 
 /// Certificates.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a development authority, certificates for localhost, and secrets for the sample
     Dev(DevArguments),
+    /// Have a running gate order a certificate now, from the authority in [listener.acme]
+    Renew(RenewArguments),
 }
 
 /// Where to put what is made.

@@ -9,7 +9,7 @@ use countersign::config::{Colour, Config, Faults, Note};
 use countersign::gateway::route::RouteSpec;
 use countersign::inbox::source::Source;
 use countersign::keyring::{CredentialSpec, Environment};
-use countersign::serve::{Expiry, Tls};
+use countersign::serve::{Expiry, Tls, TlsSources};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -87,15 +87,15 @@ fn ends(config: &Config) -> Result<Ends, Vec<String>> {
     let now = Clock::system().wall_millis();
     let (mut all, mut faults) = (Ends::default(), Vec::new());
     let (own, operations) = (&config.listener.certificates, &config.operations.certificates);
-    let clients = config.listener.client_certificates.as_ref();
-    let all_files = [(own, clients), (operations, None)];
-    for (files, clients) in all_files.into_iter().take(if own == operations { 1 } else { 2 }) {
-        match Tls::load_asking(files, clients, now) {
+    let aside = TlsSources { files: operations, ..TlsSources::default() };
+    let sources = [config.listener.tls_sources(), aside];
+    for sources in sources.iter().take(if own == operations { 1 } else { 2 }) {
+        match Tls::load_from(sources, now) {
             Ok(tls) => {
                 all.certificates.extend(tls.expiries());
                 all.lists.extend(tls.lists());
             }
-            Err(found) => faults.extend(found.0.iter().map(ToString::to_string)),
+            Err(wrong) => faults.extend(wrong.0.iter().map(ToString::to_string)),
         }
     }
     if faults.is_empty() { Ok(all) } else { Err(faults) }
@@ -112,6 +112,12 @@ fn summary(config: &Config, ends: &Ends) -> Vec<Vec<Cell>> {
         for expiry in all {
             let more = format!("until {}, {}", date(expiry.seconds), expiry.chain.display());
             add(what, expiry.name.clone(), more);
+        }
+    }
+    if let Some(acme) = &config.listener.acme {
+        for name in &acme.names {
+            let more = format!("{} with {}", acme.challenge.as_str(), acme.directory);
+            add("ordered", name.to_string(), more);
         }
     }
     add("state", config.state.display().to_string(), String::new());
@@ -203,6 +209,11 @@ fn to_json(config: &Config, ends: &Ends, notes: &[Note]) -> Value {
         "operations": config.operations.address.to_string(),
         "certificates": ends.certificates.iter().map(end).collect::<Vec<_>>(),
         "revocation_lists": ends.lists.iter().map(end).collect::<Vec<_>>(),
+        "acme": config.listener.acme.as_ref().map(|acme| json!({
+            "directory": acme.directory,
+            "names": acme.names,
+            "challenge": acme.challenge.as_str(),
+        })),
         "routes": config.routes.iter().map(route).collect::<Vec<_>>(),
         "sources": config.sources.iter().map(source).collect::<Vec<_>>(),
         "merchants": config.merchants.len(),

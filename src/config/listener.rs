@@ -1,20 +1,24 @@
 //! `[listener]` and `[operations]`: where the gate listens and what a connection may do there.
 
+mod acme;
 mod clients;
 mod front;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 
+use super::reach::Callers;
 use super::reader::Table;
+use super::secret_file::SecretSources;
 use super::value;
+use crate::acme::Spec;
 use crate::gateway::admission::budget::strangers_bytes_max;
 use crate::limit::{
     BODY_BYTES_MAX, BodyDeadlines, ConnectionDeadlines, ConnectionLimits, HeadLimits, Http2Limits,
     KIB, MIB, MinimumPace, Rate, UNVERIFIED_BYTES_MAX,
 };
 use crate::peer::Bindings;
-use crate::serve::{CertificateFiles, ClientCertificates, Origins};
+use crate::serve::{CertificateFiles, ClientCertificates, Origins, TlsSources};
 
 /// More connections than any machine holds.
 const CONNECTIONS_MAX: u64 = 10_000_000;
@@ -28,8 +32,11 @@ pub(super) const BODY_BYTES_TOP: usize = 1024 * MIB;
 pub struct Listener {
     /// Address and port.
     pub address: SocketAddr,
-    /// Certificates; the first is shown where a client names no server. Never empty.
+    /// Certificates of files; the first is shown where a client names no server. Only empty where
+    /// an authority issues others.
     pub certificates: Vec<CertificateFiles>,
+    /// Certificates that an authority issues, if any.
+    pub acme: Option<Spec>,
     /// How many connections it holds.
     pub connections: ConnectionLimits,
     /// Deadlines of a connection.
@@ -74,12 +81,30 @@ impl Default for Operations {
     }
 }
 
+impl Listener {
+    /// Where its certificates come from, and whose it asks its clients for.
+    pub fn tls_sources(&self) -> TlsSources<'_> {
+        TlsSources {
+            files: &self.certificates,
+            clients: self.client_certificates.as_ref(),
+            issued: self.acme.is_some(),
+        }
+    }
+}
+
 /// The listener, and the body limit of routes that state none.
-pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)> {
+pub(super) fn listener(
+    table: &mut Table<'_>,
+    secrets: &mut SecretSources<'_>,
+    callers: &mut Callers,
+) -> Option<(Listener, NonZeroUsize)> {
     let address = table.required("address", value::socket_address);
     let certificates = certificates(table);
+    let ordered = table.stated("acme");
     if certificates.is_empty() && table.node("certificates").is_none() {
-        table.missing("certificates");
+        if !ordered {
+            table.missing("certificates");
+        }
     } else if table.items("certificates", "an array").is_empty() {
         table.refuse(
             "certificates",
@@ -96,9 +121,19 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<(Listener, NonZeroUsize)
     let origins = front::origins(table, deadlines.handshake);
     let clients = clients::clients(table);
     let redirect = front::redirect(table, address);
+    let around = acme::Surroundings {
+        demands_certificates: clients.certificates.as_ref().is_some_and(|own| own.required),
+        redirects: redirect.is_some(),
+    };
+    let read = |table: &mut Table<'_>| acme::acme(table, around, secrets, callers);
+    let acme = table.table("acme", read).flatten();
+    if ordered && acme.is_none() {
+        return None;
+    }
     let listener = Listener {
         address: address?,
         certificates,
+        acme,
         connections,
         deadlines,
         body,

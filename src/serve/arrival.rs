@@ -85,7 +85,8 @@ impl<H: Handler> Arrival<H> {
         let loaded = self.door.tls.current();
         let pulse = Rc::new(Pulse::default());
         let metrics = &self.door.metrics;
-        let opened = handshake::open(tcp, Arc::clone(&loaded.config), Rc::clone(&pulse));
+        let (config, proofs) = (Arc::clone(&loaded.config), self.door.tls.proofs());
+        let opened = handshake::open(tcp, config, proofs, Rc::clone(&pulse));
         let until = self.begun + self.settings.deadlines.handshake;
         let opened = tokio::select! {
             opened = tokio::time::timeout_at(until, opened) => {
@@ -94,7 +95,8 @@ impl<H: Handler> Arrival<H> {
             () = self.ticket.cut() => return,
         };
         match opened {
-            Ok(tls) => {
+            Ok(None) => {}
+            Ok(Some(tls)) => {
                 pulse.handshake_done();
                 let version = match tls.get_ref().1.protocol_version() {
                     Some(rustls::ProtocolVersion::TLSv1_2) => TlsVersion::V12,

@@ -79,11 +79,35 @@ impl Certificate {
         provider: &CryptoProvider,
         now: i64,
     ) -> Result<Self, Vec<TlsFault>> {
-        let chain = read_chain(&files.chain).and_then(|chain| {
+        let chain = read_chain(&files.chain);
+        let key = std::fs::read(&files.key)
+            .map(zeroize::Zeroizing::new)
+            .map_err(|e| fault(&files.key, format!("cannot be read: {e}")))
+            .and_then(|pem| key_of(&pem, &files.key, provider));
+        Self::join(files, chain, key, now)
+    }
+
+    /// The same of a chain and its key that stand in one text.
+    pub(super) fn of_pem(
+        pem: &[u8],
+        place: &Path,
+        provider: &CryptoProvider,
+        now: i64,
+    ) -> Result<Self, Vec<TlsFault>> {
+        let files = CertificateFiles { chain: place.to_owned(), key: place.to_owned() };
+        Self::join(&files, chain_of(pem, place), key_of(pem, place, provider), now)
+    }
+
+    fn join(
+        files: &CertificateFiles,
+        chain: Result<Vec<CertificateDer<'static>>, Vec<TlsFault>>,
+        key: Result<Arc<dyn rustls::sign::SigningKey>, TlsFault>,
+        now: i64,
+    ) -> Result<Self, Vec<TlsFault>> {
+        let chain = chain.and_then(|chain| {
             let facts = examine(&chain, &files.chain, now)?;
             Ok((chain, facts))
         });
-        let key = read_key(&files.key, provider);
         let ((chain, (names, expiry)), key) = match (chain, key) {
             (Ok(chain), Ok(key)) => (chain, key),
             (chain, key) => {
@@ -116,8 +140,13 @@ pub(super) fn fault(file: &Path, what: impl Into<String>) -> TlsFault {
 
 /// The certificates of a file in PEM, at least one.
 pub(super) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Vec<TlsFault>> {
-    let pem = std::fs::read(file).map_err(|e| vec![fault(file, format!("cannot be read: {e}"))])?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let pem = std::fs::read(file).map(zeroize::Zeroizing::new);
+    let pem = pem.map_err(|e| vec![fault(file, format!("cannot be read: {e}"))])?;
+    chain_of(&pem, file)
+}
+
+fn chain_of(pem: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>, Vec<TlsFault>> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match chain {
         Ok(chain) if chain.is_empty() => Err(vec![fault(file, "holds no certificate in PEM form")]),
         Ok(chain) => Ok(chain),
@@ -125,14 +154,12 @@ pub(super) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Ve
     }
 }
 
-fn read_key(
+fn key_of(
+    pem: &[u8],
     file: &Path,
     provider: &CryptoProvider,
 ) -> Result<Arc<dyn rustls::sign::SigningKey>, TlsFault> {
-    let pem = std::fs::read(file)
-        .map(zeroize::Zeroizing::new)
-        .map_err(|e| fault(file, format!("cannot be read: {e}")))?;
-    let key = PrivateKeyDer::from_pem_slice(&pem)
+    let key = PrivateKeyDer::from_pem_slice(pem)
         .map_err(|_| fault(file, "holds no private key in PEM form"))?;
     let load = provider.key_provider.load_private_key(key);
     load.map_err(|_| fault(file, "holds a private key that is damaged or of an unknown kind"))

@@ -5,12 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::clients;
+use super::issued::Proofs;
 use super::origin::proxy_header;
 use super::pulse::Pulse;
 use super::stream::Metered;
@@ -31,12 +33,14 @@ const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     {\"type\":\"about:blank\",\"title\":\"This port speaks TLS: use https\",\"status\":400,\
     \"code\":\"bad_request\",\"forwarded\":\"no\"}";
 
-/// Makes a TLS connection. The caller sets the deadline.
+/// Makes a TLS connection; none where an authority only asked for a proof. The caller sets the
+/// deadline.
 pub(super) async fn open(
     mut tcp: TcpStream,
     config: Arc<ServerConfig>,
+    proofs: &Proofs,
     pulse: Rc<Pulse>,
-) -> Result<TlsStream<Metered>, HandshakeFault> {
+) -> Result<Option<TlsStream<Metered>>, HandshakeFault> {
     let mut first = [0];
     match tcp.peek(&mut first).await {
         Ok(0) | Err(_) => return Err(HandshakeFault::Closed),
@@ -52,13 +56,35 @@ pub(super) async fn open(
         }
         _ => return Err(HandshakeFault::Tls),
     }
-    let accepted = TlsAcceptor::from(config).accept(Metered::new(tcp, pulse)).await;
+    let line = Metered::new(tcp, pulse);
+    let accepted = match proofs.are_under_way() {
+        false => TlsAcceptor::from(config).accept(line).await.map(Some),
+        // Boxed, so that it takes no room in the handshakes of all others.
+        true => Box::pin(open_or_prove(line, config, proofs)).await,
+    };
     accepted.map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::Other => {
             clients::fault_of(&error).map_or(HandshakeFault::Tls, HandshakeFault::Certificate)
         }
         _ => HandshakeFault::Closed,
     })
+}
+
+/// Looks at what the client asks for first. Who asked for a proof has it with the handshake, and
+/// nothing else is said (RFC 8737, section 3).
+async fn open_or_prove(
+    line: Metered,
+    config: Arc<ServerConfig>,
+    proofs: &Proofs,
+) -> io::Result<Option<TlsStream<Metered>>> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), line).await?;
+    let Some(proof) = proofs.answer(&start.client_hello()) else {
+        return start.into_stream(config).await.map(Some);
+    };
+    let mut proved = start.into_stream(proof).await?;
+    // The authority has seen what it wanted, and may be gone already.
+    let _ = proved.shutdown().await;
+    Ok(None)
 }
 
 /// Whether a PROXY header stands here: where it may, it is taken before anybody looks.

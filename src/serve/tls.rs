@@ -18,11 +18,27 @@ use rustls::{ServerConfig, SignatureAlgorithm};
 use super::certificate::Certificate;
 pub use super::certificate::{CertificateFiles, Expiry, TlsFault, TlsFaults};
 use super::clients::{self, ClientCertificates};
+use super::issued::{Issued, Proofs};
 use crate::peer::CertNames;
 
 /// The certificates and TLS settings of a listener, replaceable while it serves.
 #[derive(Debug)]
-pub struct Tls(ArcSwap<Loaded>);
+pub struct Tls {
+    loaded: ArcSwap<Loaded>,
+    proofs: Arc<Proofs>,
+}
+
+/// Where a listener's certificates come from, and whose it asks its clients for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TlsSources<'s> {
+    /// Files; the first is shown where a client names no server.
+    pub files: &'s [CertificateFiles],
+    /// Whose certificates clients are asked for. Then nothing is resumed, so that each connection
+    /// proves itself by the lists that are in force.
+    pub clients: Option<&'s ClientCertificates>,
+    /// Whether an authority issues certificates later, so that there may be no file.
+    pub issued: bool,
+}
 
 /// What one connection begins with.
 #[derive(Debug)]
@@ -42,6 +58,9 @@ struct Certificates {
     /// By what follows `*.`.
     wildcard: HashMap<Box<str>, Vec<Arc<Certificate>>>,
     default: Vec<Arc<Certificate>>,
+    /// Those of files.
+    files: Vec<Arc<Certificate>>,
+    /// Those of files, then those that were issued.
     all: Vec<Arc<Certificate>>,
 }
 
@@ -54,19 +73,15 @@ impl Tls {
     /// Every mistake in all files: unreadable, not PEM, a key of another certificate, expired, not
     /// yet valid, without a name; or an empty list.
     pub fn load(files: &[CertificateFiles], wall_millis: u64) -> Result<Self, TlsFaults> {
-        Self::load_asking(files, None, wall_millis)
+        Self::load_from(&TlsSources { files, ..TlsSources::default() }, wall_millis)
     }
 
-    /// The same, and clients are asked for certificates where `clients` says whose. Then nothing is
-    /// resumed, so that each connection proves itself by the lists that are in force.
+    /// The same of all that a listener may have.
     ///
     /// # Errors
     /// Every mistake in all files, those for clients too.
-    pub fn load_asking(
-        files: &[CertificateFiles],
-        clients: Option<&ClientCertificates>,
-        wall_millis: u64,
-    ) -> Result<Self, TlsFaults> {
+    pub fn load_from(sources: &TlsSources<'_>, wall_millis: u64) -> Result<Self, TlsFaults> {
+        let TlsSources { files, clients, issued } = *sources;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let now = i64::try_from(wall_millis / 1000).unwrap_or(i64::MAX);
         let mut faults = Vec::new();
@@ -79,14 +94,14 @@ impl Tls {
         }
         let believed = clients.map(|clients| clients::load(clients, Arc::clone(&provider), now));
         let believed = believed.transpose().map_err(|mut found| faults.append(&mut found));
-        if files.is_empty() {
+        if files.is_empty() && !issued {
             faults.push(TlsFault { file: "certificates".into(), what: "none is given".into() });
         }
         let believed = match believed {
             Ok(believed) if faults.is_empty() => believed,
             _ => return Err(TlsFaults(faults)),
         };
-        let certificates = Arc::new(Certificates::new(all));
+        let certificates = Arc::new(Certificates::new(all, &[]));
         let (verifier, ends) =
             believed.map(|own| (own.verifier, (own.authorities, own.lists))).unzip();
         let (authorities, lists) = ends.unzip();
@@ -96,18 +111,35 @@ impl Tls {
         })?;
         let (config, lists) = (Arc::new(config), lists.unwrap_or_default());
         let loaded = Loaded { config, certificates, authorities, lists };
-        Ok(Self(ArcSwap::from_pointee(loaded)))
+        Ok(Self { loaded: ArcSwap::from_pointee(loaded), proofs: Arc::default() })
     }
 
-    /// Takes over everything from `new`. Open connections go on as they are.
+    /// Takes over everything from `new`, but for proofs that are under way here. Open connections
+    /// go on as they are.
     pub fn replace_with(&self, new: Self) {
-        self.0.store(new.0.into_inner());
+        self.loaded.store(new.loaded.into_inner());
+    }
+
+    /// Shows these issued certificates, in the place of those that were issued before, beside those
+    /// of files. For a name that has both, the issued one is shown.
+    pub fn show_issued(&self, issued: &[Issued]) {
+        self.loaded.rcu(|loaded| loaded.with_issued(issued));
+    }
+
+    /// Whether there is any certificate to show.
+    pub fn has_certificate(&self) -> bool {
+        !self.loaded.load().certificates.all.is_empty()
+    }
+
+    /// Where proofs are shown that a name leads here.
+    pub fn proofs(&self) -> &Arc<Proofs> {
+        &self.proofs
     }
 
     /// When each certificate ends, in the order in which they were given, and those of the
     /// authorities that clients are checked by.
     pub fn expiries(&self) -> Vec<Expiry> {
-        let loaded = self.0.load();
+        let loaded = self.loaded.load();
         let all = loaded.certificates.all.iter();
         let one = |certificate: &Arc<Certificate>| Expiry {
             name: certificate.name().to_owned(),
@@ -120,12 +152,12 @@ impl Tls {
     /// When each list of revoked certificates ends. They live for days where certificates live for
     /// months.
     pub fn lists(&self) -> Vec<Expiry> {
-        self.0.load().lists.clone()
+        self.loaded.load().lists.clone()
     }
 
     /// What a connection that begins now uses.
     pub(super) fn current(&self) -> Arc<Loaded> {
-        self.0.load_full()
+        self.loaded.load_full()
     }
 }
 
@@ -153,6 +185,16 @@ fn server_config(
 }
 
 impl Loaded {
+    /// The same with other issued certificates; what clients resume stays good.
+    fn with_issued(&self, issued: &[Issued]) -> Self {
+        let certificates = Arc::new(Certificates::new(self.certificates.files.clone(), issued));
+        let mut config = ServerConfig::clone(&self.config);
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::<Certificates>::clone(&certificates);
+        config.cert_resolver = resolver;
+        let (authorities, lists) = (self.authorities.clone(), self.lists.clone());
+        Self { config: Arc::new(config), certificates, authorities, lists }
+    }
+
     /// The names of the certificate that a client with this server name was given.
     pub(super) fn names(&self, server_name: Option<&str>) -> Option<CertNames> {
         self.certificates.candidates(server_name).first().map(|first| first.names.clone())
@@ -166,9 +208,11 @@ impl Loaded {
 }
 
 impl Certificates {
-    fn new(all: Vec<Arc<Certificate>>) -> Self {
-        let mut found = Self { all, ..Self::default() };
-        for certificate in &found.all {
+    fn new(files: Vec<Arc<Certificate>>, issued: &[Issued]) -> Self {
+        let issued: Vec<_> = issued.iter().map(|one| Arc::clone(&one.0)).collect();
+        let all = files.iter().chain(&issued).cloned().collect();
+        let mut found = Self { all, files, ..Self::default() };
+        for certificate in issued.iter().chain(&found.files) {
             for name in certificate.names.iter() {
                 let (map, name) = match name.strip_prefix("*.") {
                     Some(parent) => (&mut found.wildcard, parent),

@@ -10,6 +10,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::acme::AcmeMetrics;
 use super::code::Code;
 use super::inbox::InboxMetrics;
 use super::observed::ObservedMetrics;
@@ -66,6 +67,8 @@ pub struct GateMetrics {
     pub ledger: LedgerMetrics,
     /// Webhooks.
     pub inbox: InboxMetrics,
+    /// Certificates that are ordered from an authority.
+    pub acme: AcmeMetrics,
     /// Routes that only watch.
     pub observed: ObservedMetrics,
     /// Spans of requests.
@@ -198,6 +201,7 @@ impl GateMetrics {
             keys: KeyMetrics::new(&all)?,
             ledger: LedgerMetrics::new(&all)?,
             inbox: InboxMetrics::new(&all)?,
+            acme: AcmeMetrics::new(&all)?,
             observed: ObservedMetrics::new(&all)?,
             spans: SpanMetrics::new(&all)?,
             admin_requests: all.counters(

@@ -43,7 +43,12 @@ fn asked_keys() -> BTreeSet<(String, String)> {
             proxy_protocol = { from = [\"::1\"] }\n\
             deadlines.body_pace = {}\nlimits = {}\nhttp2 = {}\n\
             client_certificates = { ca = \"c\", \
-            credentials = { pk_acme = [\"dns:a.example\"] } }\n[replay]\n[ledger]\n[log]\n\
+            credentials = { pk_acme = [\"dns:a.example\"] } }\n\
+            redirect = \"127.0.0.1:80\"\n\
+            acme = { directory = \"https://ca.example/\", names = [\"a.example\"], \
+            challenge = \"http-01\", terms_agreed = true, \
+            external_account = { id = \"k\", key = { env = \"MAC_KEY\" } } }\n\
+            [replay]\n[ledger]\n[log]\n\
             [otlp]\nendpoint = \"https://otlp.example\"\nca = \"ca.pem\"\n\
             headers.X-A = { env = \"ACME_SECRET\" }\n\
             unverified = { per_second = 1, burst = 1 }\n\
@@ -141,7 +146,8 @@ fn the_documented_defaults_are_the_real_ones() {
     let order = "unique_order = { field = \"/id\"";
     let front = "proxy_protocol = { from = [\"::1\"]";
     let clients = "client_certificates = { ca = \"c\"";
-    let listens = format!("{ADDRESS}\n{front} }}\n{clients} }}");
+    let redirect = "redirect = \"127.0.0.1:80\"";
+    let listens = format!("{ADDRESS}\n{redirect}\n{front} }}\n{clients} }}\n{ISSUED} }}");
     let plain_main = change(MAIN, ADDRESS, &listens);
     let plain_main = change(&plain_main, "[[routes]]", &format!("{BEHIND}[[routes]]"));
     let main = format!("{plain_main}{order} }}\n{WEBHOOKS}[sources.fiuu.order]\n{ASKED}");
@@ -167,13 +173,11 @@ fn the_documented_defaults_are_the_real_ones() {
         }
         main = match table.as_str() {
             "listener" => change(&main, ADDRESS, &format!("{ADDRESS}\n{lines}")),
-            "listener.proxy_protocol" => {
-                let lines = lines.trim().replace('\n', ", ");
-                change(&main, &format!("{front} }}"), &format!("{front}, {lines} }}"))
-            }
-            "listener.client_certificates" => {
-                let lines = lines.trim().replace('\n', ", ");
-                change(&main, &format!("{clients} }}"), &format!("{clients}, {lines} }}"))
+            "listener.proxy_protocol" | "listener.client_certificates" | "listener.acme" => {
+                let name = table.strip_prefix("listener.").unwrap();
+                let own = [front, clients, ISSUED].into_iter().find(|own| own.starts_with(name));
+                let (own, lines) = (own.unwrap(), lines.trim().replace('\n', ", "));
+                change(&main, &format!("{own} }}"), &format!("{own}, {lines} }}"))
             }
             "routes[]" => main + &lines,
             "routes[].unique_order" => {
@@ -217,6 +221,10 @@ fn of_webhooks(config: &Config) -> String {
 /// Tables whose absence means something else than an empty one.
 const BEHIND: &str = "[upstreams.app.ejection]\n[upstreams.app.health]\npath = \"/\"\n\
     [otlp]\nendpoint = \"https://otlp.example\"\nca = \"ca.pem\"\n";
+
+/// An authority, as little as can be said of it.
+const ISSUED: &str = "acme = { directory = \"https://ca.example/\", names = [\"a.example\"], \
+    terms_agreed = true, challenge = \"http-01\"";
 
 /// How a merchant's own service is asked.
 const ASKED: &str = "url = \"https://shop.example/orders/{order | urlencode}\"\n\

@@ -33,10 +33,13 @@ pub(super) struct Own {
     open: Open,
 }
 
+/// HTTP/1.1 as it is spoken on a connection.
+type Spoken = Connection<TokioIo<Wire>, Pieces>;
+
 /// What moves when it is polled.
 struct Moved {
     /// None once it has ended.
-    connection: Option<Pin<Box<Connection<TokioIo<Wire>, Pieces>>>>,
+    connection: Option<Pin<Box<Spoken>>>,
     /// Wakes whoever uses it.
     relay: Arc<Relay>,
 }

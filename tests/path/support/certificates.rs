@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256,
-    PKCS_RSA_SHA256, SignatureAlgorithm,
+    PKCS_RSA_SHA256, PublicKeyData, SignatureAlgorithm,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -68,6 +68,13 @@ impl Authority {
         issue(&self.issuer, names, &PKCS_ECDSA_P256_SHA256, days)
     }
 
+    /// Signs for a public key that somebody else has, good by the gate's clock and by the clients'
+    /// own: the certificate as PEM.
+    pub(crate) fn sign(&self, mut params: CertificateParams, key: &impl PublicKeyData) -> String {
+        (params.not_before, params.not_after) = long(30);
+        params.signed_by(key, &self.issuer).expect("certificate").pem()
+    }
+
     /// Writes the authority's certificate as `ca.pem`.
     pub(crate) fn write(&self, folder: &Path) -> PathBuf {
         let path = folder.join("ca.pem");
@@ -83,6 +90,14 @@ impl Authority {
     }
 }
 
+/// Good by the hand-moved clock of the gate as well as by the clients' own.
+fn long(days: i64) -> (OffsetDateTime, OffsetDateTime) {
+    let start = i64::try_from(START).expect("a time");
+    let start = OffsetDateTime::from_unix_timestamp(start).expect("a time");
+    let end = if days < 0 { start } else { OffsetDateTime::now_utc() };
+    (start - Duration::days(60), end + Duration::days(days))
+}
+
 fn issue(
     issuer: &Issuer<'static, KeyPair>,
     names: &[&str],
@@ -92,12 +107,7 @@ fn issue(
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names.clone()).expect("parameters");
     params.distinguished_name.push(DnType::CommonName, names[0].as_str());
-    // Good by the hand-moved clock of the gate as well as by the clients' own.
-    let start = i64::try_from(START).expect("a time");
-    let start = OffsetDateTime::from_unix_timestamp(start).expect("a time");
-    let end = if days < 0 { start } else { OffsetDateTime::now_utc() };
-    params.not_before = start - Duration::days(60);
-    params.not_after = end + Duration::days(days);
+    (params.not_before, params.not_after) = long(days);
     let key = KeyPair::generate_for(algorithm).expect("key");
     let own = params.signed_by(&key, issuer).expect("certificate");
     Certificate { chain: own.pem(), key: key.serialize_pem() }

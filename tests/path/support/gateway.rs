@@ -72,8 +72,13 @@ impl Gateway {
 
     /// With a state folder, so that it can be started again.
     pub(crate) fn with_state(setup: Setup) -> Self {
-        let rolling = Rolling::default();
-        Self::make(setup, Upstream::start(), "http", Past::FromState, rolling, |_| {})
+        Self::prepared(setup, |_| {})
+    }
+
+    /// The same, with more files in its folder, which is in `state` already.
+    pub(crate) fn prepared(setup: Setup, prepare: impl FnOnce(&Path)) -> Self {
+        let (upstream, rolling) = (Upstream::start(), Rolling::default());
+        Self::made(setup, upstream, "http", Past::FromState, rolling, |_| {}, prepare)
     }
 
     fn make(
@@ -83,6 +88,18 @@ impl Gateway {
         past: Past,
         rolling: Rolling,
         change: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::made(setup, upstream, scheme, past, rolling, change, |_| {})
+    }
+
+    fn made(
+        setup: Setup,
+        upstream: Upstream,
+        scheme: &str,
+        past: Past,
+        rolling: Rolling,
+        change: impl FnOnce(&mut Config),
+        prepare: impl FnOnce(&Path),
     ) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let (clock, hand) = Clock::by_hand(Timestamp::from_secs(START));
@@ -94,6 +111,7 @@ impl Gateway {
             let state = folder.path().join("state");
             StateFolder::init(&state).unwrap_or_else(|fault| panic!("{fault}"));
         }
+        prepare(folder.path());
         let mut config = load(&file);
         change(&mut config);
         let gate = open(config, &file, &clock, &log, past, rolling);

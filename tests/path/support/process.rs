@@ -34,8 +34,14 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(setup: Setup) -> Self {
+        Self::prepared(setup, |_| {})
+    }
+
+    /// The same, with more files in its folder.
+    pub(crate) fn prepared(setup: Setup, prepare: impl FnOnce(&Path)) -> Self {
         let (folder, upstream) = (tempfile::tempdir().expect("folder"), Upstream::start());
         Setup::write_certificates(folder.path());
+        prepare(folder.path());
         let site = Self { folder, upstream, setup };
         site.write();
         let output = countersign(site.folder.path(), &["init", "--config", "countersign.toml"]);

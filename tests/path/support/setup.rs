@@ -107,6 +107,12 @@ impl Setup {
         self
     }
 
+    /// Leaves a key out.
+    pub(crate) fn without(mut self, key: &str) -> Self {
+        self.keys.retain(|(own, _)| own != key);
+        self
+    }
+
     /// Deadlines of the listener in milliseconds.
     pub(crate) fn deadline(self, name: &str, ms: u64) -> Self {
         self.with(&format!("listener.deadlines.{name}"), &format!("\"{ms}ms\""))
