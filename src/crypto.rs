@@ -153,49 +153,24 @@ pub enum HexCase {
     Any,
 }
 
-/// 32 bytes from exactly 64 hexadecimal digits.
+/// 32 bytes from exactly 64 hexadecimal digits. Worked out without a branch: digits are random, and
+/// a wrong guess of the processor costs more; and the compiler takes sixteen at a time.
 pub fn unhex(text: &[u8], case: HexCase) -> Option<Bytes32> {
-    let values = match case {
-        HexCase::Lower => &LOWER_VALUES,
-        HexCase::Any => &ANY_VALUES,
-    };
+    let text: &[u8; 64] = text.try_into().ok()?;
+    let to_lower = if case == HexCase::Any { b'a' - b'A' } else { 0 };
+    let mut good = true;
+    let values = text.map(|digit| {
+        let number = digit.wrapping_sub(b'0');
+        let letter = (digit | to_lower).wrapping_sub(b'a');
+        good &= (number < 10) | (letter < 6);
+        if number < 10 { number } else { letter.wrapping_add(10) }
+    });
     let mut bytes = [0; 32];
-    let mut seen = 0;
-    if text.len() != 64 {
-        return None;
+    let (pairs, _) = values.as_chunks::<2>();
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = (high << 4) | low;
     }
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        let [high, low] = [high, low].map(|digit| value_of(*digit, values));
-        seen |= high | low;
-        *byte = (high << 4) | (low & 15);
-    }
-    (seen < 16).then_some(bytes)
-}
-
-/// What stands for a byte that is no digit.
-const NO_DIGIT: u8 = 0xff;
-static LOWER_VALUES: [u8; 256] = values(HexCase::Lower);
-static ANY_VALUES: [u8; 256] = values(HexCase::Any);
-
-/// Looked up and not compared: digits are random, and a wrong guess of the processor costs more.
-fn value_of(digit: u8, values: &[u8; 256]) -> u8 {
-    values.get(usize::from(digit)).copied().unwrap_or(NO_DIGIT)
-}
-
-#[expect(clippy::as_conversions, clippy::indexing_slicing, reason = "evaluated by the compiler")]
-const fn values(case: HexCase) -> [u8; 256] {
-    let mut values = [NO_DIGIT; 256];
-    let mut value = 0_u8;
-    while value < 16 {
-        let digit = HEX_DIGITS[value as usize];
-        values[digit as usize] = value;
-        if matches!(case, HexCase::Any) {
-            values[digit.to_ascii_uppercase() as usize] = value;
-        }
-        value += 1;
-    }
-    values
+    good.then_some(bytes)
 }
 
 #[cfg(test)]
@@ -239,5 +214,22 @@ mod tests {
         assert_eq!(unhex(&upper, HexCase::Any), Some(bytes));
         assert_eq!(unhex(&text[1..], HexCase::Any), None);
         assert_eq!(unhex(&[b'g'; 64], HexCase::Any), None);
+    }
+
+    #[test]
+    fn every_byte_at_every_place_is_a_digit_or_none() {
+        for (at, byte) in (0..64).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
+            let mut text = [b'0'; 64];
+            text[at] = byte;
+            let value = char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
+            let expected = |value: u8| {
+                let mut bytes = [0; 32];
+                bytes[at / 2] = if at % 2 == 0 { value << 4 } else { value };
+                bytes
+            };
+            assert_eq!(unhex(&text, HexCase::Any), value.map(expected), "{byte} at {at}");
+            let lower = value.filter(|_| !byte.is_ascii_uppercase());
+            assert_eq!(unhex(&text, HexCase::Lower), lower.map(expected), "{byte} at {at}");
+        }
     }
 }

@@ -25,10 +25,10 @@ pub mod wrap;
 use std::fmt;
 
 use http::HeaderValue;
-use zeroize::Zeroizing;
 
 use crate::recipe::path::Path;
 use crate::recipe::{Fault, Origin, Origins, Template};
+use crate::secret::Plaintext;
 
 use check::Check;
 use cipher::Cipher;
@@ -130,7 +130,7 @@ struct Unwrap {
 /// A text that was sealed; wiped when dropped.
 pub struct Opened {
     /// The text.
-    pub text: Zeroizing<Vec<u8>>,
+    pub text: Plaintext,
     /// What the text is, for the header that says so.
     pub content_type: HeaderValue,
 }

@@ -5,9 +5,10 @@
 pub mod text;
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
 /// The shortest secret that may sign, in bytes.
 pub const SECRET_BYTES_MIN: usize = 16;
@@ -65,6 +66,57 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("‹secret›")
     }
+}
+
+/// What was sealed, in clear: wiped when dropped, with whatever room its buffer has to spare.
+#[derive(Default)]
+pub struct Plaintext(Vec<u8>);
+
+impl From<Vec<u8>> for Plaintext {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Zeroizing<Vec<u8>>> for Plaintext {
+    fn from(mut bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(std::mem::take(&mut *bytes))
+    }
+}
+
+impl Deref for Plaintext {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Plaintext {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl AsRef<[u8]> for Plaintext {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Plaintext {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+impl ZeroizeOnDrop for Plaintext {}
+
+/// Empties a vector and overwrites its whole buffer. It is emptied first, since bytes in use are
+/// wiped one by one, and room to spare at once: that counts for a body.
+pub fn wipe(bytes: &mut Vec<u8>) {
+    bytes.clear();
+    bytes.zeroize();
 }
 
 /// Values of a credential by name, beside its secret: a passphrase, a second key, a partner's

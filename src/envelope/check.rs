@@ -1,10 +1,10 @@
 //! Checks over a message before it is opened, and over what was sealed afterwards. All of one kind
 //! are made before any result is looked at, each in constant time.
 
-use subtle::{Choice, ConstantTimeEq as _};
+use subtle::Choice;
 
 use super::{CannotOpen, Part, Prepared};
-use crate::crypto::{digest, mac};
+use crate::crypto::{digest, equal_bytes, mac};
 use crate::recipe::{Evaluation, Template};
 
 /// One check, compiled.
@@ -46,17 +46,17 @@ impl Check {
         Ok(match self {
             Self::Mac { algorithm, key, over, equals } => {
                 let tag = mac_tag(*algorithm, key, over, look, prepared)?;
-                tag.as_bytes().ct_eq(&look.bytes(equals)?)
+                equal(tag.as_bytes(), &look.bytes(equals)?)
             }
             Self::Digest { algorithm, over, equals } => {
-                digest_tag(*algorithm, over, look)?.as_bytes().ct_eq(&look.bytes(equals)?)
+                equal(digest_tag(*algorithm, over, look)?.as_bytes(), &look.bytes(equals)?)
             }
             Self::OneOf { words, value } => {
                 let value = look.bytes(value)?;
-                let equal = words.iter().map(|word| word.as_bytes().ct_eq(&value));
-                equal.fold(Choice::from(0), |any, one| any | one)
+                let each = words.iter().map(|word| equal(word.as_bytes(), &value));
+                each.fold(Choice::from(0), |any, one| any | one)
             }
-            Self::Equal { value, equals } => look.bytes(value)?.ct_eq(&look.bytes(equals)?),
+            Self::Equal { value, equals } => equal(&look.bytes(value)?, &look.bytes(equals)?),
         })
     }
 
@@ -85,6 +85,10 @@ impl Check {
             _ => None,
         }
     }
+}
+
+fn equal(one: &[u8], other: &[u8]) -> Choice {
+    Choice::from(u8::from(equal_bytes(one, other)))
 }
 
 fn mac_tag(

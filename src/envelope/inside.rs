@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::compile::Compiler;
 use super::{CannotOpen, php};
 use crate::recipe::{Evaluation, Template};
+use crate::secret::Plaintext;
 
 /// The most random bytes of a frame.
 const FRAME_RANDOM_MAX: usize = 64;
@@ -29,20 +30,20 @@ pub(super) enum Inside {
 
 /// A text that was taken out, and whether it is JSON because it was made so here.
 pub(super) struct Unpacked {
-    pub(super) text: Zeroizing<Vec<u8>>,
+    pub(super) text: Plaintext,
     pub(super) made_json: bool,
 }
 
 impl Unpacked {
-    fn text(text: Zeroizing<Vec<u8>>) -> Result<Self, CannotOpen> {
-        match std::str::from_utf8(&text) {
+    fn text(text: Plaintext) -> Result<Self, CannotOpen> {
+        match simdutf8::basic::from_utf8(&text) {
             Ok(_) => Ok(Self { text, made_json: false }),
             Err(_) => Err(CannotOpen),
         }
     }
 
     fn json(json: Vec<u8>) -> Result<Self, CannotOpen> {
-        Ok(Self { made_json: true, ..Self::text(Zeroizing::new(json))? })
+        Ok(Self { made_json: true, ..Self::text(Plaintext::from(json))? })
     }
 }
 
@@ -96,7 +97,7 @@ impl Inside {
     ///
     /// # Errors
     /// When it is not put up as it must be.
-    pub(super) fn unpack(&self, mut opened: Zeroizing<Vec<u8>>) -> Result<Unpacked, CannotOpen> {
+    pub(super) fn unpack(&self, mut opened: Plaintext) -> Result<Unpacked, CannotOpen> {
         match self {
             Self::Php { raw: true } if !php::looks_serialized(&opened) => {}
             Self::Php { .. } => match php::read(&opened)? {
@@ -125,9 +126,9 @@ impl Inside {
     ) -> Result<Unpacked, CannotOpen> {
         Unpacked::text(match self {
             Self::Frame { random, id } => {
-                Zeroizing::new(unframe(opened, *random, &look.bytes(id)?)?.to_vec())
+                unframe(opened, *random, &look.bytes(id)?)?.to_vec().into()
             }
-            Self::Template(template) => look.secret_bytes(template)?,
+            Self::Template(template) => look.secret_bytes(template)?.into(),
             _ => return Err(CannotOpen),
         })
     }

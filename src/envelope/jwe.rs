@@ -16,6 +16,7 @@ use crate::crypto::{equal_bytes, mac, random_bytes};
 use crate::envelope::CannotOpen;
 use crate::recipe::json::Json;
 use crate::recipe::path::Path;
+use crate::secret::Plaintext;
 
 /// The longest header, in characters of base64url.
 const HEADER_BYTES_MAX: usize = 4096;
@@ -95,14 +96,14 @@ impl Content {
         mac.finish().as_bytes().iter().copied().take(self.tag_bytes()).collect()
     }
 
-    fn open(self, key: &[u8], token: &Token<'_>) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
+    fn open(self, key: &[u8], token: &Token<'_>) -> Result<Plaintext, CannotOpen> {
         if key.len() != self.key_bytes() {
             return Err(CannotOpen);
         }
         let (mac_key, key) =
             key.split_at_checked(key.len() - self.cipher.key_bytes()).ok_or(CannotOpen)?;
         let feed = token.feed(key);
-        let mut data = Zeroizing::new(token.data.clone());
+        let mut data = Plaintext::from(token.data.clone());
         match self.mac {
             Some(mac) => {
                 if !equal_bytes(&self.tag(mac, mac_key, &feed, &data), &token.tag) {
@@ -222,11 +223,7 @@ impl Jwe {
     ///
     /// # Errors
     /// When its header, a length, its key or its tag is wrong.
-    pub fn open(
-        &self,
-        token: &Token<'_>,
-        key: &JweKey<'_>,
-    ) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
+    pub fn open(&self, token: &Token<'_>, key: &JweKey<'_>) -> Result<Plaintext, CannotOpen> {
         self.key_id(token)?;
         let fits = token.iv.len() == self.content.iv_bytes()
             && token.tag.len() == self.content.tag_bytes();

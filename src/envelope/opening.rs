@@ -12,12 +12,13 @@ use super::{CannotOpen, Choice, Envelope, Method, Opened, Part, Prepared, check,
 use crate::recipe::json::{Json, Style};
 use crate::recipe::path::Path;
 use crate::recipe::{Evaluation, Fault, Subject, Value};
+use crate::secret::Plaintext;
 
 /// What a message holds of a sealed text, decoded and not yet trusted.
 struct Pieces<'e> {
     iv: Cow<'e, [u8]>,
     aad: Cow<'e, [u8]>,
-    data: Zeroizing<Vec<u8>>,
+    data: Plaintext,
 }
 
 impl Envelope {
@@ -66,7 +67,7 @@ impl Envelope {
         &self,
         prepared: &Prepared,
         subject: Subject<'_>,
-        opened: Zeroizing<Vec<u8>>,
+        opened: Plaintext,
     ) -> Result<Unpacked, CannotOpen> {
         if !self.inside.reads_message() {
             return self.inside.unpack(opened);
@@ -79,7 +80,7 @@ impl Envelope {
         &self,
         prepared: &Prepared,
         look: &Evaluation<'_>,
-    ) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
+    ) -> Result<Plaintext, CannotOpen> {
         match &self.method {
             Method::Jwe(jwe) => {
                 let text = self.text(&self.data, look)?;
@@ -103,7 +104,7 @@ impl Envelope {
                 let body = self.bytes(&self.data, look, prepared)?;
                 check::all_hold(&self.before, look, prepared)?;
                 let key = self.bytes(self.key_for(None)?, look, prepared)?;
-                coding::open(&key, &body).map(Zeroizing::new)
+                coding::open(&key, &body).map(Plaintext::from)
             }
             Method::Block(choice) => self.open_block(*choice, prepared, look),
             Method::Chosen { by, choices } => {
@@ -119,7 +120,7 @@ impl Envelope {
         choice: Choice,
         prepared: &Prepared,
         look: &Evaluation<'_>,
-    ) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
+    ) -> Result<Plaintext, CannotOpen> {
         let Pieces { iv, aad, mut data } = self.pieces(choice, prepared, look)?;
         check::all_hold(&self.before, look, prepared)?;
         let key = self.content_key(prepared, look)?;
@@ -140,7 +141,7 @@ impl Envelope {
             None => Ok(Cow::Borrowed(&[][..])),
         };
         let (iv, aad, tag) = (optional(&self.iv)?, optional(&self.aad)?, optional(&self.tag)?);
-        let mut data = Zeroizing::new(self.bytes(&self.data, look, prepared)?.into_owned());
+        let mut data = Plaintext::from(self.bytes(&self.data, look, prepared)?.into_owned());
         let block = usize::from(choice.cipher.block_bytes());
         let whole = choice.cipher.mode() == Mode::Gcm
             || (!data.is_empty() && data.len().is_multiple_of(block));
@@ -217,7 +218,7 @@ impl Envelope {
 
     /// Opens members of a JSON body, each by itself; the rest stays.
     fn open_each(&self, prepared: &Prepared, subject: Subject<'_>) -> Result<Opened, CannotOpen> {
-        let body: Zeroizing<Vec<u8>> = Zeroizing::new(subject.body.concat());
+        let body = Plaintext::from(subject.body.concat());
         let mut document = Json::parse(&body)?;
         for path in &self.each {
             let text = document.get(path).ok_or(CannotOpen)?.text()?.into_owned();
@@ -228,7 +229,7 @@ impl Envelope {
             let plain = std::str::from_utf8(&unpacked.text).map_err(|_| CannotOpen)?;
             replace(&mut document, path, plain)?;
         }
-        let text = Zeroizing::new(document.write(Style::COMPACT).into_bytes());
+        let text = Plaintext::from(document.write(Style::COMPACT).into_bytes());
         document.wipe();
         Ok(Opened { text, content_type: self.content_type.clone() })
     }

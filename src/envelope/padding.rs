@@ -92,12 +92,14 @@ impl Padding {
 fn counted(text: &[u8], unit: u8, fill: fn(u8) -> u8) -> Option<usize> {
     let count = *text.last()?;
     let longest = u8::try_from(text.len()).unwrap_or(u8::MAX).min(unit);
-    let mut good = !count.ct_eq(&0) & !longest.ct_lt(&count);
     let before = text.iter().rev().skip(1);
-    for (position, byte) in (1..longest).zip(before) {
-        let inside = position.ct_lt(&count);
-        good &= !inside | byte.ct_eq(&fill(count));
+    let mut wrong = 0;
+    for (position, byte) in (1..u16::from(longest)).zip(before) {
+        // The high byte of a difference below zero has all its bits set.
+        let inside = position.wrapping_sub(u16::from(count)) >> 8;
+        wrong |= inside & u16::from(byte ^ fill(count));
     }
+    let good = wrong.ct_eq(&0) & !count.ct_eq(&0) & !longest.ct_lt(&count);
     bool::from(good).then_some(usize::from(count))
 }
 

@@ -4,21 +4,20 @@ use std::borrow::Cow;
 
 use crate::recipe::compile::accepted;
 use crate::recipe::evaluate::Evaluation;
-use crate::recipe::expression::{Call, Operand, PatternPart};
+use crate::recipe::expression::{Call, Expression, Operand, PatternPart};
 use crate::recipe::fault::Fault;
 use crate::recipe::function::{Argument, Function, PatternPiece, Takes};
-use crate::recipe::origin::Origin;
 use crate::recipe::value::{Type, VALUE_BYTES_MAX, Value, wipe_text};
 
 impl Evaluation<'_> {
-    /// Calls a function on a value, or on the absence of one where it takes that.
+    /// Calls a function of an expression on a value, or on the absence of one where it takes that.
     pub(super) fn call<'e>(
         &'e self,
         call: &'e Call,
         value: Result<Value<'e>, Fault>,
-        secret: bool,
-        origin: Option<&Origin>,
+        expression: &Expression,
     ) -> Result<Value<'e>, Fault> {
+        let secret = expression.secret;
         let value = match value {
             Ok(value) => Some(value),
             Err(Fault::Absent(_)) if call.function.absence => None,
@@ -36,7 +35,7 @@ impl Evaluation<'_> {
             }
             Err(Fault::too_long())
         });
-        result.map_err(|fault| fault.at(origin, Some(call.function.name)))
+        result.map_err(|fault| fault.at(expression.source.origin(), Some(call.function.name)))
     }
 
     /// The arguments of a call.

@@ -161,7 +161,7 @@ impl<'s> Evaluation<'s> {
             (Source::Named(index), []) => return self.feed_name(*index, sink),
             (Source::Header(name), []) => {
                 let fed = memo::header_bytes(&self.subject, name).map(sink);
-                return fed.map_err(|e| e.at(expression.source.origin().as_ref(), None));
+                return fed.map_err(|e| e.at(expression.source.origin(), None));
             }
             _ => {}
         }
@@ -170,7 +170,7 @@ impl<'s> Evaluation<'s> {
         if expression.secret {
             value.wipe();
         }
-        fed.map_err(|fault| fault.at(expression.source.origin().as_ref(), None))
+        fed.map_err(|fault| fault.at(expression.source.origin(), None))
     }
 
     /// Hands the bytes of a name on: without keeping them, where it only joins what is there.
@@ -200,7 +200,7 @@ impl<'s> Evaluation<'s> {
 
     fn absent_name(&self, index: usize) -> Fault {
         let Some(definition) = self.scope.definition(index) else { return Fault::absent() };
-        Fault::absent().at(Some(&Origin::Given(definition.name.clone())), None)
+        Fault::absent().at(Some(Origin::Given(definition.name.clone())), None)
     }
 
     /// The value of several pieces. All are worked out before they are joined, so that what they
@@ -223,7 +223,7 @@ impl<'s> Evaluation<'s> {
         let mut bytes = Vec::with_capacity(size);
         for (part, piece) in parts.parts.iter().zip(pieces) {
             let fed = part.feed(&mut |more| bytes.extend_from_slice(more));
-            fed.map_err(|fault| fault.at(piece.origin().as_ref(), None))?;
+            fed.map_err(|fault| fault.at(piece.origin(), None))?;
         }
         match template.kind {
             Type::Bytes => Ok(Value::from(bytes)),
@@ -236,14 +236,12 @@ impl<'s> Evaluation<'s> {
         let absorbed = first.and_then(|first| self.absorbed(expression, first));
         let done = usize::from(absorbed.is_some());
         let value = absorbed.unwrap_or_else(|| self.source(expression));
-        let at = |fault: Fault| fault.at(expression.source.origin().as_ref(), None);
+        let at = |fault: Fault| fault.at(expression.source.origin(), None);
         let calls = expression.calls.get(done..).unwrap_or_default();
         if calls.is_empty() {
             return value.map_err(at);
         }
-        let (origin, secret) = (expression.source.origin(), expression.secret);
-        let call = |value, call| self.call(call, value, secret, origin.as_ref());
-        calls.iter().fold(value.map_err(at), call)
+        calls.iter().fold(value.map_err(at), |value, call| self.call(call, value, expression))
     }
 
     /// What the first function of an expression makes of its source without joining that.
@@ -264,8 +262,7 @@ impl<'s> Evaluation<'s> {
 
 /// A fault of a template whose only hole gives what is not wanted.
 fn placed(fault: Fault, template: &Template) -> Fault {
-    let origin = template.hole().and_then(|hole| hole.source.origin());
-    fault.at(origin.as_ref(), None)
+    fault.at(template.hole().and_then(|hole| hole.source.origin()), None)
 }
 
 fn expression_is_scalar(scope: &Scope, index: usize) -> bool {

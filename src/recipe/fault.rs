@@ -4,11 +4,12 @@ use std::fmt;
 
 use crate::recipe::origin::Origin;
 
-/// Where an evaluation failed: what was read, and the function that it had come to.
+/// Where an evaluation failed: what was read, and the function that it had come to. Small, because
+/// it travels wherever a value might.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// What the failing pipeline reads, where that is one thing.
-    pub origin: Option<Origin>,
+    pub origin: Option<Box<Origin>>,
     /// The function that failed; none for the source itself.
     pub function: Option<&'static str>,
 }
@@ -82,14 +83,14 @@ impl Fault {
     }
 
     /// Puts the place in, where none is known yet.
-    pub(crate) fn at(mut self, origin: Option<&Origin>, function: Option<&'static str>) -> Self {
+    pub(crate) fn at(mut self, origin: Option<Origin>, function: Option<&'static str>) -> Self {
         let (Self::Absent(place)
         | Self::Repeated(place)
         | Self::Malformed(place)
         | Self::NotText(place)
         | Self::TooLong(place)) = &mut self;
         if *place == Place::default() {
-            *place = Place { origin: origin.cloned(), function };
+            *place = Place { origin: origin.map(Box::new), function };
         }
         self
     }
@@ -101,9 +102,9 @@ mod tests {
 
     #[test]
     fn faults_name_places() {
-        let fault = Fault::absent().at(Some(&Origin::Form("a".into())), Some("after"));
+        let fault = Fault::absent().at(Some(Origin::Form("a".into())), Some("after"));
         assert_eq!(fault.to_string(), "form:a | after is absent");
-        let again = fault.clone().at(Some(&Origin::Body), None);
+        let again = fault.clone().at(Some(Origin::Body), None);
         assert_eq!(again, fault);
     }
 }

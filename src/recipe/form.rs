@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::recipe::fault::Fault;
-use crate::recipe::value::{ITEMS_MAX, Pairs};
+use crate::recipe::value::{ITEMS_MAX, Pairs, utf8};
 
 /// The fields in their order, names and values decoded.
 ///
@@ -54,7 +54,7 @@ pub fn decode(text: &[u8], plus: Plus) -> Result<Cow<'_, str>, Fault> {
         Plus::Space => memchr::memchr2(b'%', b'+', text),
     };
     let Some(mut length) = plain(text) else {
-        return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| Fault::not_text());
+        return utf8(text).map(Cow::Borrowed);
     };
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::recipe::fault::Fault;
 use crate::recipe::path::Path;
-use crate::recipe::value::{Pairs, wipe_text};
+use crate::recipe::value::{Pairs, utf8, wipe_text};
 
 mod reader;
 mod writer;
@@ -52,7 +52,7 @@ impl<'a> Json<'a> {
     /// [`Fault::NotText`] for what is no UTF-8; [`Fault::Malformed`]; [`Fault::Repeated`] for a
     /// member that stands twice; [`Fault::TooLong`] beyond [`DEPTH_MAX`] or [`VALUES_MAX`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
-        reader::parse(std::str::from_utf8(bytes).map_err(|_| Fault::not_text())?)
+        reader::parse(utf8(bytes)?)
     }
 
     /// The value at a path; `None` where there is none.

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use zeroize::Zeroize as _;
 
 use crate::recipe::fault::Fault;
 use crate::recipe::json::Json;
+use crate::secret::wipe;
 
 /// The most bytes that any value may have, and that all values of a list or of pairs may have
 /// together.
@@ -143,7 +143,7 @@ impl<'a> Value<'a> {
             Self::Bytes(Cow::Owned(bytes)) => match String::from_utf8(bytes) {
                 Ok(text) => Ok(Cow::Owned(text)),
                 Err(error) => {
-                    error.into_bytes().zeroize();
+                    wipe(&mut error.into_bytes());
                     Err(Fault::not_text())
                 }
             },
@@ -247,7 +247,7 @@ impl<'a> Value<'a> {
     pub fn wipe(&mut self) {
         match self {
             Self::Text(text) => wipe_text(text),
-            Self::Bytes(Cow::Owned(bytes)) => bytes.zeroize(),
+            Self::Bytes(Cow::Owned(bytes)) => wipe(bytes),
             Self::Bytes(Cow::Borrowed(_)) | Self::Body(_) => {}
             Self::List(items) => items.iter_mut().for_each(wipe_text),
             Self::Pairs(pairs) => pairs.iter_mut().for_each(|(name, value)| {
@@ -279,12 +279,13 @@ fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
 /// Overwrites a text that is owned.
 pub fn wipe_text(text: &mut Cow<'_, str>) {
     if let Cow::Owned(text) = text {
-        text.zeroize();
+        wipe(&mut std::mem::take(text).into_bytes());
     }
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
-    std::str::from_utf8(bytes).map_err(|_| Fault::not_text())
+/// Bytes as text, looked at by the wide registers of the processor.
+pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
+    simdutf8::basic::from_utf8(bytes).map_err(|_| Fault::not_text())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::crypto::random;
+use crate::secret::Plaintext;
 
 use super::chains::{Chains, Kill, Worn};
 use super::epoch::Epochs;
@@ -129,7 +130,7 @@ impl From<NoRandom> for Refusal {
 /// A message that opened.
 pub struct Opened {
     /// What was sealed in it.
-    pub text: Zeroizing<Vec<u8>>,
+    pub text: Plaintext,
     /// How its answer is sealed.
     pub reply: Reply,
 }
@@ -260,7 +261,7 @@ impl fmt::Debug for Roll {
     }
 }
 
-fn open(keys: &KeySet, label: Label, message: &Message<'_>) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+fn open(keys: &KeySet, label: Label, message: &Message<'_>) -> Result<Plaintext, Refusal> {
     let aad = aad_request(message.time, message.method, message.target, label);
     let sealed = message.sealed.ok_or(Refusal::CannotOpen)?;
     keys.to_gate().open(&aad, sealed).map_err(|sealing::CannotOpen| Refusal::CannotOpen)
@@ -270,7 +271,7 @@ fn opened(
     keys: KeySet,
     label: Label,
     message: &Message<'_>,
-    text: Zeroizing<Vec<u8>>,
+    text: Plaintext,
     next: Zeroizing<Vec<u8>>,
 ) -> Opened {
     let p = message.sealed.and_then(<[u8]>::first_chunk::<P_BYTES>).copied().unwrap_or_default();

@@ -6,12 +6,12 @@
 use aes::Aes256;
 use aes::cipher::block_padding::Pkcs7;
 use aes::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
-use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::crypto::digest::Algorithm as Digest;
 use crate::crypto::mac::Algorithm;
 use crate::crypto::{equal_bytes, random};
+use crate::secret::Plaintext;
 
 use super::keys::Side;
 use super::kid::Label;
@@ -100,14 +100,14 @@ impl Side<'_> {
     ///
     /// # Errors
     /// One, whatever is wrong.
-    pub fn open(self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
+    pub fn open(self, aad: &[u8], sealed: &[u8]) -> Result<Plaintext, CannotOpen> {
         let (p, rest) = sealed.split_first_chunk::<P_BYTES>().ok_or(CannotOpen)?;
         let (ciphertext, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(CannotOpen)?;
         let iv = self.iv(p);
         if !equal_bytes(&self.tag(aad, &iv, ciphertext), tag) {
             return Err(CannotOpen);
         }
-        let mut text = Zeroizing::new(ciphertext.to_vec());
+        let mut text = Plaintext::from(ciphertext.to_vec());
         let cipher = cbc::Decryptor::<Aes256>::new(self.encryption_key().into(), &iv.into());
         let length = cipher.decrypt_padded::<Pkcs7>(&mut text).map_err(|_| CannotOpen)?.len();
         text.truncate(length);

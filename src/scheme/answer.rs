@@ -184,7 +184,7 @@ impl Scheme {
                 Said::KeyId if value != answer.key_id => return None,
                 Said::Nonce if value != answer.nonce => return None,
                 Said::KeyId | Said::Nonce => {}
-                Said::Time => time = self.time_unit.read(value).map(|_| value)?,
+                Said::Time => time = self.time_unit.read(value.as_bytes()).map(|_| value)?,
                 Said::Signature => signature = self.encoding.decode(value.as_bytes()),
             }
         }

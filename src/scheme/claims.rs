@@ -96,7 +96,7 @@ impl Claims {
 
     /// The nonce, where the scheme has one.
     pub fn nonce(&self) -> Option<&[u8]> {
-        self.nonce.as_ref().map(|nonce| nonce.as_str().as_bytes())
+        self.nonce.as_ref().map(Said::as_bytes)
     }
 
     /// The signatures, decoded; mostly there is one.
@@ -124,6 +124,13 @@ impl Said {
         match self {
             Self::Header(value) => value.to_str().unwrap_or_default(),
             Self::Text(text) => text,
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Header(value) => value.as_bytes(),
+            Self::Text(text) => text.as_bytes(),
         }
     }
 }
@@ -166,11 +173,11 @@ impl Scheme {
             && matches!(reader.signatures(plan, self), Err(ClaimFault::Missing(_)))
     }
 
-    fn is_nonce(&self, text: &str) -> bool {
+    fn is_nonce(&self, text: &[u8]) -> bool {
         match self.nonce_length {
             Some((least, most)) => {
-                let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-                (least..=most).contains(&text.len()) && text.bytes().all(good)
+                let good = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+                (least..=most).contains(&text.len()) && text.iter().all(good)
             }
             None => is_key_id(text),
         }
@@ -192,14 +199,14 @@ impl<'s> Reader<'s> {
     fn said(
         &self,
         claim: Option<&Claim>,
-        good: impl FnOnce(&str) -> bool,
+        good: impl FnOnce(&[u8]) -> bool,
     ) -> Result<Option<Said>, ClaimFault> {
         let Some(claim) = claim else { return Ok(None) };
         let said = match &claim.header {
             Some(name) => Said::Header(self.header(name, claim)?.clone()),
             None => Said::Text(self.text(claim)?),
         };
-        if !good(said.as_str()) {
+        if !good(said.as_bytes()) {
             return Err(ClaimFault::Malformed(claim.shown));
         }
         Ok(Some(said))
@@ -212,11 +219,8 @@ impl<'s> Reader<'s> {
     ) -> Result<Option<Timestamp>, ClaimFault> {
         let Some(claim) = claim else { return Ok(None) };
         let time = match &claim.header {
-            Some(name) => {
-                let text = self.header(name, claim)?.to_str();
-                scheme.time_unit.read(text.unwrap_or_default())
-            }
-            None => scheme.time_unit.read(&self.text(claim)?),
+            Some(name) => scheme.time_unit.read(self.header(name, claim)?.as_bytes()),
+            None => scheme.time_unit.read(self.text(claim)?.as_bytes()),
         };
         time.map(Some).ok_or(ClaimFault::Malformed(claim.shown))
     }
@@ -335,6 +339,6 @@ impl Claim {
 }
 
 /// Whether a text can be a key id: 1 to 128 visible ASCII characters.
-pub(super) fn is_key_id(text: &str) -> bool {
-    (1..=NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+pub(super) fn is_key_id(text: &[u8]) -> bool {
+    (1..=NAME_CHARS_MAX).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
 }

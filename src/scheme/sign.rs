@@ -93,7 +93,7 @@ impl Scheme {
             return protocol.sign(key, request, &sent);
         }
         let plan = self.plan(request.method.as_str()).ok_or(SignFault::Method)?;
-        if plan.key_id.is_some() && !is_key_id(request.key_id) {
+        if plan.key_id.is_some() && !is_key_id(request.key_id.as_bytes()) {
             return Err(SignFault::KeyId);
         }
         let mut headers = Vec::new();

@@ -57,7 +57,7 @@ impl TimeUnit {
     }
 
     /// The time that a text says, in whole seconds.
-    pub(super) fn read(&self, text: &str) -> Option<Timestamp> {
+    pub(super) fn read(&self, text: &[u8]) -> Option<Timestamp> {
         match self {
             Self::Seconds => digits(text, 10),
             Self::Millis => digits(text, 13).map(|millis| millis / 1000),
@@ -65,6 +65,15 @@ impl TimeUnit {
             Self::SecondsOrMillis => {
                 digits(text, 10).or_else(|| digits(text, 13).map(|millis| millis / 1000))
             }
+            described => described.date(std::str::from_utf8(text).ok()?),
+        }
+        .map(Timestamp::from_secs)
+    }
+
+    /// The Unix time of a date, where dates are written.
+    fn date(&self, text: &str) -> Option<u64> {
+        match self {
+            Self::Seconds | Self::Millis | Self::Micros | Self::SecondsOrMillis => None,
             Self::Rfc3339 => unix(OffsetDateTime::parse(text, &Rfc3339).ok()?),
             Self::Rfc1123 => unix(PrimitiveDateTime::parse(text, RFC1123).ok()?.assume_utc()),
             Self::Compact => {
@@ -77,7 +86,6 @@ impl TimeUnit {
                 unix(own.or_else(plain)?)
             }
         }
-        .map(Timestamp::from_secs)
     }
 
     /// A time as this unit writes it; none where it cannot.
@@ -101,16 +109,14 @@ impl TimeUnit {
 
 /// The value of a number with exactly so many digits and no leading zero: with a fixed length no
 /// digit can move between it and a text beside it.
-fn digits(text: &str, count: usize) -> Option<u64> {
-    let good = text.len() == count && !text.starts_with('0');
-    let mut value = 0_u64;
-    for byte in text.bytes() {
-        if !good || !byte.is_ascii_digit() {
-            return None;
-        }
-        value = value * 10 + u64::from(byte - b'0');
+fn digits(text: &[u8], count: usize) -> Option<u64> {
+    if text.len() != count || text.first() == Some(&b'0') {
+        return None;
     }
-    good.then_some(value)
+    text.iter().try_fold(0, |value, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        (digit < 10).then(|| value * 10 + u64::from(digit))
+    })
 }
 
 fn unix(time: OffsetDateTime) -> Option<u64> {
@@ -122,7 +128,7 @@ mod tests {
     use super::*;
 
     fn read(unit: &str, text: &str) -> Option<u64> {
-        TimeUnit::named(unit).unwrap().read(text).map(Timestamp::secs)
+        TimeUnit::named(unit).unwrap().read(text.as_bytes()).map(Timestamp::secs)
     }
 
     #[test]
@@ -143,7 +149,7 @@ mod tests {
             assert_eq!(read(unit, text), Some(1_714_557_600), "{unit}");
             let unit = TimeUnit::named(unit).unwrap();
             let written = unit.write(Timestamp::from_secs(1_714_557_600)).unwrap();
-            assert_eq!(unit.read(&written).unwrap().secs(), 1_714_557_600);
+            assert_eq!(unit.read(written.as_bytes()).unwrap().secs(), 1_714_557_600);
         }
     }
 

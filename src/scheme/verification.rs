@@ -33,7 +33,6 @@ pub struct Verdict {
 /// A verification in progress.
 pub struct Verification<'a> {
     plan: Option<&'a Plan>,
-    subject: Subject<'a>,
     claims: &'a Claims,
     keys: SmallVec<[&'a VerifyingKey; KEYS]>,
     /// One for all keys where the message holds no secret; else one a key. They are large, and stay
@@ -76,60 +75,68 @@ impl Scheme {
         let protocol = self.protocol.as_ref().zip(claims.protocol.as_deref());
         let protocol =
             protocol.map(|(protocol, claims)| Box::new(protocol.verify(&keys, claims, &subject)));
-        let runs = Vec::new();
-        let mut verification =
-            Verification { plan, subject, claims, keys, runs, current: 0, protocol };
-        if let Some(plan) = plan {
-            verification.begin(plan);
-        }
-        verification
+        let begun = plan.map(|plan| begin(plan, &keys, claims, &subject));
+        let runs = begun.unwrap_or_default();
+        Verification { plan, claims, keys, runs, current: 0, protocol }
     }
 }
 
-impl<'a> Verification<'a> {
-    fn begin(&mut self, plan: &'a Plan) {
-        // Which algorithm a message chooses depends on no key, so this is the same for all.
-        let method = match &plan.algorithm {
-            Algorithm::Fixed(method) => *method,
-            Algorithm::Chosen(_) => {
-                let message = Evaluation::new(self.subject, &plan.scope);
-                let Ok(method) = plan.algorithm.of(&message) else { return };
-                method
+/// The message on its way to every key; none where it chooses no algorithm that is known.
+fn begin<'a>(
+    plan: &'a Plan,
+    keys: &[&'a VerifyingKey],
+    claims: &Claims,
+    subject: &Subject<'a>,
+) -> Vec<Run<'a>> {
+    // Which algorithm a message chooses depends on no key, so this is the same for all.
+    let method = match &plan.algorithm {
+        Algorithm::Fixed(method) => *method,
+        Algorithm::Chosen(_) => {
+            let message = Evaluation::new(*subject, &plan.scope);
+            let Ok(method) = plan.algorithm.of(&message) else { return Vec::new() };
+            method
+        }
+    };
+    let apart = plan.holds_secret();
+    let mut runs: Vec<Run<'a>> = Vec::with_capacity(if apart { keys.len() } else { 1 });
+    for (index, key) in keys.iter().enumerate() {
+        if apart || runs.is_empty() {
+            let subject = if apart { key.subject(subject) } else { *subject };
+            runs.push(Run::new(subject, plan, method));
+        }
+        let Some(run) = runs.last_mut() else { break };
+        for (place, at) in plan.places.iter().enumerate() {
+            if !claims.signatures.iter().any(|candidate| candidate.place == place) {
+                continue;
             }
-        };
-        let apart = plan.holds_secret();
-        self.runs.reserve_exact(if apart { self.keys.len() } else { 1 });
-        for (index, key) in self.keys.iter().enumerate() {
-            if apart || self.runs.is_empty() {
-                let subject = if apart { key.subject(&self.subject) } else { self.subject };
-                self.runs.push(Run::new(subject, plan, method));
-            }
-            for (place, at) in plan.places.iter().enumerate() {
-                if !self.claims.signatures.iter().any(|candidate| candidate.place == place) {
-                    continue;
-                }
-                let Some(state) = self.state(key, at, method, plan) else { continue };
-                let Some(run) = self.runs.last_mut() else { return };
-                run.streams.push(Stream { key: index, place, state });
-            }
+            let ready = at.slot.and_then(|slot| key.ready.get(slot));
+            let state = match ready {
+                Some(ready) => ready.begin(),
+                None => match made_ready(key, at, method, plan, subject) {
+                    Some(made) => made.begin(),
+                    None => continue,
+                },
+            };
+            run.streams.push(Stream { key: index, place, state });
         }
     }
+    runs
+}
 
-    fn state(
-        &self,
-        key: &VerifyingKey,
-        at: &Place,
-        method: Method,
-        plan: &Plan,
-    ) -> Option<InProgress> {
-        if let Some(ready) = at.slot.and_then(|slot| key.ready.get(slot)) {
-            return Some(ready.begin());
-        }
-        let message = Evaluation::new(key.subject(&self.subject), &plan.scope);
-        let bytes = message.secret_bytes(&at.key).ok()?;
-        Some(Key::new(method, &bytes).ok()?.begin())
-    }
+/// A key that depends on the message; none where it cannot be had.
+fn made_ready(
+    key: &VerifyingKey,
+    at: &Place,
+    method: Method,
+    plan: &Plan,
+    subject: &Subject<'_>,
+) -> Option<Key> {
+    let message = Evaluation::new(key.subject(subject), &plan.scope);
+    let bytes = message.secret_bytes(&at.key).ok()?;
+    Key::new(method, &bytes).ok()
+}
 
+impl Verification<'_> {
     /// Takes in some of the message and says whether more is left.
     pub fn step(&mut self) -> bool {
         if let Some(protocol) = &mut self.protocol {
@@ -178,7 +185,8 @@ impl<'a> Verification<'a> {
 
     /// Whether everything that the scheme requires of a message holds.
     fn checks(&self, key: &VerifyingKey, plan: &Plan) -> Result<bool, Fault> {
-        let message = Evaluation::new(key.subject(&self.subject), &plan.scope);
+        let Some(run) = self.runs.first() else { return Ok(false) };
+        let message = Evaluation::new(key.subject(run.message.subject()), &plan.scope);
         let mut holds = true;
         for [left, right] in &plan.require {
             let (left, right) = (message.secret_bytes(left)?, message.secret_bytes(right)?);

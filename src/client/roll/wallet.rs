@@ -16,6 +16,7 @@ use crate::crypto::random;
 use crate::roll::next::{Held, NoKeySet};
 use crate::roll::sealing::{NoRandom, P, aad_next, aad_request, aad_response};
 use crate::roll::{KeySet, Label};
+use crate::secret::Plaintext;
 
 /// What one worker of a partner holds: its anchor, and the newest set of its chain.
 #[derive(Clone)]
@@ -134,7 +135,7 @@ impl Wallet {
         status: u16,
         headers: &HeaderMap,
         body: &Bytes,
-    ) -> Result<Zeroizing<Vec<u8>>, Unproved> {
+    ) -> Result<Plaintext, Unproved> {
         let text = sealed.open(status, headers, body)?;
         let next = decoded(headers, "x-seal-next")?;
         let aad = aad_next(sealed.label, &sealed.p);
@@ -207,12 +208,7 @@ impl Sealed {
     }
 
     /// Opens the answer's body, or what proves that it has none.
-    fn open(
-        &self,
-        status: u16,
-        headers: &HeaderMap,
-        body: &Bytes,
-    ) -> Result<Zeroizing<Vec<u8>>, Unproved> {
+    fn open(&self, status: u16, headers: &HeaderMap, body: &Bytes) -> Result<Plaintext, Unproved> {
         let echoed = headers.get("x-seal-kid").and_then(|kid| kid.to_str().ok());
         if echoed != Some(&self.label.to_string()) {
             return Err(Unproved);

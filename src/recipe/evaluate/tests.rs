@@ -188,7 +188,7 @@ fn absence_is_passed_on_up_to_who_takes_it() {
     assert_eq!(message.text("{header:x-a | lower | default('d') | upper}").unwrap(), "D");
     assert_eq!(message.fault("{header:x-b | default('d')}"), "header:x-b is there more than once");
     let fault = message.text("{path | after('x')}").unwrap_err();
-    let place = Place { origin: Some(Origin::Path), function: Some("after") };
+    let place = Place { origin: Some(Box::new(Origin::Path)), function: Some("after") };
     assert_eq!(*fault.place(), place);
 }
 

@@ -183,33 +183,29 @@ impl<'a> Reader<'a> {
             return Err(Fault::malformed());
         }
         let start = self.at;
-        self.skip_plain();
-        let first = self.since(start)?;
+        let first = self.plain()?;
         if self.take(b'"') {
-            return Ok(Cow::Borrowed(first));
+            return no_control(first).map(Cow::Borrowed);
         }
         let ahead = memchr::memchr(b'"', self.rest()).unwrap_or_default();
         let mut text = String::with_capacity(first.len() + ahead);
         text.push_str(first);
         while !self.take(b'"') {
             text.push(self.escape()?);
-            let start = self.at;
-            self.skip_plain();
-            text.push_str(self.since(start)?);
+            text.push_str(self.plain()?);
         }
+        no_control(self.since(start)?)?;
         Ok(Cow::Owned(text))
     }
 
-    fn skip_plain(&mut self) {
-        let rest = self.rest();
-        let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-        // Control characters end a string as well, and are rare.
-        let text = rest.get(..end).unwrap_or_default();
-        let control = text.iter().fold(false, |found, byte| found | (*byte < b' '));
-        self.at += match control {
-            true => text.iter().position(|byte| *byte < b' ').unwrap_or(end),
-            false => end,
-        };
+    /// Text up to the next quote or escape. Sixteen bytes at a time: that is one register, and runs
+    /// are short where every slash is escaped.
+    fn plain(&mut self) -> Result<&'a str, Fault> {
+        let start = self.at;
+        let (chunks, _) = self.rest().as_chunks::<16>();
+        self.at += chunks.iter().take_while(|chunk| !has_end(chunk)).count() * 16;
+        self.skip(|byte| !matches!(byte, b'"' | b'\\'));
+        self.since(start)
     }
 
     fn escape(&mut self) -> Result<char, Fault> {
@@ -257,4 +253,21 @@ impl<'a> Reader<'a> {
         }
         Ok(unit)
     }
+}
+
+/// Whether a quote or an escape is among some bytes.
+fn has_end(bytes: &[u8; 16]) -> bool {
+    let (mut quote, mut escape) = (0, 0);
+    for byte in bytes {
+        quote |= u8::from(*byte == b'"');
+        escape |= u8::from(*byte == b'\\');
+    }
+    quote | escape != 0
+}
+
+/// What was read as a string, if no control character stands in it as it is: the least of its bytes
+/// tells.
+fn no_control(text: &str) -> Result<&str, Fault> {
+    let least = text.bytes().fold(u8::MAX, u8::min);
+    if least < b' ' { Err(Fault::malformed()) } else { Ok(text) }
 }

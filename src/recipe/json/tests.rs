@@ -61,6 +61,25 @@ fn what_is_no_json_is_refused() {
     assert_eq!(Json::parse(b"\"\xff\""), Err(Fault::not_text()));
 }
 
+/// Around the sixteen bytes that are looked at together.
+#[test]
+fn what_ends_plain_text_is_found_at_every_place() {
+    let marks =
+        ["\\/", "\\\"", "\\u00e9", "é", "\"", "\\", "\\x", "\u{1}", "\n", "\u{1f}", "\u{7f}"];
+    for (before, mark) in ["", "\\/", "é"].iter().flat_map(|b| marks.map(|mark| (*b, mark))) {
+        for (at, length) in (0..36).flat_map(|length| (0..=length).map(move |at| (at, length))) {
+            let (front, rest) = ("x".repeat(at), "y".repeat(length - at));
+            for end in ["\"", ""] {
+                let text = format!("\"{before}{front}{mark}{rest}{end}");
+                let expected: Option<String> = serde_json::from_str(&text).ok();
+                let read = Json::parse(text.as_bytes()).ok();
+                let read = read.map(|json| json.text().unwrap().into_owned());
+                assert_eq!(read, expected, "{text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn members_that_repeat_are_refused() {
     assert_eq!(fault(r#"{"a":1,"b":2,"a":1}"#), Fault::repeated());
