@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use countersign::app::{Gate, Options, Past, Rolling};
+use countersign::app::{Gate, Options, Past};
 use countersign::clock::{Clock, Hand, Timestamp};
 use countersign::config::Config;
 use countersign::replay::StateFolder;
@@ -48,7 +48,7 @@ impl Gateway {
 
     /// Before a service that is there already, by a scheme of its URL.
     pub(crate) fn before(setup: Setup, upstream: Upstream, scheme: &str) -> Self {
-        Self::make(setup, upstream, scheme, Past::None, Rolling::default(), |_| {})
+        Self::make(setup, upstream, scheme, Past::None, |_| {})
     }
 
     /// With configuration that is changed after it was loaded.
@@ -57,23 +57,12 @@ impl Gateway {
         upstream: Upstream,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        Self::make(setup, upstream, "http", Past::None, Rolling::default(), change)
-    }
-
-    /// With rolling keys, and configuration that is changed after it was loaded.
-    pub(crate) fn rolling(
-        setup: Setup,
-        upstream: Upstream,
-        rolling: Rolling,
-        change: impl FnOnce(&mut Config),
-    ) -> Self {
-        Self::make(setup, upstream, "http", Past::None, rolling, change)
+        Self::make(setup, upstream, "http", Past::None, change)
     }
 
     /// With a state folder, so that it can be started again.
     pub(crate) fn with_state(setup: Setup) -> Self {
-        let rolling = Rolling::default();
-        Self::make(setup, Upstream::start(), "http", Past::FromState, rolling, |_| {})
+        Self::make(setup, Upstream::start(), "http", Past::FromState, |_| {})
     }
 
     fn make(
@@ -81,7 +70,6 @@ impl Gateway {
         upstream: Upstream,
         scheme: &str,
         past: Past,
-        rolling: Rolling,
         change: impl FnOnce(&mut Config),
     ) -> Self {
         let folder = tempfile::tempdir().expect("folder");
@@ -96,7 +84,7 @@ impl Gateway {
         }
         let mut config = load(&file);
         change(&mut config);
-        let gate = open(config, &file, &clock, &log, past, rolling);
+        let gate = open(config, &file, &clock, &log, past);
         let (address, operations) = (gate.address(), gate.operations_address());
         Self {
             gate: Mutex::new(Some(gate)),
@@ -296,8 +284,7 @@ impl Gateway {
     /// Starts again on what the state folder holds.
     pub(crate) fn start_again(&mut self) {
         let file = self.file();
-        let rolling = Rolling::default();
-        let gate = open(load(&file), &file, &self.clock, &self.log, Past::FromState, rolling);
+        let gate = open(load(&file), &file, &self.clock, &self.log, Past::FromState);
         self.address = gate.address();
         self.operations = gate.operations_address();
         self.gate = Mutex::new(Some(gate));
@@ -358,16 +345,9 @@ fn load(file: &Path) -> Config {
     Config::load(file).unwrap_or_else(|faults| panic!("{faults}")).0
 }
 
-fn open(
-    config: Config,
-    file: &Path,
-    clock: &Clock,
-    log: &Arc<Mutex<Vec<u8>>>,
-    past: Past,
-    rolling: Rolling,
-) -> Gate {
+fn open(config: Config, file: &Path, clock: &Clock, log: &Arc<Mutex<Vec<u8>>>, past: Past) -> Gate {
     let log = LogSink::Memory(Arc::clone(log));
-    let options = Options { source: Some(file.to_path_buf()), log, past, rolling };
+    let options = Options { source: Some(file.to_path_buf()), log, past };
     Gate::start(config, clock.clone(), options).unwrap_or_else(|fault| panic!("{fault}"))
 }
 
