@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod catalogue;
 pub mod chores;
+pub mod clearable;
 pub mod credential;
 pub mod disclosure;
 pub mod epoch;
