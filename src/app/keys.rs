@@ -372,6 +372,7 @@ impl Parts {
         Office {
             keys: Some(store),
             catalogue,
+            copies: Some(state.join("backups")),
             master,
             state,
             clock: self.clock.clone(),
