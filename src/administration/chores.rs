@@ -236,7 +236,7 @@ fn look(view: &View<'_>) -> Result<Found, StoreFault> {
     let policies: HashMap<String, PolicyRow> =
         view.policies()?.into_iter().map(|policy| (policy.name.clone(), policy)).collect();
     let (mut found, now, mut fault) = (Found::default(), view.now(), None);
-    view.everyone(|holding| {
+    view.everyone_sealed(|holding| {
         // One that was tampered with is out of service, and told of when it is loaded.
         let Ok(holding) = holding else { return };
         for held in &holding.credentials {

@@ -131,7 +131,7 @@ impl Store {
                 return Err(StoreFault::Refused("nothing is to be confirmed".to_owned()));
             };
             let mut more = Vec::new();
-            change.everyone(|found| {
+            change.everyone_sealed(|found| {
                 more.extend(found.iter().flat_map(|holding| buried(holding, change.now())));
             })?;
             let tokens = change.tokens()?.into_iter();
