@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod catalogue;
 pub mod chores;
+pub mod clearable;
 pub mod credential;
 pub mod disclosure;
 pub mod epoch;
@@ -47,6 +48,8 @@ pub struct Office {
     pub master: MasterSource,
     /// The state folder, in which the journal of webhooks is.
     pub state: PathBuf,
+    /// The only folder that copies of the store may go to; none: anywhere that the user may write.
+    pub copies: Option<PathBuf>,
     /// The gate's time.
     pub clock: Clock,
     /// Hears how far a long verb has come, and of how much, where that is known (otherwise 0).

@@ -16,7 +16,6 @@ mod reload;
 mod upstreams;
 mod worker;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -34,7 +33,7 @@ use crate::crypto::NoRandom;
 use crate::gateway::upstream::UnusableUpstream;
 use crate::journal::JournalFault;
 use crate::replay::{FolderFault, OpenFault};
-use crate::roll::{Epochs, Kill, Roll, Tell};
+use crate::roll::Roll;
 use crate::serve::{Drain, TlsFaults};
 use crate::store::StoreFault;
 use crate::store::ledger::LedgerFault;
@@ -60,28 +59,6 @@ pub struct Options {
     pub log: LogSink,
     /// What the gate knows of the time before its start.
     pub past: Past,
-    /// What rolling keys are derived from, and who keeps what happens to them.
-    pub rolling: Rolling,
-}
-
-/// What rolling keys are derived from, and who keeps what happens to them: the way between a store
-/// and the gate. What the store knows at the start goes in here; what it learns later goes to
-/// [`Gate::roll`].
-#[derive(Clone, Default)]
-pub struct Rolling {
-    /// The epochs whose secrets are held. Replaced as a whole, at any time, by whoever holds them.
-    pub epochs: Arc<Epochs>,
-    /// Chains that were killed before the start and could still be presented.
-    pub killed: Vec<Kill>,
-    /// Who is told of session calls, of kills, and of the use of killed chains. Called on the path
-    /// of a request, so it must not wait.
-    pub told: Option<Arc<Tell>>,
-}
-
-impl fmt::Debug for Rolling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rolling").field("epochs", &self.epochs).finish_non_exhaustive()
-    }
 }
 
 /// What a gate knows of the time before its start.

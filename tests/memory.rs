@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use countersign::app::{self, Options, Past, Rolling};
+use countersign::app::{self, Options, Past};
 use countersign::clock::{Clock, Timestamp};
 use countersign::config::Config;
 use countersign::custody::Masters;
@@ -68,8 +68,7 @@ fn start(merchants: usize) -> (app::Gate, TempDir) {
     Setup::write_certificates(folder.path());
     let file = setup.write(folder.path(), "http://127.0.0.1:1");
     let (config, _) = Config::load(&file).unwrap_or_else(|faults| panic!("{faults}"));
-    let rolling = Rolling::default();
-    let options = Options { source: Some(file), log: LogSink::Discard, past: Past::None, rolling };
+    let options = Options { source: Some(file), log: LogSink::Discard, past: Past::None };
     let gate = app::Gate::start(config, Clock::system(), options);
     (gate.unwrap_or_else(|fault| panic!("{fault}")), folder)
 }
@@ -121,12 +120,7 @@ fn start_stored(merchants: usize) -> (app::Gate, TempDir) {
     let fill = |change: &mut Change<'_>| (0..merchants).try_for_each(|n| put(change, n));
     store.change::<_, StoreFault>(&actor(), fill).expect("merchants");
     drop(store);
-    let options = Options {
-        source: Some(file),
-        log: LogSink::Discard,
-        past: Past::FromState,
-        rolling: Rolling::default(),
-    };
+    let options = Options { source: Some(file), log: LogSink::Discard, past: Past::FromState };
     let gate = app::Gate::start(config, Clock::system(), options);
     (gate.unwrap_or_else(|fault| panic!("{fault}")), folder)
 }

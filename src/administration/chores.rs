@@ -1,6 +1,7 @@
 //! What the gate does to keys by itself: by use, by time, by policy.
 
 pub mod epochs;
+mod retention;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -15,12 +16,11 @@ use crate::keyring::lifecycle::{self, PENDING_KEPT, State};
 use crate::store::row::{CredentialRow, Cutover, Kind, PolicyRow, UsageRow, VersionRow};
 use crate::store::{Actor, ActorKind, Change, Store, StoreFault, View};
 use crate::telemetry::{Level, Use, UsedVersion};
+use retention::Retention;
 
 /// The length of what usage is summed over, in seconds.
 const HOUR: u64 = 3600;
 const DAY: Duration = Duration::from_secs(86_400);
-/// How long counts of use are kept: a year, and some weeks to look back at it.
-const USES_KEPT: Duration = Duration::from_secs(400 * 86_400);
 
 /// Something that was done, for log and metrics.
 #[derive(Debug)]
@@ -95,8 +95,7 @@ pub struct Upkeep {
     reminded: HashSet<(String, u32, u16)>,
     /// What credentials have signed whose policy counts messages, by key id.
     meters: HashMap<String, Meter>,
-    /// When old counts of use are forgotten again.
-    forget_at: Option<Timestamp>,
+    retention: Retention,
 }
 
 /// How much the active version of a credential has signed.
@@ -166,22 +165,11 @@ impl Upkeep {
         Ok(done)
     }
 
-    /// Forgets counts of use that are too old, once a day.
-    fn forget_old_uses(&mut self, office: &Office) -> Result<(), Problem> {
-        let now = office.store()?.read(|view| Ok::<_, Problem>(view.now()))?;
-        if self.forget_at.is_some_and(|at| now < at) {
-            return Ok(());
-        }
-        self.forget_at = Some(now.saturating_add(DAY));
-        let before = now.saturating_sub(USES_KEPT);
-        office.store()?.change(&gate(), |change| Ok(change.forget_usage(before)?))
-    }
-
-    /// Does what is due.
+    /// Does what is due. Rows of the audit log are kept for so long.
     ///
     /// # Errors
     /// The store. What was done until then stays done.
-    pub fn run(&mut self, office: &Office) -> Result<Vec<Done>, Problem> {
+    pub fn run(&mut self, office: &Office, audit_kept: Duration) -> Result<Vec<Done>, Problem> {
         let found = office.store()?.read(|view| {
             let (now, sequence) = (view.now(), view.sequence()?);
             let idle = self.sequence == Some(sequence) && self.due.is_none_or(|due| now < due);
@@ -191,10 +179,9 @@ impl Upkeep {
             self.sequence = Some(sequence);
             Ok(Some(look(view)?))
         })?;
-        self.forget_old_uses(office)?;
-        let Some(found) = found else { return Ok(Vec::new()) };
+        let mut done = Vec::from_iter(self.retention.run(office, audit_kept)?);
+        let Some(found) = found else { return Ok(done) };
         (self.due, self.next_end, self.meters) = (found.due, found.next_end, found.meters);
-        let mut done = Vec::new();
         for key_id in &found.ripe {
             done.extend(office.store()?.change(&gate(), |change| ripen(office, change, key_id))?);
         }
@@ -236,7 +223,7 @@ fn look(view: &View<'_>) -> Result<Found, StoreFault> {
     let policies: HashMap<String, PolicyRow> =
         view.policies()?.into_iter().map(|policy| (policy.name.clone(), policy)).collect();
     let (mut found, now, mut fault) = (Found::default(), view.now(), None);
-    view.everyone(|holding| {
+    view.everyone_sealed(|holding| {
         // One that was tampered with is out of service, and told of when it is loaded.
         let Ok(holding) = holding else { return };
         for held in &holding.credentials {

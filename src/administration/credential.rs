@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::clearable::Clearable;
 use super::disclosure::Shown;
 use super::form::{Moment, Network, Page, RateText, as_word, limit};
 use super::material::Readers;
@@ -259,19 +260,26 @@ pub struct Update {
     /// Its public key id.
     pub key_id: String,
     /// The revision that this is meant for; without, whatever stands there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
     /// Its name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it may do by itself, such as `50/100`.
-    pub rate: Option<RateText>,
+    /// What it may do by itself, such as `50/100`; empty: as much as its merchant.
+    #[serde(default, skip_serializing_if = "Clearable::stays")]
+    pub rate: Clearable<RateText>,
     /// Networks that it may call from, instead of those that stand there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<Network>>,
     /// What it may call, instead of what stands there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
     /// Whether reads may repeat under one MAC, where the scheme signs neither method nor target.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub repeatable_reads: Option<bool>,
-    /// The last second in which it is good.
-    pub expires_at: Option<Moment>,
+    /// The last second in which it is good; empty: no end.
+    #[serde(default, skip_serializing_if = "Clearable::stays")]
+    pub expires_at: Clearable<Moment>,
 }
 
 fn update(office: &Office, actor: &Actor, input: Update) -> Result<Credential, Problem> {
@@ -281,13 +289,13 @@ fn update(office: &Office, actor: &Actor, input: Update) -> Result<Credential, P
     let detail = serde_json::to_value(&input).unwrap_or_default();
     edit(office, actor, &input.key_id, input.revision, |row| {
         row.name = input.name.unwrap_or_else(|| row.name.clone());
-        row.rate = input.rate.map(|rate| rate.0).or(row.rate);
+        row.rate = input.rate.over(row.rate, |rate| rate.0);
         if let Some(addresses) = input.addresses {
             row.addresses = addresses.iter().map(|one| one.0).collect();
         }
         row.scopes = input.scopes.unwrap_or_else(|| row.scopes.clone());
         row.repeatable_reads = input.repeatable_reads.unwrap_or(row.repeatable_reads);
-        row.expires_at = input.expires_at.map(|end| end.0).or(row.expires_at);
+        row.expires_at = input.expires_at.over(row.expires_at, |end| end.0);
         ("credential.changed", detail, None)
     })
 }

@@ -18,6 +18,13 @@ pub(super) const VERBS: &[Verb] = &[
     verb!("epoch list", Get "/admin/v1/epochs", Auditor, "List epochs of rolling keys", list)
         .columns(&["epoch", "not_before", "not_after", "destroy_at", "destroyed_at"]),
     verb!(
+        "epoch show",
+        Get "/admin/v1/epochs/{epoch}",
+        Auditor,
+        "Show an epoch of rolling keys",
+        show
+    ),
+    verb!(
         "epoch create",
         Post "/admin/v1/epochs",
         Owner,
@@ -86,6 +93,18 @@ pub struct List {}
 fn list(office: &Office, _: &Actor, _: List) -> Result<Page<Epoch>, Problem> {
     let rows = office.store()?.read(|view| view.epochs())?;
     Ok(Page { items: rows.into_iter().map(Epoch::from).collect(), next: None })
+}
+
+/// An epoch that is looked at.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Show {
+    /// Which one.
+    pub epoch: u32,
+}
+
+fn show(office: &Office, _: &Actor, input: Show) -> Result<Epoch, Problem> {
+    office.store()?.read(|view| Ok(find(view, input.epoch)?.into()))
 }
 
 /// What makes an epoch.

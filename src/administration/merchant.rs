@@ -203,14 +203,19 @@ pub struct Update {
     /// Its id.
     pub merchant: String,
     /// The revision that this is meant for; without, whatever stands there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
     /// Its name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// What all its credentials may do together, such as `50/100`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateText>,
     /// Networks that its credentials may call from, instead of those that stand there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<Network>>,
     /// Whom to write to before something ends, instead of those that stand there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub contacts: Option<Vec<String>>,
 }
 

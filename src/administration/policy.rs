@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::clearable::Clearable;
 use super::credential::{self, Credential};
 use super::form::{CutoverText, Moment, Page, Span};
 use super::verb::{Output, Verb, verb};
@@ -196,12 +197,15 @@ pub struct Update {
     pub policy: String,
     /// The revision that this is meant for; without, whatever stands there.
     pub revision: Option<u64>,
-    /// The oldest that an active version may become, such as `365d`.
-    pub max_age: Option<Span>,
-    /// The most messages that it may sign.
-    pub max_messages: Option<u64>,
-    /// The date at which it is replaced.
-    pub rotate_at: Option<Moment>,
+    /// The oldest that an active version may become, such as `365d`; empty: any.
+    #[serde(default, skip_serializing_if = "Clearable::stays")]
+    pub max_age: Clearable<Span>,
+    /// The most messages that it may sign; empty: any number.
+    #[serde(default, skip_serializing_if = "Clearable::stays")]
+    pub max_messages: Clearable<u64>,
+    /// The date at which it is replaced; empty: none.
+    #[serde(default, skip_serializing_if = "Clearable::stays")]
+    pub rotate_at: Clearable<Moment>,
     /// How long the version before stays.
     pub overlap: Option<Span>,
     /// When the new one takes over.
@@ -216,9 +220,9 @@ fn update(office: &Office, actor: &Actor, input: Update) -> Result<Policy, Probl
     office.store()?.change(actor, |change| {
         let row = find(change, &input.policy)?;
         let row = PolicyRow {
-            max_age_secs: input.max_age.map(|span| span.0).or(row.max_age_secs),
-            max_messages: input.max_messages.or(row.max_messages),
-            rotate_at: input.rotate_at.map(|at| at.0).or(row.rotate_at),
+            max_age_secs: input.max_age.over(row.max_age_secs, |span| span.0),
+            max_messages: input.max_messages.over(row.max_messages, |most| most),
+            rotate_at: input.rotate_at.over(row.rotate_at, |at| at.0),
             overlap_secs: input.overlap.map_or(row.overlap_secs, |span| span.0),
             cutover: input.cutover.map_or(row.cutover, |cutover| cutover.0),
             automatic: input.automatic.unwrap_or(row.automatic),

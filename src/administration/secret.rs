@@ -37,6 +37,13 @@ pub(super) const VERBS: &[Verb] = &[
         "created_at",
     ]),
     verb!(
+        "secret show",
+        Get "/admin/v1/credentials/{key_id}/secrets/{kind}/{version}",
+        Auditor,
+        "Show one version of a secret, without the secret",
+        show
+    ),
+    verb!(
         "secret generate",
         Post "/admin/v1/credentials/{key_id}/secrets",
         Admin,
@@ -116,7 +123,7 @@ pub(super) const VERBS: &[Verb] = &[
         "secret discard",
         Delete "/admin/v1/credentials/{key_id}/secrets/{kind}/{version}",
         Admin,
-        "Remove a pending version",
+        "Give up a pending version: its secret is overwritten, its number stays taken",
         discard
     )
     .drastic(),
@@ -136,6 +143,26 @@ fn list(office: &Office, _: &Actor, input: List) -> Result<Page<Version>, Proble
         credential::find(view, &input.key_id)?;
         let items = view.versions(&input.key_id)?.iter().map(Version::from).collect();
         Ok(Page { items, next: None })
+    })
+}
+
+/// A version that is looked at.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Show {
+    /// The credential.
+    pub key_id: String,
+    /// What the version is for.
+    pub kind: KindText,
+    /// Which version.
+    pub version: u32,
+}
+
+fn show(office: &Office, _: &Actor, input: Show) -> Result<Version, Problem> {
+    let Show { key_id, kind: KindText(kind), version } = input;
+    office.store()?.read(|view| {
+        credential::find(view, &key_id)?;
+        Ok(Version::from(&version::find(view, &key_id, &kind, version)?))
     })
 }
 
@@ -239,7 +266,7 @@ fn add(
         let all = change.versions(key_id)?;
         let mut versions: Vec<VersionRow> =
             all.iter().filter(|row| row.kind == *kind).cloned().collect();
-        let (now, number) = (change.now(), lifecycle::next_number(&versions));
+        let now = change.now();
         if let Some(number) = Call::earlier::<u32>(call, change)? {
             let row = version::find(change, key_id, kind, number)?;
             if row.state != VersionState::Pending {
@@ -257,9 +284,7 @@ fn add(
             expires_at: start.expires_at.map(|end| end.0),
             shown: show && *kind != Kind::Root,
         };
-        // The number of a version that was discarded for this one is not used again.
         let row = VersionRow {
-            number,
             on_first_use: start.on_first_use,
             activate_at: start.activate_at.map(|at| at.0),
             ..draft.row(&versions, &material, actor, now)
@@ -330,11 +355,7 @@ fn turn(
         version::check_revision(&row, *revision)?;
         let turn = rule(&versions, *version, change.now())?;
         version::write(change, &versions, &turn, None)?;
-        let gone = turn.discarded.into_iter().find(|row| row.number == *version);
-        match gone {
-            Some(row) => Ok(Version::from(&row)),
-            None => Ok(Version::from(&version::find(change, key_id, kind, *version)?)),
-        }
+        Ok(Version::from(&version::find(change, key_id, kind, *version)?))
     })
 }
 

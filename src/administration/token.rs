@@ -28,6 +28,13 @@ pub(super) const VERBS: &[Verb] = &[
     verb!("token list", Get "/admin/v1/tokens", Auditor, "List tokens of the admin API", list)
         .columns(&["token", "name", "role", "merchant", "expires_at", "revoked_at"]),
     verb!(
+        "token show",
+        Get "/admin/v1/tokens/{token}",
+        Auditor,
+        "Show a token of the admin API, without its text",
+        show
+    ),
+    verb!(
         "token revoke",
         Post "/admin/v1/tokens/{token}:revoke",
         Security,
@@ -153,6 +160,18 @@ pub struct List {}
 fn list(office: &Office, _: &Actor, _: List) -> Result<Page<Token>, Problem> {
     let rows = office.store()?.read(|view| view.tokens())?;
     Ok(Page { items: rows.into_iter().map(Token::from).collect(), next: None })
+}
+
+/// A token that is looked at.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Show {
+    /// Its id.
+    pub token: String,
+}
+
+fn show(office: &Office, _: &Actor, input: Show) -> Result<Token, Problem> {
+    office.store()?.read(|view| Ok(find(view, &input.token)?.into()))
 }
 
 /// A token that is refused from now on.

@@ -1,12 +1,15 @@
 //! Verbs about the store as a whole: that everything in it opens, and copies of it.
 
-use std::path::PathBuf;
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::verb::{Output, Verb, verb};
-use super::{Code, Office, Problem};
+use super::{Code, Office, Problem, name};
 use crate::store::{Actor, Trial};
 
 /// Verbs about the store.
@@ -91,7 +94,8 @@ fn verify(office: &Office, actor: &Actor, _: Nothing) -> Result<Report, Problem>
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backup {
-    /// A file that is not there yet, on the machine of the store.
+    /// A file that is not there yet, on the machine of the store. Over the API a name, of a file in
+    /// the folder `backups` of the state folder.
     pub to: String,
 }
 
@@ -105,11 +109,31 @@ pub struct Copied {
 impl Output for Copied {}
 
 fn backup(office: &Office, actor: &Actor, input: Backup) -> Result<Copied, Problem> {
-    if input.to.is_empty() {
-        return Err(Problem::new(Code::InvalidInput, "name the file that the copy goes to"));
+    let to = match &office.copies {
+        Some(folder) => within(folder, &input.to)?,
+        None if input.to.is_empty() => {
+            return Err(Problem::new(Code::InvalidInput, "name the file that the copy goes to"));
+        }
+        None => PathBuf::from(&input.to),
+    };
+    office.store()?.backup(actor, &to)?;
+    Ok(Copied { to: to.display().to_string() })
+}
+
+/// A file in the folder for copies, which is made where it is not there: who asks from afar must
+/// not write wherever the gate's user may.
+fn within(folder: &Path, to: &str) -> Result<PathBuf, Problem> {
+    let what = "the copy's name, of a file in the folder backups of the state folder,";
+    name::check(what, to)?;
+    if to.starts_with('.') {
+        return Err(Problem::new(Code::InvalidInput, format!("{what} begins with no dot")));
     }
-    office.store()?.backup(actor, &PathBuf::from(&input.to))?;
-    Ok(Copied { to: input.to })
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(fault) if fault.kind() != ErrorKind::AlreadyExists => {
+            Err(Problem::new(Code::Store, format!("{}: {fault}", folder.display())))
+        }
+        _ => Ok(folder.join(to)),
+    }
 }
 
 /// What was confirmed.

@@ -222,10 +222,6 @@ pub(super) fn write(
     turn: &Turn,
     new: Option<&Material>,
 ) -> Result<(), Problem> {
-    for row in &turn.discarded {
-        change.discard_version(row)?;
-        note(change, "secret.discarded", row)?;
-    }
     for row in &turn.changed {
         let old = before.iter().find(|old| old.number == row.number && row.revision > 0);
         match (old, new) {
@@ -251,6 +247,7 @@ fn action(old: Option<&VersionRow>, new: &VersionRow) -> &'static str {
             SecretOrigin::Generated => "secret.generated",
             SecretOrigin::Imported => "secret.imported",
         },
+        (Some(Pending), Destroyed) => "secret.discarded",
         (Some(Suspended), Pending | Active | Retiring) => "secret.resumed",
         (Some(Retiring), Active) => "secret.promoted",
         (_, Active) => "secret.activated",

@@ -28,7 +28,7 @@ use super::keys::rolling::Events;
 use super::otlp::Exporting;
 use super::plain::InClear;
 use super::reload::{Fixed, Source};
-use super::{Options, Past, Rolling, StartFault};
+use super::{Options, Past, StartFault};
 
 /// Everything that the threads of a gate share.
 pub(super) struct Parts {
@@ -86,7 +86,7 @@ impl Parts {
         let log = Log::open(config.log.format, options.log, clock.clone(), dropped)?;
         let (memory, state) = open_memory(&config, &clock, &log, options.past, folder)?;
         let (events, folder) = (Events::default(), state.as_ref());
-        let roll = roll(options.rolling, events.clone(), &clock, &log, &metrics);
+        let roll = roll(events.clone(), &clock, &log, &metrics);
         let exporting = Exporting::start_if(config.otlp.clone(), &clock, &log, &metrics)?;
         let proofs = tls.proofs();
         let kept = Kept::new(&config, memory, folder, roll, proofs, exporting, &metrics)?;
@@ -252,11 +252,10 @@ fn marked(
     Ok((folder, Mutex::new(Some(marker))))
 }
 
-/// Rolling keys: what is known of them, and who is told.
-fn roll(rolling: Rolling, events: Events, clock: &Clock, log: &Log, metrics: &GateMetrics) -> Roll {
+/// Rolling keys: nothing is known of them yet; what happens is told, and kept by the store.
+fn roll(events: Events, clock: &Clock, log: &Log, metrics: &GateMetrics) -> Roll {
     let chains = Chains::new(clock.now_millis());
-    rolling.killed.iter().for_each(|kill| chains.kill(kill));
-    let (log, counters, told) = (log.clone(), metrics.keys.rolling.clone(), rolling.told);
+    let (log, counters) = (log.clone(), metrics.keys.rolling.clone());
     let tell = move |event: &Event| {
         let (level, name, key_id) = match event {
             Event::Session { key_id, .. } => (Level::Info, "key_session", key_id),
@@ -271,11 +270,8 @@ fn roll(rolling: Rolling, events: Events, clock: &Clock, log: &Log, metrics: &Ga
         let chain = chain.map(ToString::to_string);
         log.event(level, name, json!({ "credential": &**key_id, "chain": chain }));
         events.note(event);
-        if let Some(told) = &told {
-            told(event);
-        }
     };
-    Roll::new(rolling.epochs, chains, Box::new(tell))
+    Roll::new(Arc::default(), chains, Box::new(tell))
 }
 
 /// Says what the gate knows of the time before its start.

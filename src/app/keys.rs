@@ -372,6 +372,7 @@ impl Parts {
         Office {
             keys: Some(store),
             catalogue,
+            copies: Some(state.join("backups")),
             master,
             state,
             clock: self.clock.clone(),
@@ -382,7 +383,7 @@ impl Parts {
     fn keep_up(&self, managed: &Managed) {
         let office = self.own_office(managed);
         let mut upkeep = lock(&managed.upkeep);
-        match upkeep.run(&office) {
+        match upkeep.run(&office, self.keys.audit_kept) {
             Ok(done) => self.tell_done(&done),
             Err(problem) => self.tell_problem(managed, &problem),
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use countersign::app::{self, Gate, Past, Rolling};
+use countersign::app::{self, Gate, Past};
 use countersign::client::Client;
 use countersign::clock::Clock;
 use countersign::config::Config;
@@ -111,7 +111,6 @@ impl Stage {
             source: Some(source),
             log: LogSink::Memory(Arc::clone(&log)),
             past: Past::None,
-            rolling: Rolling::default(),
         };
         let gate = Gate::start(config, Clock::system(), options)
             .map_err(|fault| Failure::because("cannot start the gate", &fault))?;

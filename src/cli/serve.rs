@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use countersign::app::{self, Gate, Handover, Past, Rolling, Sockets, StartFault};
+use countersign::app::{self, Gate, Handover, Past, Sockets, StartFault};
 use countersign::clock::Clock;
 use countersign::config::Config;
 use countersign::telemetry::LogSink;
@@ -117,12 +117,8 @@ fn load(path: &Path) -> Result<Config, Failure> {
 }
 
 fn start(path: &Path, config: Config, handover: Handover) -> Result<Gate, Failure> {
-    let options = app::Options {
-        source: Some(path.to_owned()),
-        log: LogSink::Stdout,
-        past: Past::FromState,
-        rolling: Rolling::default(),
-    };
+    let options =
+        app::Options { source: Some(path.to_owned()), log: LogSink::Stdout, past: Past::FromState };
     Gate::succeed(config, Clock::system(), options, handover).map_err(cannot_start)
 }
 

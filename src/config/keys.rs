@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::document::Document;
 use super::envelope;
@@ -21,6 +22,9 @@ const STORE: &str = "keys.db";
 const TOMBSTONES: &str = "keys.tombstones";
 /// The master key, where the configuration names none.
 const MASTER: &str = "master.key";
+/// How long rows of the audit log are kept: the twelve months of PCI DSS 10.5.1, and some weeks to
+/// look back at them.
+const AUDIT_KEPT: Duration = Duration::from_secs(400 * 86_400);
 
 /// Where keys are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct Keys {
     pub tombstones: PathBuf,
     /// Where the master key is.
     pub master: MasterSource,
+    /// How long rows of the audit log are kept.
+    pub audit_kept: Duration,
 }
 
 /// What commands about keys need of a configuration: less than a gate, so that keys can be made
@@ -137,18 +143,26 @@ pub(super) fn keys(
     state: Option<&Path>,
     environment: Environment<'_>,
 ) -> Option<Keys> {
-    let master = table.table("keys", |table| {
+    let read = table.table("keys", |table| {
         let stated = table.node("master").is_some();
         let read = |table: &mut Table<'_>| master(table, environment);
-        (stated, table.table("master", read).flatten())
+        let master = (stated, table.table("master", read).flatten());
+        (master, table.optional("audit_kept", audit_kept))
     });
     let state = state?;
+    let (master, audit_kept) = read.unwrap_or_default();
     let master = match master {
-        Some((true, master)) => master?,
-        _ => MasterSource::File(state.join(MASTER)),
+        (true, master) => master?,
+        (false, _) => MasterSource::File(state.join(MASTER)),
     };
+    let audit_kept = audit_kept.unwrap_or(AUDIT_KEPT);
     let (store, tombstones) = (state.join(STORE), state.join(TOMBSTONES));
-    Some(Keys { state: state.to_owned(), store, tombstones, master })
+    Some(Keys { state: state.to_owned(), store, tombstones, master, audit_kept })
+}
+
+fn audit_kept(node: &Node<'_>) -> Result<Duration, Mismatch> {
+    let expected = "a duration from \"366d\" to \"3660d\": a year at least";
+    value::duration_within(node, expected, value::DAY * 366..=value::DAY * 3660)
 }
 
 /// `{ file = "…" }`, `{ env = "…" }` or `{ token = { … } }`.
@@ -218,6 +232,16 @@ mod tests {
         assert!(config.catalogue.stated_merchants.contains("acme"));
         assert!(config.catalogue.schemes.find("kwikpaisa").is_some());
         assert!(config.catalogue.envelopes.find("paykun").is_some());
+    }
+
+    #[test]
+    fn the_audit_log_is_kept_for_a_year_at_least() {
+        let with = |text: &str| read(&format!("state = \"s\"\n[keys]\n{text}\n"));
+        let days = |text: &str| with(text).unwrap().keys.audit_kept.as_secs() / 86_400;
+        assert_eq!((days(""), days("audit_kept = \"2000d\"")), (400, 2000));
+        for bad in ["\"365d\"", "\"0d\"", "\"4000d\"", "400", "\"400\"", "\"for ever\""] {
+            assert!(with(&format!("audit_kept = {bad}")).is_err(), "{bad}");
+        }
     }
 
     #[test]

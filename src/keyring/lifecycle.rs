@@ -32,8 +32,10 @@ pub const OVERLAP: Duration = Duration::from_secs(86_400);
 pub const RETIRED: &str = "retired";
 /// Why a version was revoked that has expired.
 pub const EXPIRED: &str = "expired";
-/// Why a version was revoked that was suspended before anybody used it, and then forgotten.
+/// Why a version is over that was pending, and that nobody used in time.
 pub const UNUSED: &str = "unused";
+/// Why a version is over that was pending, and thought better of.
+pub const DISCARDED: &str = "discarded";
 
 impl State {
     /// Every state that configuration can state, by its name there.
@@ -102,8 +104,6 @@ pub struct Turn {
     /// Versions as they are from now on: first those that leave a state, so that at no moment two
     /// are active. A new one is among them.
     pub changed: Vec<VersionRow>,
-    /// Pending versions that are no more.
-    pub discarded: Vec<VersionRow>,
 }
 
 /// Why a verb cannot be done.
@@ -162,7 +162,7 @@ pub fn next_number(versions: &[VersionRow]) -> u32 {
 }
 
 /// What time alone changes: what is due takes over, what has retired or expired is revoked, what
-/// nobody used is discarded. Where no slot is free, what is due waits for one.
+/// nobody used is destroyed. Where no slot is free, what is due waits for one.
 pub fn tick(versions: &[VersionRow], now: Timestamp) -> Turn {
     Versions::at(versions, now).into_turn()
 }
@@ -328,7 +328,8 @@ pub fn destroy(
     Ok(all.into_turn())
 }
 
-/// Removes a pending version.
+/// Gives up a pending version: its secret is overwritten. Its number stays taken, since audit rows
+/// and counts of use go by it.
 ///
 /// # Errors
 /// For a version that is not pending.

@@ -32,8 +32,10 @@ impl Store {
     /// # Errors
     /// A file that exists; the database, the operating system.
     pub fn backup(&self, actor: &Actor, to: &Path) -> Result<(), StoreFault> {
-        if to.try_exists().map_err(|fault| open_fault(to, fault))? {
-            return Err(StoreFault::Exists(to.display().to_string()));
+        match to.symlink_metadata() {
+            Ok(_) => return Err(StoreFault::Exists(to.display().to_string())),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+            Err(fault) => return Err(open_fault(to, fault)),
         }
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or_else(|| Path::new("."));
@@ -129,7 +131,7 @@ impl Store {
                 return Err(StoreFault::Refused("nothing is to be confirmed".to_owned()));
             };
             let mut more = Vec::new();
-            change.everyone(|found| {
+            change.everyone_sealed(|found| {
                 more.extend(found.iter().flat_map(|holding| buried(holding, change.now())));
             })?;
             let tokens = change.tokens()?.into_iter();

@@ -438,30 +438,6 @@ impl Change<'_> {
         self.wrote(Some(&stored.merchant));
         Ok(())
     }
-
-    /// Removes a pending version that nobody saw, as if it never was.
-    ///
-    /// # Errors
-    /// As above; for a version in any other state.
-    pub fn discard_version(&mut self, row: &VersionRow) -> Result<(), StoreFault> {
-        let credential = self.credential_of(row)?;
-        let kept = self.view.stored_version(&credential, (&row.kind, row.number))?;
-        let kept = kept.ok_or_else(|| StoreFault::Missing(version_name(row)))?;
-        if kept.row.revision != row.revision {
-            return Err(conflict(version_name(row)));
-        }
-        if self.at_rest(&kept.row)? != VersionState::Pending {
-            let cause = format!("{} is not pending: it cannot be discarded", version_name(row));
-            return Err(StoreFault::Refused(cause));
-        }
-        let (merchant, kind) = (&credential.merchant, row.kind.to_string());
-        let connection = self.view.connection();
-        record::delete::<StoredVersion>(connection, &[merchant, &row.key_id, &kind, &row.number])?;
-        self.wiped = true;
-        self.touched.insert(merchant.clone());
-        self.wrote(Some(merchant));
-        Ok(())
-    }
 }
 
 fn is_merchant_id(text: &str) -> bool {

@@ -392,6 +392,21 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// Removes the oldest rows of the audit log that are older than a time, at most so many, and
+    /// says how many those were. What is left can be walked as before.
+    ///
+    /// # Errors
+    /// A row among them that was tampered with; the database.
+    pub fn trim_audit(&mut self, before: Timestamp, most: u64) -> Result<u64, StoreFault> {
+        let (store, by) = (self.view.store, (&self.actor, self.view.now()));
+        let mut head = self.view.head.clone();
+        let connection = self.view.connection();
+        let trimmed = audit::trim(connection, &store.keys, &mut head, by, (before, most))?;
+        self.view.head = head;
+        self.wrote |= trimmed > 0;
+        Ok(trimmed)
+    }
+
     /// What happened, for the audit log: an action of KEYS such as `secret.rotated`, the object it
     /// happened to, and details that hold no secret.
     ///

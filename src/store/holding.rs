@@ -99,6 +99,8 @@ struct Lot {
 /// Which secrets a pass opens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opened {
+    /// None.
+    Nothing,
     /// Those that may still be used.
     InUse,
     /// All that there are, for a proof that they open.
@@ -116,6 +118,17 @@ impl View<'_> {
         each: impl FnMut(Result<Holding, StoreFault>),
     ) -> Result<(), StoreFault> {
         self.pass(None, Opened::InUse, each)
+    }
+
+    /// The same without any secret, for whoever goes by states and times alone.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn everyone_sealed(
+        &self,
+        each: impl FnMut(Result<Holding, StoreFault>),
+    ) -> Result<(), StoreFault> {
+        self.pass(None, Opened::Nothing, each)
     }
 
     /// A merchant with all that is its own.
@@ -223,8 +236,9 @@ impl View<'_> {
                 raised += usize::from(stored.row.state != kept);
                 let in_use = !closed && stored.row.state < VersionState::Revoked;
                 let secret = match secrets {
+                    Opened::Nothing => None,
                     Opened::InUse if !in_use => None,
-                    _ => open_secret(&stored, credential.live, &keys)?,
+                    Opened::InUse | Opened::All => open_secret(&stored, credential.live, &keys)?,
                 };
                 own.push((stored.row, secret));
             }

@@ -223,7 +223,9 @@ impl GateMetrics {
         for event in ["key_session", "chain_killed", "killed_chain_used"] {
             self.keys.rolling.with_label_values(&[event]).reset();
         }
-        for event in ["secret_rotated", "secret_not_rotated", "secret_ends_soon"] {
+        let keys =
+            ["secret_rotated", "secret_not_rotated", "secret_ends_soon", "audit_not_trimmed"];
+        for event in keys {
             self.keys.done.with_label_values(&[event]).reset();
         }
     }

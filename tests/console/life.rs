@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 
 use countersign::administration::verbs;
 use serde_json::{Value, json};
@@ -96,7 +97,14 @@ fn begin(life: &Life<'_>) -> String {
         "Orders"
     );
     assert_eq!(life.get(&path)["versions"][0]["state"], "active");
-    assert_eq!(life.patch(&path, json!({ "rate": "5/9" }))["rate"], "5/9");
+    let end = "2099-01-01T00:00:00Z";
+    let changed = life.patch(&path, json!({ "rate": "5/9", "expires_at": end }));
+    assert_eq!((&changed["rate"], &changed["expires_at"]), (&json!("5/9"), &json!(end)));
+    let changed = life.patch(&path, json!({ "rate": null }));
+    assert_eq!((&changed["rate"], &changed["expires_at"]), (&Value::Null, &json!(end)));
+    let written = life.get(&format!("/admin/v1/audit?object={}", path.rsplit('/').next().unwrap()));
+    assert_eq!(written["items"][0]["detail"]["rate"], Value::Null);
+    assert!(written["items"][0]["detail"].get("expires_at").is_none(), "{written:#}");
     assert_eq!(life.post(&format!("{path}:suspend"), json!({ "reason": "r" }))["suspended"], true);
     assert_eq!(life.act(&format!("{path}:resume"))["suspended"], false);
     path
@@ -106,7 +114,9 @@ fn rotate(life: &Life<'_>, path: &str) {
     let secrets = format!("{path}/secrets");
     let made = life.post(&format!("{path}:rotate"), json!({ "overlap": "7d" }));
     assert_eq!((&made["version"], &made["state"]), (&json!(2), &json!("active")));
-    assert_eq!(life.get(&secrets)["items"].as_array().unwrap().len(), 2);
+    let listed = life.get(&secrets);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    assert_eq!(life.get(&format!("{secrets}/signing/2")), listed["items"][1]);
     assert_eq!(life.act(&format!("{secrets}/signing/1:promote"))["state"], "active");
     assert_eq!(life.act(&format!("{secrets}/signing/2:retire"))["state"], "revoked");
     let generate = life.owner.with_body("POST", &secrets, &json!({ "reveal_later": true }));
@@ -118,11 +128,12 @@ fn rotate(life: &Life<'_>, path: &str) {
     let again =
         life.owner.send(&life.owner.request("POST", &format!("{secrets}/signing/3:reveal")));
     assert_eq!((again.status, code(&again).as_str()), (409, "already_shown"));
-    assert_eq!(life.delete(&format!("{secrets}/signing/3"))["version"], 3);
+    assert_eq!(life.delete(&format!("{secrets}/signing/3"))["state"], "destroyed");
     let brought = json!({ "secret": "the-partners-own-secret-of-old" });
     let made = life.post(&format!("{secrets}:import"), brought);
     assert_eq!((&made["origin"], &made["secret"]), (&json!("imported"), &Value::Null));
     let version = &made["version"];
+    assert_eq!(version, 4, "3 stays taken");
     let active = life.act(&format!("{secrets}/signing/{version}:activate"));
     assert_eq!(active["state"], "active");
     assert!(life.get(&format!("{path}/usage"))["items"].is_array());
@@ -152,6 +163,8 @@ fn roll(life: &Life<'_>, path: &str) {
     assert!(life.act(&format!("{path}/chains:kill"))["root_version"].is_u64());
     let made = life.ask(&life.owner.with_body("POST", "/admin/v1/epochs", &json!({})));
     let epoch = made.json()["epoch"].clone();
+    let place = format!("/admin/v1/epochs/{epoch}");
+    assert_eq!((made.value("location"), life.get(&place)), (Some(place.as_str()), made.json()));
     let destroyed = life.post(&format!("/admin/v1/epochs/{epoch}:destroy"), json!({ "now": true }));
     assert!(destroyed["destroyed_at"].is_string());
     assert!(!life.get("/admin/v1/epochs")["items"].as_array().unwrap().is_empty());
@@ -213,14 +226,37 @@ fn keep(life: &Life<'_>) {
     assert_eq!(life.act("/admin/v1/store:verify")["good"], true);
     let earlier = before["masters"][0]["master"].as_str().unwrap();
     life.delete(&format!("/admin/v1/masters/{earlier}"));
-    let copy = life.api.site.folder.path().join("copy.db");
-    life.post("/admin/v1/store:backup", json!({ "to": copy.to_str().unwrap() }));
-    assert!(copy.exists());
+    back_up(life);
     let nothing = life.owner.post("/admin/v1/store:confirm", json!({}));
     assert!(nothing.status == 409, "{nothing:?} {}", nothing.text());
     // As after a restore without its file of what is dead.
     std::fs::remove_file(life.api.state().join("keys.tombstones")).unwrap();
     assert_eq!(life.act("/admin/v1/store:confirm")["confirmed"], true);
+}
+
+/// From afar a copy has a name and no place, and never takes that of another.
+fn back_up(life: &Life<'_>) {
+    let backup = "/admin/v1/store:backup";
+    let folder = life.api.state().join("backups");
+    let elsewhere = life.api.site.folder.path().join("copy.db");
+    let refused = |to: &str| {
+        let answer = life.owner.post(backup, json!({ "to": to }));
+        (answer.status, code(&answer))
+    };
+    let long = "x".repeat(65);
+    let linked = "backups/../copy.db";
+    for to in ["", ".", "..", ".hidden", linked, "/copy.db", elsewhere.to_str().unwrap(), &long] {
+        assert_eq!(refused(to), (400, "invalid_input".to_owned()), "{to}");
+    }
+    assert!(!elsewhere.exists() && !folder.exists(), "nothing was made");
+    let copied = life.post(backup, json!({ "to": "copy.db" }));
+    assert!(copied["to"].as_str().unwrap().ends_with("state/backups/copy.db"), "{copied}");
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&folder), mode(&folder.join("copy.db"))), (0o700, 0o600));
+    assert_eq!(refused("copy.db"), (409, "exists".to_owned()));
+    std::os::unix::fs::symlink(&elsewhere, folder.join("link.db")).unwrap();
+    assert_eq!(refused("link.db"), (409, "exists".to_owned()));
+    assert!(!elsewhere.exists(), "a copy follows no link");
 }
 
 fn look_after_webhooks(life: &Life<'_>) {
@@ -242,12 +278,14 @@ fn look_after_webhooks(life: &Life<'_>) {
 }
 
 fn look_back(life: &Life<'_>) {
-    let made = life.post(
-        "/admin/v1/tokens",
-        json!({ "name": "ci", "role": "admin", "merchant": "shop", "life": "1h" }),
-    );
-    let id = made["token"].as_str().unwrap();
-    assert!(life.act(&format!("/admin/v1/tokens/{id}:revoke"))["revoked_at"].is_string());
+    let token = json!({ "name": "ci", "role": "admin", "merchant": "shop", "life": "1h" });
+    let made = life.ask(&life.owner.with_body("POST", "/admin/v1/tokens", &token));
+    let place = format!("/admin/v1/tokens/{}", made.json()["token"].as_str().unwrap());
+    assert_eq!(made.value("location"), Some(place.as_str()));
+    let revoked = life.act(&format!("{place}:revoke"));
+    assert!(revoked["revoked_at"].is_string());
+    let shown = life.get(&place);
+    assert!(shown == revoked && shown.get("secret").is_none(), "{shown:#}");
     let listed = life.get("/admin/v1/tokens");
     assert_eq!(listed["items"].as_array().unwrap().len(), 2, "the first one, and this");
     let inventory = life.get("/admin/v1/inventory?merchant=shop");

@@ -62,6 +62,12 @@ fn begin(place: &Place) -> String {
         place.say(&["credential", "update", &key_id, "--scope", "* /v2/*", "--rate", "5/9"]);
     assert_eq!((&update["scopes"][0], &update["rate"]), (&"* /v2/*".into(), &"5/9".into()));
     assert_eq!(place.say(&["credential", "list", "--merchant", "acme"])["items"][0], update);
+    let end = ["--expires-at", "2099-01-01T00:00:00Z"];
+    let update = place.say(&[&["credential", "update", &key_id], &end[..]].concat());
+    assert_eq!((&update["expires_at"], &update["rate"]), (&end[1].into(), &"5/9".into()));
+    let update = place.say(&["credential", "update", &key_id, "--no-rate", "--no-expires-at"]);
+    assert!(update["rate"].is_null() && update["expires_at"].is_null(), "{update:#}");
+    assert_eq!(update["scopes"][0], "* /v2/*");
     let suspended = place.say(&["credential", "suspend", &key_id, "--reason", "looked into"]);
     assert_eq!(suspended["suspended"], true);
     assert_eq!(place.say(&["credential", "resume", &key_id])["suspended"], false);
@@ -76,15 +82,22 @@ fn rotate(place: &Place, key_id: &str) {
     assert_eq!((&made["version"], &made["state"]), (&2.into(), &"active".into()));
     assert!(secret.starts_with("csh_live_"));
     assert_eq!(place.states(key_id, "signing"), ["retiring", "active"]);
+    let shown = place.say(&["secret", "show", key_id, "signing", "2"]);
+    assert_eq!((&shown["version"], &shown["state"]), (&2.into(), &"active".into()));
+    assert!(shown.get("secret").is_none(), "{shown:#}");
+    assert_eq!(place.refusal(&["secret", "show", key_id, "signing", "3"]).0, "not_found");
     assert_eq!(place.say(&["secret", "promote", key_id, "signing", "1"])["state"], "active");
     assert_eq!(place.states(key_id, "signing"), ["active", "retiring"]);
     assert_eq!(place.say(&["secret", "retire", key_id, "signing", "2"])["state"], "revoked");
     // One that waits for its first use, thought better of.
     place.secret(&["credential", "rotate", key_id, "--cutover", "on_first_use"]);
-    assert_eq!(place.say(&["secret", "discard", key_id, "signing", "3"])["version"], 3);
+    let discarded = place.say(&["secret", "discard", key_id, "signing", "3"]);
+    assert_eq!((&discarded["version"], &discarded["state"]), (&3.into(), &"destroyed".into()));
+    assert_eq!(place.refusal(&["secret", "reveal", key_id, "signing", "3"]).0, "already_shown");
     // One that the partner brings, and one that is revealed later.
     let brought = place.file(b"the-partners-own-secret-of-old\n");
     let made = place.say(&["secret", "import", key_id, "--secret-file", &brought]);
+    assert_eq!(made["version"], 4, "3 stays taken");
     let number = made["version"].to_string();
     assert_eq!((&made["origin"], &made["state"]), (&"imported".into(), &"pending".into()));
     assert_eq!(place.say(&["secret", "activate", key_id, "signing", &number])["state"], "active");
@@ -103,7 +116,8 @@ fn rotate(place: &Place, key_id: &str) {
 
 /// What ends a version.
 fn end_versions(place: &Place, key_id: &str) {
-    assert_eq!(place.states(key_id, "signing"), ["retiring", "revoked", "active"]);
+    let states = ["retiring", "revoked", "destroyed", "active", "destroyed"];
+    assert_eq!(place.states(key_id, "signing"), states);
     let version = |word: &str, number: &str, more: &[&str]| {
         place.say(&[&["secret", word, key_id, "signing", number], more].concat())
     };
@@ -138,7 +152,10 @@ fn roll(place: &Place, key_id: &str) {
     let (code, _) = place.refusal(&["epoch", "destroy", "1"]);
     assert_eq!(code, "too_early");
     assert!(place.say(&["epoch", "destroy", "1", "--now"])["destroyed_at"].is_string());
-    assert_eq!(place.say(&["epoch", "list"])["items"].as_array().unwrap().len(), 2);
+    let listed = place.say(&["epoch", "list"]);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    assert_eq!(place.say(&["epoch", "show", "2"]), second);
+    assert_eq!(place.refusal(&["epoch", "show", "3"]).0, "not_found");
     let (scheme, value) = scheme_with_a_value();
     let bytes = place.file(b"first-value");
     let (made, _) = place.secret(&[
@@ -203,6 +220,12 @@ fn by_policy(place: &Place, key_id: &str) {
     let made = place.say(&["policy", "update", "yearly", "--automatic", "true"]);
     assert_eq!((&made["automatic"], &made["max_age"]), (&true.into(), &"365d".into()));
     assert_eq!(place.say(&["policy", "show", "yearly"]), made);
+    place.say(&["policy", "update", "yearly", "--max-messages", "9"]);
+    let (code, _) =
+        place.refusal(&["policy", "update", "yearly", "--no-max-age", "--no-max-messages"]);
+    assert_eq!(code, "invalid_input", "a policy says when");
+    let made = place.say(&["policy", "update", "yearly", "--no-max-messages"]);
+    assert_eq!((&made["max_messages"], &made["max_age"]), (&().into(), &"365d".into()));
     assert_eq!(place.say(&["policy", "list"])["items"][0], made);
     let given = place.say(&["policy", "assign", key_id, "--policy", "yearly"]);
     assert_eq!(given["policy"], "yearly");
@@ -275,7 +298,10 @@ fn tokens(place: &Place) {
     let id = made["token"].as_str().unwrap();
     let kept = everything_in(&place.path("state"));
     assert!(!kept.windows(token.len()).any(|part| part == token.as_bytes()), "only its digest");
-    assert!(place.say(&["token", "revoke", id])["revoked_at"].is_string());
+    let revoked = place.say(&["token", "revoke", id]);
+    assert!(revoked["revoked_at"].is_string());
+    assert_eq!(place.say(&["token", "show", id]), revoked);
+    assert_eq!(place.refusal(&["token", "show", "tok_1"]).0, "not_found");
     assert_eq!(place.say(&["token", "list"])["items"][0]["token"], id);
 }
 

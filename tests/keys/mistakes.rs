@@ -67,6 +67,8 @@ fn an_input_of_another_form_is_a_mistake_of_the_command_line() {
         (vec!["credential", "update", &key_id, "--address", "10.0.0.1/8"], 2, "host bits"),
         (vec!["credential", "update", &key_id, "--expires-at", "tomorrow"], 2, "offset"),
         (vec!["credential", "update", &key_id, "--scope", "orders"], 2, "POST /v1/orders"),
+        (vec!["credential", "update", &key_id, "--rate", "1/1", "--no-rate"], 2, "--no-rate"),
+        (vec!["credential", "update", &key_id, "--no-name"], 2, "--no-name"),
         (vec!["secret", "list"], 2, "KEY_ID"),
         (vec!["secret", "promote", &key_id, "signature", "1"], 2, "value:NAME"),
         (vec!["secret", "promote", &key_id, "signing", "one"], 2, "invalid digit"),

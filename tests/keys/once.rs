@@ -73,20 +73,21 @@ fn a_call_that_is_repeated_makes_nothing_twice() {
     let (two, found) = place.secret(&waiting);
     assert_ne!(lost, found);
     assert_eq!((&one["version"], &two["version"]), (&2.into(), &3.into()));
-    assert_eq!(place.states(&key_id, "signing"), ["active", "pending"]);
+    assert_eq!(place.states(&key_id, "signing"), ["active", "destroyed", "pending"]);
     place.say(&["secret", "activate", &key_id, "signing", "3"]);
     // It is in use by now: it is neither made again nor shown again.
     let out = place.path("third");
     let again = [&waiting[..], &["--secret-out", out.to_str().unwrap()]].concat();
     assert_eq!(place.say(&again)["state"], "active");
     assert!(!out.exists());
-    assert_eq!(place.states(&key_id, "signing"), ["retiring", "active"]);
+    assert_eq!(place.states(&key_id, "signing"), ["retiring", "destroyed", "active"]);
     // A version that is made pending is made anew in the same way.
     let pending = ["secret", "generate", &key_id, "--idempotency-key", "g1"];
     let (one, lost) = place.secret(&pending);
     let (two, found) = place.secret(&pending);
     assert!(one["version"] == 4 && two["version"] == 5 && lost != found);
-    assert_eq!(place.states(&key_id, "signing"), ["retiring", "active", "pending"]);
+    let states = ["retiring", "destroyed", "active", "destroyed", "pending"];
+    assert_eq!(place.states(&key_id, "signing"), states);
     let create = [&CREATE[..], &["--idempotency-key", "c1"]].concat();
     let (made, _) = place.secret(&create);
     let out = place.path("fourth");

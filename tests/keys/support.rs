@@ -83,7 +83,15 @@ impl Place {
         let store = Store::open(&keys.store, masters, Clock::system()).unwrap();
         let (store, catalogue) = (Arc::new(store), Arc::new(catalogue));
         let (master, state, clock) = (keys.master, keys.state, Clock::system());
-        Office { keys: Some(store), catalogue, master, state, clock, progress: |_, _| {} }
+        Office {
+            keys: Some(store),
+            catalogue,
+            master,
+            state,
+            copies: None,
+            clock,
+            progress: |_, _| {},
+        }
     }
 
     /// A run of the program with the configuration of this place.

@@ -226,3 +226,24 @@ fn a_restart_serves_what_the_store_holds() {
     gateway.reload().expect("a reload");
     assert!(passes(&gateway, &signer));
 }
+
+#[test]
+fn old_rows_of_the_audit_log_go_by_themselves() {
+    let gateway = Gateway::with_state(Setup::new());
+    let operator = Operator::of(&gateway);
+    operator.merchant("initech");
+    let signer = operator.credential("initech");
+    until_it(&gateway, &signer, true);
+    gateway.advance(399 * 86_400);
+    operator.merchant("umbrella");
+    gateway.advance(2 * 86_400);
+    let written = |object: &str| {
+        let listed = operator.says("audit list", json!({ "object": object })).value;
+        listed["items"].as_array().unwrap().clone()
+    };
+    wait_until("a trimming", || !written("audit").is_empty());
+    assert_eq!(written("audit")[0]["action"], "audit.trimmed");
+    assert!(written("initech").is_empty() && written(&signer.key_id).is_empty());
+    assert_eq!(written("umbrella").len(), 1, "it is not old enough");
+    assert!(operator.says("audit verify", json!({})).value["rows"].as_u64().unwrap() >= 2);
+}

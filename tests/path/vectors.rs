@@ -3,13 +3,11 @@
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use countersign::app::Rolling;
 use countersign::clock::Timestamp;
 use countersign::roll::keys::Root;
-use countersign::roll::{AnchorSpec, EpochSpec, Epochs, KEY_SET_BYTES, KeySet, Material};
+use countersign::roll::{AnchorSpec, EpochSpec, KEY_SET_BYTES, KeySet, Material};
 use countersign::secret::Secret;
 
 use crate::support::gateway::{Gateway, START};
@@ -99,19 +97,18 @@ fn gateway(vector: &Vector) -> Gateway {
         let table = format!("{{ ca = \"ca.pem\", mode = \"optional\", {bound} }}");
         setup.set("listener.client_certificates", &table);
     }
-    let epochs = Arc::new(Epochs::default());
-    epochs.replace(vec![EpochSpec {
+    let epochs = vec![EpochSpec {
         number: 2,
         not_before: Timestamp::from_secs(START - 4000),
         not_after: Timestamp::from_secs(START + 4000),
         secret: secret(2),
-    }]);
-    let rolling = Rolling { epochs, ..Rolling::default() };
-    let gateway = Gateway::rolling(setup, Upstream::start(), rolling, |config| {
+    }];
+    let gateway = Gateway::altered(setup, Upstream::start(), |config| {
         for merchant in config.merchants.iter_mut().filter(|one| &*one.id == "vector") {
             merchant.credentials[0].rolling = Some(material());
         }
     });
+    gateway.roll().epochs.replace(epochs);
     gateway.hand.advance(Duration::from_secs(vector.now - START));
     gateway
 }

@@ -4,12 +4,11 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use countersign::app::Rolling;
 use countersign::client::roll::{Sealed, Unproved, Wallet};
 use countersign::clock::Timestamp;
 use countersign::roll::keys::Root;
 use countersign::roll::session::PATH;
-use countersign::roll::{AnchorSpec, EpochSpec, Epochs, Event, KeySet, Label, Material};
+use countersign::roll::{AnchorSpec, EpochSpec, Epochs, KeySet, Label, Material};
 use countersign::secret::Secret;
 use http::HeaderMap;
 
@@ -52,7 +51,6 @@ pub(crate) fn other() -> Signer {
 pub(crate) struct Site {
     pub(crate) gateway: Gateway,
     pub(crate) epochs: Arc<Epochs>,
-    pub(crate) events: Arc<Mutex<Vec<Event>>>,
     client: Mutex<Option<Client>>,
 }
 
@@ -81,16 +79,7 @@ impl Site {
         upstream: Upstream,
         alter: impl Fn(Material) -> Material,
     ) -> Self {
-        let epochs = Arc::new(Epochs::default());
-        epochs.replace(vec![first_epoch()]);
-        let events: Arc<Mutex<Vec<Event>>> = Arc::default();
-        let told = Arc::clone(&events);
-        let rolling = Rolling {
-            epochs: Arc::clone(&epochs),
-            killed: Vec::new(),
-            told: Some(Arc::new(move |event| told.lock().unwrap().push(event.clone()))),
-        };
-        let gateway = Gateway::rolling(setup, upstream, rolling, |config| {
+        let gateway = Gateway::altered(setup, upstream, |config| {
             for merchant in &mut config.merchants {
                 for credential in &mut merchant.credentials {
                     let byte = match credential.key_id.as_str() {
@@ -102,13 +91,15 @@ impl Site {
                 }
             }
         });
-        Self { gateway, epochs, events, client: Mutex::default() }
+        let site = Self::of(gateway);
+        site.epochs.replace(vec![first_epoch()]);
+        site
     }
 
     /// A gate whose rolling keys come from elsewhere.
     pub(crate) fn of(gateway: Gateway) -> Self {
         let epochs = Arc::clone(&gateway.roll().epochs);
-        Self { gateway, epochs, events: Arc::default(), client: Mutex::default() }
+        Self { gateway, epochs, client: Mutex::default() }
     }
 
     /// Sends on a new connection from now on.
@@ -144,8 +135,9 @@ impl Site {
         Partner { site: self, signer: v1(), wallet }
     }
 
-    pub(crate) fn told(&self, what: impl Fn(&Event) -> bool) -> usize {
-        self.events.lock().unwrap().iter().filter(|event| what(event)).count()
+    /// How often something happened to chains, by the name of its event.
+    pub(crate) fn told(&self, event: &str) -> f64 {
+        self.gateway.metric("countersign_rolling_events_total", &[event])
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod audit;
 mod copies;
 mod kills;
 mod model;

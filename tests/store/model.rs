@@ -16,7 +16,6 @@ enum Step {
     Suspend(u8, bool),
     AddVersion { credential: u8, number: u32, state: VersionState, secret: u8 },
     SetVersion { credential: u8, number: u32, state: VersionState },
-    Discard(u8, u32),
     PutPolicy(u8, u64),
     RemovePolicy(u8),
     RotateKek,
@@ -55,7 +54,6 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (id.clone(), 1..4_u32, state()).prop_map(
             |(credential, number, state)| Step::SetVersion { credential, number, state }
         ),
-        1 => (id.clone(), 1..4_u32).prop_map(|(id, number)| Step::Discard(id, number)),
         1 => (id.clone(), 0..9_u64).prop_map(|(id, overlap)| Step::PutPolicy(id, overlap)),
         1 => id.prop_map(Step::RemovePolicy),
         1 => Just(Step::RotateKek),
@@ -97,7 +95,7 @@ impl Model {
 
     /// Takes a step, and says whether the store must take it.
     fn take(&mut self, step: &Step) -> bool {
-        use VersionState::{Destroyed, Pending, Revoked};
+        use VersionState::{Destroyed, Revoked};
         match *step {
             Step::AddMerchant(id) => {
                 let new = !self.merchants.contains_key(&id);
@@ -156,14 +154,6 @@ impl Model {
                 }
                 can
             }
-            Step::Discard(credential, number) => {
-                let key = (credential, number);
-                let can = self.versions.get(&key).is_some_and(|(state, _)| *state == Pending);
-                if can {
-                    self.versions.remove(&key);
-                }
-                can
-            }
             Step::PutPolicy(id, overlap) => {
                 self.policies.insert(id, overlap);
                 true
@@ -212,10 +202,6 @@ fn take(store: &Store, step: &Step) -> Result<(), StoreFault> {
         Step::SetVersion { credential, number, state } => {
             let row = of_number(change.versions(&key_id(credential))?, number)?;
             change.set_version(&VersionRow { state, ..row })
-        }
-        Step::Discard(id, number) => {
-            let row = of_number(change.versions(&key_id(id))?, number)?;
-            change.discard_version(&row)
         }
         Step::PutPolicy(id, overlap_secs) => {
             let name = format!("policy_{id}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use countersign::custody::{CustodyFault, Masters};
 use countersign::store::row::*;
-use countersign::store::{HeldCredential, StoreFault};
+use countersign::store::{HeldCredential, Holding, StoreFault};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -68,6 +68,14 @@ fn what_was_written_is_read_after_a_start_too() {
     let HeldCredential { row, versions } = &held[0].credentials[0];
     assert_eq!((row.key_id.as_str(), versions.len(), held[0].raised), ("pk_mer_a", 3, 0));
     assert_eq!(versions[0].1.as_ref().unwrap().expose(), b"MARKER pk_mer_a 1");
+    let mut sealed = Vec::new();
+    read(&store, |view| view.everyone_sealed(|found| sealed.push(found.unwrap())));
+    let versions_of = |all: &[Holding]| -> Vec<(VersionRow, bool)> {
+        let all = all.iter().flat_map(|one| &one.credentials).flat_map(|one| &one.versions);
+        all.map(|(row, secret)| (row.clone(), secret.is_some())).collect()
+    };
+    let without = versions_of(&held).into_iter().map(|(row, _)| (row, false));
+    assert_eq!(versions_of(&sealed), without.collect::<Vec<_>>());
     let alone = read(&store, |view| view.holding("mer_b")).unwrap();
     assert_eq!(alone.merchant.id, "mer_b");
     assert!(read(&store, |view| view.holding("mer_c")).is_none());

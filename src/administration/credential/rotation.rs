@@ -84,7 +84,6 @@ pub(super) fn rotate(
         let expires_at = input.expires_at.map(|end| end.0);
         let now = change.now();
         let draft = Draft { key_id, kind, overlap_secs, expires_at, shown: known };
-        // Numbers are never used again, also where an earlier one is discarded by this call.
         let row = draft.row(&versions, &material, actor, now);
         let number = row.number;
         let turn = lifecycle::rotate(&versions, row, cutover, again, now)?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use countersign::administration::Verb;
+use countersign::administration::clearable::CLEARABLE;
 use countersign::administration::disclosure::FORMAT;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -24,6 +25,8 @@ struct Member {
     /// What help calls the value.
     value_name: String,
     required: bool,
+    /// Whether an update may empty it.
+    clearable: bool,
     /// Its place among the positional arguments.
     position: Option<usize>,
 }
@@ -68,6 +71,7 @@ fn members(verb: &Verb) -> Vec<Member> {
             about: about(schema),
             value_name: value_name(schema),
             required: required.contains(&name.as_str()),
+            clearable: member(schema, CLEARABLE) == true,
             position: positions.iter().position(|own| own == name),
             name: name.clone(),
         })
@@ -141,6 +145,20 @@ impl Member {
         }
     }
 
+    /// The name of what empties it.
+    fn cleared(&self) -> String {
+        format!("no-{}", self.flag())
+    }
+
+    fn arguments(&self) -> impl Iterator<Item = Arg> {
+        let cleared = self.clearable.then(|| {
+            let about = format!("Empty it, instead of --{}", self.flag());
+            let argument = Arg::new(self.cleared()).long(self.cleared()).help(about);
+            argument.action(ArgAction::SetTrue).conflicts_with(self.name.clone())
+        });
+        [Some(self.argument()), cleared].into_iter().flatten()
+    }
+
     fn argument(&self) -> Arg {
         let about = match self.kind {
             Kind::Texts | Kind::Numbers => format!("{}; may be repeated", self.about),
@@ -178,6 +196,9 @@ impl Member {
 
     /// What was given; nothing where it was not.
     fn value(&self, matches: &ArgMatches) -> Result<Option<Value>, Failure> {
+        if self.clearable && matches.get_flag(&self.cleared()) {
+            return Ok(Some(Value::Null));
+        }
         let name = self.name.as_str();
         let text = || matches.get_one::<String>(name).map(|text| json!(text));
         let texts = || matches.get_many::<String>(name).into_iter().flatten();
@@ -225,7 +246,7 @@ fn read(path: &Path) -> Result<Value, Failure> {
 
 /// The arguments of a verb.
 pub(super) fn of(verb: &Verb) -> Vec<Arg> {
-    members(verb).iter().map(Member::argument).collect()
+    members(verb).iter().flat_map(Member::arguments).collect()
 }
 
 /// The input of a verb.

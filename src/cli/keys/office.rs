@@ -27,7 +27,7 @@ pub(super) fn open(config: &Path, verb: &Verb) -> Result<Office, Failure> {
     let (clock, catalogue) = (Clock::system(), Arc::new(catalogue));
     if !keys.store.exists() && verb.name.starts_with("inbox ") {
         let (master, state) = (keys.master, keys.state);
-        return Ok(Office { keys: None, catalogue, master, state, clock, progress });
+        return Ok(Office { keys: None, catalogue, master, state, copies: None, clock, progress });
     }
     if !keys.store.exists() {
         return Err(Failure::failed(format_args!(
@@ -40,7 +40,7 @@ pub(super) fn open(config: &Path, verb: &Verb) -> Result<Office, Failure> {
     let store = Store::open(&keys.store, masters, clock.clone());
     let store = store.map_err(|fault| Failure::failed(chain(&fault)))?;
     let (master, state, keys) = (keys.master, keys.state, Some(Arc::new(store)));
-    Ok(Office { keys, catalogue, master, state, clock, progress })
+    Ok(Office { keys, catalogue, master, state, copies: None, clock, progress })
 }
 
 /// Shows how far a long verb has come, on a terminal that people look at.

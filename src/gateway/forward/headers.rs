@@ -68,7 +68,7 @@ pub(super) fn towards_upstream(
     pass_on(&mut head, authority, &body, &route, &visit);
     let headers = &mut head.headers;
     headers.insert(X_COUNTERSIGN_MERCHANT, credential.merchant.header.clone());
-    headers.insert(X_COUNTERSIGN_CREDENTIAL, credential.header.clone());
+    headers.insert(X_COUNTERSIGN_CREDENTIAL, credential.header());
     let environment = HeaderValue::from_static(credential.environment.as_str());
     headers.insert(X_COUNTERSIGN_ENVIRONMENT, environment);
     let opener = route.spec.opener.as_ref().filter(|_| opened);

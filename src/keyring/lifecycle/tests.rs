@@ -46,7 +46,6 @@ fn new(
 
 /// Writes a turn as the store does: one row after the other, never two active ones.
 fn write(versions: &mut Vec<VersionRow>, turn: Turn) {
-    versions.retain(|row| !turn.discarded.iter().any(|gone| gone.number == row.number));
     for row in turn.changed {
         match versions.iter_mut().find(|own| own.number == row.number) {
             Some(own) => *own = row,
@@ -159,6 +158,9 @@ fn may_follow(before: &VersionRow, after: &VersionRow) -> bool {
         (from, to) if from == to => true,
         (Destroyed, _) => false,
         (Revoked, to) => to == Destroyed,
+        (Pending, Destroyed) => after.reason.as_deref().is_some_and(|why| {
+            [DISCARDED, UNUSED, EXPIRED, RETIRED].contains(&why) || before.expires_at.is_some()
+        }),
         // Time had revoked it, and nobody had looked since.
         (_, Destroyed) => before.expires_at.is_some() || before.retire_at.is_some(),
         (_, Revoked) => true,
@@ -183,9 +185,6 @@ proptest! {
             }
             let before = versions.clone();
             if let Ok(turn) = carry_out(&versions, &verb, now) {
-                for gone in &turn.discarded {
-                    prop_assert_eq!(gone.state, State::Pending);
-                }
                 write(&mut versions, turn);
             } else {
                 // A refusal leaves what time has changed to the next who looks.
@@ -193,6 +192,9 @@ proptest! {
                 write(&mut versions, turn);
             }
             check(&versions, now);
+            // A number names one version, for good.
+            prop_assert!(next_number(&versions) >= next_number(&before));
+            prop_assert!(versions.len() >= before.len());
             for row in &versions {
                 if let Some(old) = before.iter().find(|old| old.number == row.number) {
                     prop_assert!(may_follow(old, row), "{:?}: {old:?} to {row:?}", verb);
@@ -248,11 +250,11 @@ fn a_lost_answer_is_made_good_once() {
     let refusal = rotate(&versions, other.clone(), Cutover::OnFirstUse, None, at(6)).unwrap_err();
     assert_eq!(refusal, Refusal::Scheduled { number: 2 });
     let turn = rotate(&versions, other, Cutover::OnFirstUse, Some(2), at(6)).unwrap();
-    assert_eq!((turn.discarded.len(), turn.changed.len()), (1, 1));
+    assert_eq!(turn.changed.len(), 2);
     write(&mut versions, turn);
     let turn = first_use(&versions, 3, at(7)).unwrap();
     write(&mut versions, turn);
-    assert_eq!(states(&versions), ["retiring", "active"]);
+    assert_eq!(states(&versions), ["retiring", "destroyed", "active"]);
     // It is in use: the same call makes nothing any more.
     let turn = rotate(&versions, new(4, at(8), DAY, None), Cutover::Now, Some(3), at(8)).unwrap();
     assert_eq!(turn, Turn::default());
@@ -324,11 +326,21 @@ fn what_is_revoked_is_kept_and_then_gone() {
 }
 
 #[test]
-fn what_nobody_uses_is_discarded_in_the_end() {
+fn what_nobody_uses_is_destroyed_in_the_end_and_its_number_stays_taken() {
     let turn = add(&[], new(1, at(0), 0, None), at(0)).unwrap();
-    let versions = turn.changed;
+    let mut versions = turn.changed;
     assert_eq!(tick(&versions, at(7 * DAY)), Turn::default());
-    assert_eq!(tick(&versions, at(7 * DAY + 1)).discarded, versions);
+    let given_up = |turn: Turn, why: &str| {
+        let [row] = turn.changed.as_slice() else { panic!("{turn:?}") };
+        assert_eq!((row.state, row.reason.as_deref()), (State::Destroyed, Some(why)));
+        assert_eq!(row.destroyed_at, row.revoked_at);
+    };
+    given_up(tick(&versions, at(7 * DAY + 1)), UNUSED);
+    let turn = discard(&versions, 1, at(0)).unwrap();
+    given_up(turn.clone(), DISCARDED);
+    write(&mut versions, turn);
+    assert_eq!(next_number(&versions), 2);
+    assert!(discard(&versions, 1, at(0)).is_err());
     assert_eq!(discard(&versions, 2, at(0)), Err(Refusal::Missing { number: 2 }));
 }
 

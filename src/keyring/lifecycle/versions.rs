@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{DESTROY_AFTER, EXPIRED, PENDING_KEPT, PENDING_MAX, RETIRED, RETIRING_MAX, UNUSED};
+use super::{
+    DESTROY_AFTER, DISCARDED, EXPIRED, PENDING_KEPT, PENDING_MAX, RETIRED, RETIRING_MAX, UNUSED,
+};
 use super::{Refusal, State, Turn};
 use crate::clock::Timestamp;
 use crate::store::row::VersionRow;
@@ -26,13 +28,11 @@ impl<'v> Versions<'v> {
     /// What differs from before.
     pub(super) fn into_turn(self) -> Turn {
         let Self { before, rows, .. } = self;
-        let kept = |one: &&VersionRow| !rows.iter().any(|row| row.number == one.number);
-        let discarded = before.iter().filter(kept).cloned().collect();
         let mut changed: Vec<VersionRow> =
             rows.into_iter().filter(|row| !before.contains(row)).collect();
         // Who becomes active comes last: the one before has left that state by then.
         changed.sort_by_key(|row| row.state == State::Active);
-        Turn { changed, discarded }
+        Turn { changed }
     }
 
     fn end_what_is_over(&mut self) {
@@ -40,7 +40,6 @@ impl<'v> Versions<'v> {
         let unused = |row: &VersionRow| {
             row.activate_at.is_none() && now > row.created_at.saturating_add(PENDING_KEPT)
         };
-        self.rows.retain(|row| row.state != State::Pending || !unused(row));
         for row in self.rows.iter_mut().filter(|row| !row.is_over()) {
             let suspended = row.state == State::Suspended;
             let state = row.suspended_from.filter(|_| suspended).unwrap_or(row.state);
@@ -50,7 +49,9 @@ impl<'v> Versions<'v> {
             } else if retires.is_some_and(|end| now > end) {
                 end(row, RETIRED, now);
             } else if state == State::Pending && unused(row) {
-                end(row, UNUSED, now);
+                // A suspended one is kept for whoever looks into it.
+                let forgotten = if suspended { end } else { give_up };
+                forgotten(row, UNUSED, now);
             }
         }
     }
@@ -261,8 +262,8 @@ impl<'v> Versions<'v> {
     }
 
     pub(super) fn discard(&mut self, number: u32) -> Result<(), Refusal> {
-        self.in_state(number, State::Pending, "discarded")?;
-        self.rows.retain(|row| row.number != number);
+        let now = self.now;
+        give_up(self.in_state(number, State::Pending, "discarded")?, DISCARDED, now);
         Ok(())
     }
 }
@@ -274,6 +275,13 @@ fn end(row: &mut VersionRow, reason: &str, now: Timestamp) {
     (row.activate_at, row.on_first_use) = (None, false);
     row.revoked_at = row.revoked_at.or(Some(now));
     row.reason = Some(reason.to_owned());
+}
+
+/// A version that was never in use is over, and its secret with it.
+fn give_up(row: &mut VersionRow, reason: &str, now: Timestamp) {
+    end(row, reason, now);
+    row.state = State::Destroyed;
+    row.destroyed_at = Some(now);
 }
 
 /// A version verifies for a while yet, never past its own end.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use countersign::app::{Gate, Options, Past, Rolling};
+use countersign::app::{Gate, Options, Past};
 use countersign::clock::{Clock, Hand, Timestamp};
 use countersign::config::Config;
 use countersign::replay::StateFolder;
@@ -48,7 +48,7 @@ impl Gateway {
 
     /// Before a service that is there already, by a scheme of its URL.
     pub(crate) fn before(setup: Setup, upstream: Upstream, scheme: &str) -> Self {
-        Self::make(setup, upstream, scheme, Past::None, Rolling::default(), |_| {})
+        Self::make(setup, upstream, scheme, Past::None, |_| {})
     }
 
     /// With configuration that is changed after it was loaded.
@@ -57,17 +57,7 @@ impl Gateway {
         upstream: Upstream,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        Self::make(setup, upstream, "http", Past::None, Rolling::default(), change)
-    }
-
-    /// With rolling keys, and configuration that is changed after it was loaded.
-    pub(crate) fn rolling(
-        setup: Setup,
-        upstream: Upstream,
-        rolling: Rolling,
-        change: impl FnOnce(&mut Config),
-    ) -> Self {
-        Self::make(setup, upstream, "http", Past::None, rolling, change)
+        Self::make(setup, upstream, "http", Past::None, change)
     }
 
     /// With a state folder, so that it can be started again.
@@ -77,8 +67,7 @@ impl Gateway {
 
     /// The same, with more files in its folder, which is in `state` already.
     pub(crate) fn prepared(setup: Setup, prepare: impl FnOnce(&Path)) -> Self {
-        let (upstream, rolling) = (Upstream::start(), Rolling::default());
-        Self::made(setup, upstream, "http", Past::FromState, rolling, |_| {}, prepare)
+        Self::made(setup, Upstream::start(), "http", Past::FromState, |_| {}, prepare)
     }
 
     fn make(
@@ -86,10 +75,9 @@ impl Gateway {
         upstream: Upstream,
         scheme: &str,
         past: Past,
-        rolling: Rolling,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        Self::made(setup, upstream, scheme, past, rolling, change, |_| {})
+        Self::made(setup, upstream, scheme, past, change, |_| {})
     }
 
     fn made(
@@ -97,7 +85,6 @@ impl Gateway {
         upstream: Upstream,
         scheme: &str,
         past: Past,
-        rolling: Rolling,
         change: impl FnOnce(&mut Config),
         prepare: impl FnOnce(&Path),
     ) -> Self {
@@ -114,7 +101,7 @@ impl Gateway {
         prepare(folder.path());
         let mut config = load(&file);
         change(&mut config);
-        let gate = open(config, &file, &clock, &log, past, rolling);
+        let gate = open(config, &file, &clock, &log, past);
         let (address, operations) = (gate.address(), gate.operations_address());
         Self {
             gate: Mutex::new(Some(gate)),
@@ -314,8 +301,7 @@ impl Gateway {
     /// Starts again on what the state folder holds.
     pub(crate) fn start_again(&mut self) {
         let file = self.file();
-        let rolling = Rolling::default();
-        let gate = open(load(&file), &file, &self.clock, &self.log, Past::FromState, rolling);
+        let gate = open(load(&file), &file, &self.clock, &self.log, Past::FromState);
         self.address = gate.address();
         self.operations = gate.operations_address();
         self.gate = Mutex::new(Some(gate));
@@ -376,16 +362,9 @@ fn load(file: &Path) -> Config {
     Config::load(file).unwrap_or_else(|faults| panic!("{faults}")).0
 }
 
-fn open(
-    config: Config,
-    file: &Path,
-    clock: &Clock,
-    log: &Arc<Mutex<Vec<u8>>>,
-    past: Past,
-    rolling: Rolling,
-) -> Gate {
+fn open(config: Config, file: &Path, clock: &Clock, log: &Arc<Mutex<Vec<u8>>>, past: Past) -> Gate {
     let log = LogSink::Memory(Arc::clone(log));
-    let options = Options { source: Some(file.to_path_buf()), log, past, rolling };
+    let options = Options { source: Some(file.to_path_buf()), log, past };
     Gate::start(config, clock.clone(), options).unwrap_or_else(|fault| panic!("{fault}"))
 }
 

@@ -40,7 +40,15 @@ impl Operator {
         };
         let (master, state, progress) = (config.keys.master, config.keys.state, |_, _| {});
         Self {
-            office: Office { keys: Some(store), catalogue, master, state, clock, progress },
+            office: Office {
+                keys: Some(store),
+                catalogue,
+                master,
+                state,
+                copies: None,
+                clock,
+                progress,
+            },
             actor,
         }
     }
