@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use countersign::app::{Gate, Handover, Options, Past, Rolling, Sockets};
+use countersign::app::{Gate, Handover, Options, Past, Sockets};
 use countersign::clock::Clock;
 use countersign::config::Config;
 use countersign::telemetry::LogSink;
@@ -93,7 +93,7 @@ fn gate(site: &Site, sockets: [(&str, &TcpListener); 2]) -> (Gate, Arc<Mutex<Vec
     let log = Arc::default();
     let sink = LogSink::Memory(Arc::clone(&log));
     let past = Past::FromState;
-    let options = Options { source: None, log: sink, past, rolling: Rolling::default() };
+    let options = Options { source: None, log: sink, past };
     let gate = Gate::succeed(config, Clock::system(), options, Handover::of(given));
     (gate.unwrap_or_else(|fault| panic!("{fault}")), log)
 }
