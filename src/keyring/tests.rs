@@ -52,7 +52,9 @@ fn merchant<'a>(id: &str, key_ids: impl IntoIterator<Item = &'a String>) -> Merc
 fn finds(keyring: &Keyring, key_id: &str) -> bool {
     let scheme = builtin("countersign-v1").unwrap();
     let keys = keyring.verifying_keys(key_id, &scheme, NOW);
-    assert_eq!(keys.as_slice().len(), 1, "as many keys for everybody");
+    // A keyring without a credential has nothing to hide.
+    let few = keyring.is_empty() && keys.as_slice().is_empty();
+    assert!(few || keys.as_slice().len() == 1, "as many keys for everybody");
     let Some(found) = keys.credential() else {
         assert_eq!(&*keys.owner().key_id, NOBODY);
         return false;
