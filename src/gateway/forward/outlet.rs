@@ -127,6 +127,11 @@ impl Outlet {
         }
     }
 
+    /// Closes every connection that nobody uses.
+    pub(super) fn close_all(&self) {
+        self.idle.take().into_iter().for_each(|one| one.connection.close());
+    }
+
     /// Closes what was idle for `idle_max` seconds, and tells how many requests there are.
     pub(super) fn tidy(&self, now: u64, idle_max: u64) {
         let mut idle = self.idle.borrow_mut();

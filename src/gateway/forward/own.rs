@@ -14,6 +14,7 @@ use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
 use super::outlet::{Open, Sent};
@@ -82,7 +83,9 @@ impl Own {
     pub(super) async fn send(&mut self, request: Request<Pieces>, deadline: Instant) -> Sent {
         let Self { sender, moved, patience, .. } = self;
         // It is moved next, and so need not be woken for that.
-        let mut answer = pin!(moved.relay.hush(|| sender.try_send_request(request)).0);
+        let answer = moved.relay.hush(|| sender.try_send_request(request)).0;
+        // Out of turns it would keep back an answer that is there, and wake nobody for it.
+        let mut answer = pin!(unconstrained(answer));
         let exchange = poll_fn(|cx| {
             moved.advance_for(cx);
             answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
