@@ -22,6 +22,8 @@ const INTERIM: &[u8] =
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
 /// An answer that nobody asked for, right behind another.
 const SMUGGLED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled";
+/// So long that nothing runs into them but what waits for a wake-up that never comes.
+const LIMITS: &str = "queue = 1000\nqueue_for = \"15s\"\ndeadlines.response = \"15s\"\n";
 const MOMENT: Duration = Duration::from_millis(2);
 
 /// A number below `most` as good as drawn, the same in every run.
@@ -173,10 +175,8 @@ impl Scene {
                 _ => None,
             }
         });
-        let more = "connections = 6\nqueue = 1000\nqueue_for = \"15s\"\n\
-                    deadlines.response = \"15s\"\n";
         let mut setup = Setup::new().with("workers", "1");
-        setup.upstreams.push(table(&service, tls, more));
+        setup.upstreams.push(table(&service, tls, &[LIMITS, "connections = 6\n"].concat()));
         let to = "upstream = \"many\"";
         setup.routes.push(route("many", "/v2/many/*", "countersign-v1", to));
         Self { gateway: Gateway::with(setup), service, tls, heads }
@@ -205,6 +205,17 @@ impl Scene {
     fn count(&self, request: &Request) -> usize {
         let key = (request.method.clone(), request.target.clone());
         self.heads.lock().unwrap().get(&key).copied().unwrap_or(0)
+    }
+
+    /// Loads configurations that replace the upstream, one after another.
+    fn reload_often(&self) {
+        let mut setup = self.gateway.setup.clone();
+        for connections in (4..16).map(|n| format!("connections = {n}\n")) {
+            setup.upstreams[0] = table(&self.service, self.tls, &[LIMITS, &*connections].concat());
+            setup.write(self.gateway.folder.path(), "http://127.0.0.1:1");
+            self.gateway.reload().unwrap();
+            thread::sleep(30 * MOMENT);
+        }
     }
 
     /// Nothing is under way, and no connection is counted that does not stand.
@@ -320,7 +331,7 @@ impl Tally {
     }
 }
 
-/// A service that fails in every way, and clients that go away in the middle: a change arrives once
+/// A service that fails in every way, clients that go away in the middle, and reloads: a change arrives once
 /// at most and a read twice, no answer is anybody else's, and nobody waits for what cannot come.
 #[test]
 fn whatever_fails_every_request_has_an_answer_of_its_own() {
@@ -361,6 +372,7 @@ fn whatever_fails_every_request_has_an_answer_of_its_own() {
             let (one_by_one, streams) = (&one_by_one, &streams);
             let clients = (0..4).map(|at| scope.spawn(move || one_by_one(at * 1000)));
             let clients: Vec<_> = clients.chain([scope.spawn(|| streams(9000))]).collect();
+            scene.reload_often();
             clients.into_iter().map(|one| one.join().unwrap()).collect()
         });
         for Tally { whole, refused, cut } in &tallies {
