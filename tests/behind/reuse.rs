@@ -221,7 +221,9 @@ impl Scene {
     /// Nothing is under way, and no connection is counted that does not stand.
     fn comes_to_rest(&self) {
         let gauge = |name: &str| self.gateway.metric(name, &["upstream=\"many\""]);
-        wait_until("all requests to end", || gauge("countersign_upstream_requests_in_flight") == 0.0);
+        wait_until("all requests to end", || {
+            gauge("countersign_upstream_requests_in_flight") == 0.0
+        });
         self.service.close_all();
         wait_until("no connection to stand", || gauge("countersign_upstream_connections") == 0.0);
     }
@@ -280,7 +282,8 @@ fn every_whole_answer_reaches_whoever_asked() {
         };
         thread::scope(|scope| {
             let ahead = &ahead;
-            for (at, (count, pieces)) in [(1, 1), (1, 1), (1, 9), (6, 1), (20, 3)].iter().enumerate()
+            for (at, (count, pieces)) in
+                [(1, 1), (1, 1), (1, 9), (6, 1), (20, 3)].iter().enumerate()
             {
                 scope.spawn(move || ahead(at * 1000, *count, *pieces));
             }
@@ -418,5 +421,32 @@ fn the_end_of_a_connection_is_told() {
         }
         service.wait_open(0);
         assert_eq!(service.ended_in_order(), service.connections(), "{removed}");
+    }
+}
+
+/// A service may answer before it has read a request, and go on reading: whoever was told that it
+/// took the request must find that it did. The request is longer than what a socket takes at once.
+#[test]
+fn a_request_leaves_whole_although_its_answer_came_early() {
+    for tls in [false, true] {
+        let service = match tls {
+            true => Upstream::start_tls(&authority().api),
+            false => Upstream::start(),
+        };
+        let mut setup = Setup::new().with("listener.limits.unverified", "\"1GiB\"");
+        setup.upstreams.push(table(&service, tls, ""));
+        let to = "upstream = \"many\"\nbody = \"32MiB\"";
+        setup.routes.push(route("many", "/v2/many/*", "countersign-v1", to));
+        let gateway = Gateway::with(setup);
+        // A known address may send as much.
+        assert_eq!(gateway.ask(&get(&gateway, 0)).status, 200);
+        let early = answer("202 Accepted", &[], b"taken");
+        service.at_head(move |_| Some(vec![Step::Send(early.clone()), Step::Pause(50 * MOMENT)]));
+        service.answer_with(|_| Vec::new());
+        let long = Request::post("/v2/many/1", &vec![b'x'; 24 << 20]);
+        let answer = gateway.ask(&v1().sign(long.clone(), gateway.now()));
+        assert_eq!((answer.status, answer.text().as_str()), (202, "taken"));
+        service.wait_for(2);
+        assert!(service.last().body == long.body);
     }
 }

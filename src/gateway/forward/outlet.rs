@@ -111,6 +111,9 @@ impl Outlet {
         let mut idle = self.idle.borrow_mut();
         if connection.rest() && idle.len() < idle_max {
             idle.push(Idle { connection, since_second });
+        } else {
+            // Where the answer came early, the rest of the request still leaves.
+            connection.close();
         }
     }
 

@@ -23,8 +23,11 @@ use super::pieces::Pieces;
 use crate::gateway::upstream::{Address, Upstream, Wire};
 use crate::relay::Relay;
 
-/// How long the end of a connection may take, where it is told to the upstream.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long the end of a connection may take: the rest of a request whose answer came early, and
+/// the goodbye.
+const LINGER: Duration = Duration::from_secs(10);
+
+type Http1 = Connection<TokioIo<Wire>, Pieces>;
 
 /// A connection, used by one request at a time.
 pub(super) struct Own {
@@ -37,7 +40,7 @@ pub(super) struct Own {
 /// What moves when it is polled.
 struct Moved {
     /// None once it has ended.
-    connection: Option<Pin<Box<Connection<TokioIo<Wire>, Pieces>>>>,
+    connection: Option<Pin<Box<Http1>>>,
     /// Wakes whoever uses it.
     relay: Arc<Relay>,
 }
@@ -119,7 +122,7 @@ impl Own {
         self.moved.connection.is_some() && self.sender.is_ready()
     }
 
-    /// Ends it in order.
+    /// Ends it in order, after what is left of a request.
     pub(super) fn close(self) {
         let Self { sender, moved, open, .. } = self;
         drop(sender);
