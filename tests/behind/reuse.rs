@@ -334,8 +334,9 @@ impl Tally {
     }
 }
 
-/// A service that fails in every way, clients that go away in the middle, and reloads: a change arrives once
-/// at most and a read twice, no answer is anybody else's, and nobody waits for what cannot come.
+/// A service that fails in every way, clients that go away in the middle, and reloads: a change
+/// arrives once at most and a read twice, no answer is anybody else's, and nobody waits for what
+/// cannot come.
 #[test]
 fn whatever_fails_every_request_has_an_answer_of_its_own() {
     for tls in [false, true] {
