@@ -123,7 +123,7 @@ impl Forwarder {
             pool.tidy();
             let serves = pool.is_in_service();
             if !serves {
-                pool.close();
+                pool.retire();
             }
             serves
         });

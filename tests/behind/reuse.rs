@@ -14,7 +14,7 @@ use crate::support::client::{Client, Ended};
 use crate::support::gateway::Gateway;
 use crate::support::request::{Request, chunked};
 use crate::support::setup::{Setup, route, v1};
-use crate::support::upstream::{Recorded, Step, Upstream, answer, ok};
+use crate::support::upstream::{Recorded, Step, Upstream, answer, ok, own_target};
 use crate::support::wait_until;
 
 const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -404,12 +404,16 @@ fn leave(client: &mut Client, request: &Request, n: usize) {
 }
 
 /// A service behind TLS is told the end of each connection: of those that nobody used for long, and
-/// of all of an upstream that no route leads to any more.
+/// of all of an upstream that no route leads to any more, be they in use or not.
 #[test]
 fn the_end_of_a_connection_is_told() {
     for removed in [false, true] {
         let [idle, to] = ["deadlines.idle = \"1s\"", "upstream = \"many\""];
         let service = Upstream::start_tls(&authority().api);
+        service.answer_with(|request| match request.target.ends_with("/hold") {
+            true => vec![Step::Send(CHUNKED.into()), Step::Hold, Step::Send(b"0\r\n\r\n".into())],
+            false => own_target(request),
+        });
         let mut setup = Setup::new().with("workers", "1");
         setup.upstreams.push(table(&service, true, if removed { "" } else { idle }));
         setup.routes.push(route("many", "/v2/many/*", "countersign-v1", to));
@@ -417,8 +421,14 @@ fn the_end_of_a_connection_is_told() {
         let requests: Vec<_> = (0..20).map(|n| get(&gateway, n)).collect();
         assert!(gateway.http2().ask_all(&requests).iter().all(Result::is_ok));
         if removed {
+            let mut client = gateway.client();
+            client.send(v1().sign(Request::get("/v2/many/hold"), gateway.now()).h1());
+            client.more().unwrap();
             let forget = |setup: &mut Setup| (setup.upstreams.clear(), setup.routes.pop());
             gateway.change(|setup| drop(forget(setup))).unwrap();
+            service.wait_open(1);
+            service.release();
+            assert_eq!(client.answer().status, 200);
         }
         service.wait_open(0);
         assert_eq!(service.ended_in_order(), service.connections(), "{removed}");

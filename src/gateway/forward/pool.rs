@@ -238,9 +238,9 @@ impl Pool {
         Ok(Turn { pool: Rc::clone(self), outlet, tried: Vec::new(), _slot: slot })
     }
 
-    /// Closes every connection that nobody uses, because no more requests will come.
-    pub(super) fn close(&self) {
-        self.outlets.borrow().iter().for_each(|outlet| outlet.close_all());
+    /// Closes every connection, those in use after their requests: no more will come.
+    pub(super) fn retire(&self) {
+        self.outlets.borrow().iter().for_each(|outlet| outlet.retire());
     }
 
     /// Gets an outlet for every address that there is now. Those that stay keep their connections.
@@ -256,7 +256,7 @@ impl Pool {
             same.map_or_else(|| Rc::new(new()), Rc::clone)
         }));
         let stays = |known: &Rc<Outlet>| outlets.iter().any(|one| Rc::ptr_eq(one, known));
-        known.iter().filter(|known| !stays(known)).for_each(|gone| gone.close_all());
+        known.iter().filter(|known| !stays(known)).for_each(|gone| gone.retire());
     }
 
     /// Closes a connection that nobody uses where one more would be too many: several addresses
