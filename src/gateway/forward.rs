@@ -121,7 +121,11 @@ impl Forwarder {
     pub fn tidy(&self) {
         self.pools.borrow_mut().retain(|pool| {
             pool.tidy();
-            pool.is_in_service()
+            let serves = pool.is_in_service();
+            if !serves {
+                pool.retire();
+            }
+            serves
         });
     }
 

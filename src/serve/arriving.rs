@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake as _};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -38,7 +38,7 @@ impl Body for Arriving {
         let (frame, woken) = relay.hush(|| Pin::new(&mut *incoming).poll_frame(cx));
         // After the last piece the connection has nothing to do but to wait for the answer.
         if woken && !incoming.is_end_stream() {
-            cx.waker().wake_by_ref();
+            relay.wake_by_ref();
         }
         frame
     }

@@ -25,5 +25,6 @@ mod moving;
 mod multiplexed;
 mod names;
 mod proxy;
+mod reuse;
 mod service;
 mod streaming;

@@ -29,6 +29,8 @@ pub(super) struct Outlet {
     idle: RefCell<Vec<Idle>>,
     /// The connections over HTTP/2, where that is spoken; then none is kept in `idle`.
     streams: Option<Streams>,
+    /// No more requests will come, and no connection is kept.
+    retired: Cell<bool>,
     in_flight: Cell<usize>,
     /// The requests in flight that the metric was told of.
     told: Cell<i64>,
@@ -72,8 +74,8 @@ impl Outlet {
     /// The way to an address, with so many streams on a connection where HTTP/2 is spoken.
     pub(super) fn new(address: Arc<Address>, streams_max: Option<NonZeroUsize>) -> Self {
         let streams = streams_max.map(|each_max| Streams::new(each_max.get()));
-        let idle = RefCell::default();
-        Self { address, idle, streams, in_flight: Cell::new(0), told: Cell::new(0) }
+        let (idle, retired) = (RefCell::default(), Cell::new(false));
+        Self { address, idle, streams, retired, in_flight: Cell::new(0), told: Cell::new(0) }
     }
 
     /// Requests of this core that the address has.
@@ -109,8 +111,11 @@ impl Outlet {
     pub(super) fn give_back(&self, connection: Connection, since_second: u64, idle_max: usize) {
         let Connection::Own(mut connection) = connection else { return };
         let mut idle = self.idle.borrow_mut();
-        if connection.rest() && idle.len() < idle_max {
+        if connection.rest() && !self.retired.get() && idle.len() < idle_max {
             idle.push(Idle { connection, since_second });
+        } else {
+            // Where the answer came early, the rest of the request still leaves.
+            connection.close();
         }
     }
 
@@ -125,6 +130,12 @@ impl Outlet {
         if !idle.is_empty() {
             idle.swap_remove(0).connection.close();
         }
+    }
+
+    /// Closes every connection, those in use after their requests.
+    pub(super) fn retire(&self) {
+        self.retired.set(true);
+        self.idle.take().into_iter().for_each(|one| one.connection.close());
     }
 
     /// Closes what was idle for `idle_max` seconds, and tells how many requests there are.

@@ -14,6 +14,7 @@ use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
 use super::outlet::{Open, Sent};
@@ -22,8 +23,11 @@ use super::pieces::Pieces;
 use crate::gateway::upstream::{Address, Upstream, Wire};
 use crate::relay::Relay;
 
-/// How long the end of a connection may take, where it is told to the upstream.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long the end of a connection may take: the rest of a request whose answer came early, and
+/// the goodbye.
+const LINGER: Duration = Duration::from_secs(10);
+
+type Http1 = Connection<TokioIo<Wire>, Pieces>;
 
 /// A connection, used by one request at a time.
 pub(super) struct Own {
@@ -33,13 +37,10 @@ pub(super) struct Own {
     open: Open,
 }
 
-/// HTTP/1.1 as it is spoken on a connection.
-type Spoken = Connection<TokioIo<Wire>, Pieces>;
-
 /// What moves when it is polled.
 struct Moved {
     /// None once it has ended.
-    connection: Option<Pin<Box<Spoken>>>,
+    connection: Option<Pin<Box<Http1>>>,
     /// Wakes whoever uses it.
     relay: Arc<Relay>,
 }
@@ -85,7 +86,9 @@ impl Own {
     pub(super) async fn send(&mut self, request: Request<Pieces>, deadline: Instant) -> Sent {
         let Self { sender, moved, patience, .. } = self;
         // It is moved next, and so need not be woken for that.
-        let mut answer = pin!(moved.relay.hush(|| sender.try_send_request(request)).0);
+        let answer = moved.relay.hush(|| sender.try_send_request(request)).0;
+        // Out of turns it would keep back an answer that is there, and wake nobody for it.
+        let mut answer = pin!(unconstrained(answer));
         let exchange = poll_fn(|cx| {
             moved.advance_for(cx);
             answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
@@ -119,7 +122,7 @@ impl Own {
         self.moved.connection.is_some() && self.sender.is_ready()
     }
 
-    /// Ends it in order.
+    /// Ends it in order, after what is left of a request.
     pub(super) fn close(self) {
         let Self { sender, moved, open, .. } = self;
         drop(sender);

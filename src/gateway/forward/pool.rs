@@ -238,6 +238,11 @@ impl Pool {
         Ok(Turn { pool: Rc::clone(self), outlet, tried: Vec::new(), _slot: slot })
     }
 
+    /// Closes every connection, those in use after their requests: no more will come.
+    pub(super) fn retire(&self) {
+        self.outlets.borrow().iter().for_each(|outlet| outlet.retire());
+    }
+
     /// Gets an outlet for every address that there is now. Those that stay keep their connections.
     fn follow(&self) {
         // Before the addresses: a change in between shows the next time.
@@ -250,6 +255,8 @@ impl Pool {
             let new = || Outlet::new(Arc::clone(address), self.upstream.spec.streams_max);
             same.map_or_else(|| Rc::new(new()), Rc::clone)
         }));
+        let stays = |known: &Rc<Outlet>| outlets.iter().any(|one| Rc::ptr_eq(one, known));
+        known.iter().filter(|known| !stays(known)).for_each(|gone| gone.retire());
     }
 
     /// Closes a connection that nobody uses where one more would be too many: several addresses

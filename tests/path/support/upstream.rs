@@ -79,6 +79,8 @@ struct Seen {
     heads: usize,
     bytes: usize,
     open: Vec<(usize, TcpStream)>,
+    /// Connections that ended between two requests, with a goodbye where they have one.
+    ended_in_order: usize,
     released: bool,
     over: bool,
 }
@@ -141,8 +143,11 @@ impl Upstream {
                 drop(seen);
                 let own = Arc::clone(&own);
                 std::thread::spawn(move || {
-                    let _ = Connection::open(stream, &own, number).and_then(|mut c| c.serve());
-                    own.seen().open.retain(|(n, _)| *n != number);
+                    let served = Connection::open(stream, &own, number).and_then(|mut c| c.serve());
+                    let mut seen = own.seen();
+                    seen.ended_in_order += usize::from(served.is_ok());
+                    seen.open.retain(|(n, _)| *n != number);
+                    drop(seen);
                     own.changed.notify_all();
                 });
             }
@@ -192,6 +197,11 @@ impl Upstream {
 
     pub(crate) fn open_connections(&self) -> usize {
         self.shared.seen().open.len()
+    }
+
+    /// Connections that ended between two requests, behind TLS only those whose end was told.
+    pub(crate) fn ended_in_order(&self) -> usize {
+        self.shared.seen().ended_in_order
     }
 
     /// Every byte that ever arrived.
