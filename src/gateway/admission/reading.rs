@@ -2,6 +2,7 @@
 //! that bodies come in by.
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
@@ -100,11 +101,19 @@ impl Reading {
         incoming: &mut B,
         deadlines: BodyDeadlines,
     ) -> Result<(), Rejection> {
-        let started = Instant::now();
+        let mut started = None;
         loop {
-            let patience = deadlines.total.min(deadlines.pace.allows(self.bytes));
-            let frame = timeout_at(started + patience, incoming.frame()).await;
-            let Some(frame) = frame.map_err(|_| Rejection::BodyTooSlow)? else { return Ok(()) };
+            // What is there already takes no timer and no look at the clock.
+            let frame = match incoming.frame().now_or_never() {
+                Some(frame) => frame,
+                None => {
+                    let started = *started.get_or_insert_with(Instant::now);
+                    let patience = deadlines.total.min(deadlines.pace.allows(self.bytes));
+                    let frame = timeout_at(started + patience, incoming.frame()).await;
+                    frame.map_err(|_| Rejection::BodyTooSlow)?
+                }
+            };
+            let Some(frame) = frame else { return Ok(()) };
             let frame = frame.map_err(|_| Rejection::BadRequest(Flaw::Body))?;
             // Trailers end here: nothing in them is signed.
             if let Ok(piece) = frame.into_data() {
