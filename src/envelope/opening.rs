@@ -103,7 +103,7 @@ impl Envelope {
                 let body = self.bytes(&self.data, look, prepared)?;
                 check::all_hold(&self.before, look, prepared)?;
                 let key = self.bytes(self.key_for(None)?, look, prepared)?;
-                coding::open(&key, &body).map(Zeroizing::new)
+                coding::open(&key, &body)
             }
             Method::Block(choice) => self.open_block(*choice, prepared, look),
             Method::Chosen { by, choices } => {

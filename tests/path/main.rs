@@ -15,6 +15,7 @@
 mod support;
 
 mod answers;
+mod coded;
 mod concurrency;
 mod defect;
 mod doctor;
