@@ -28,6 +28,7 @@ mod midway;
 mod operations;
 mod operator;
 mod orders;
+mod pairs;
 mod quota;
 mod reload;
 mod remember;
