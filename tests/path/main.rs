@@ -35,6 +35,7 @@ mod remember;
 mod replay;
 mod schemes;
 mod sealed;
+mod sealed_by_hand;
 mod secrets;
 mod signature;
 mod target;
