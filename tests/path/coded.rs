@@ -1,5 +1,5 @@
-//! Bodies that are sealed by a content coding, `aes128gcm` (RFC 8188), through the gate: what Python
-//! sealed is opened and forwarded, and Python opens what the gate sealed.
+//! Bodies that are sealed by a content coding, `aes128gcm` (RFC 8188), through the gate: what
+//! Python sealed is opened and forwarded, and Python opens what the gate sealed.
 
 use std::process::Command;
 

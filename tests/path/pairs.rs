@@ -47,7 +47,8 @@ fn by_rfc9421(gateway: &Gateway, sign: &dyn Fn(&[u8]) -> Vec<u8>) -> Request {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
     let digest = format!("sha-256=:{}:", STANDARD.encode(digest));
     let parameters = format!(
-        "(\"@method\" \"@target-uri\" \"content-digest\");created={};keyid=\"pk_pair\";nonce=\"{}\"",
+        "(\"@method\" \"@target-uri\" \"content-digest\")\
+         ;created={};keyid=\"pk_pair\";nonce=\"{}\"",
         gateway.now(),
         fresh_nonce()
     );

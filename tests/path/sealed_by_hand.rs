@@ -1,5 +1,5 @@
-//! Sealed bodies as somebody puts them up who has the key, or a part of it, and means harm: boxes of
-//! every shape, texts that other programs would run, and what stays of a text that was opened.
+//! Sealed bodies as somebody puts them up who has the key, or a part of it, and means harm: boxes
+//! of every shape, texts that other programs would run, and what stays of a text that was opened.
 
 use std::fs;
 use std::path::Path;
@@ -284,7 +284,7 @@ fn texts_that_others_would_unserialise_are_not_looked_at() {
         assert!(received.body == text, "{}", String::from_utf8_lossy(text));
         assert_eq!(received.value("content-type"), "application/octet-stream");
     }
-    // PayKun's bodies are values of PHP: a string stays what stands in it, and an object is refused.
+    // PayKun's bodies are values of PHP: a string stays what stands in it, an object is refused.
     let gateway = Gateway::with(setup(""));
     let by_paykun = |text: &str| signed(&gateway, &boxed(&iv(), &encrypted(text.as_bytes(), &[])));
     for text in ["O:8:\"stdClass\":0:{}", "a:1:{i:0;i:1;}", "cos\nsystem\n(S'id'\ntR."] {

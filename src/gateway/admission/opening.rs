@@ -1,6 +1,6 @@
-//! Eleventh step: [`Readable`] has the body that the upstream gets. Where the route has an envelope,
-//! the body in it is opened here, and what is forwarded is what was sealed: never a body that did
-//! not open, be it clear.
+//! Eleventh step: [`Readable`] has the body that the upstream gets. Where the route has an
+//! envelope, the body in it is opened here, and what is forwarded is what was sealed: never a body
+//! that did not open, be it clear.
 
 use std::borrow::Cow;
 use std::ops::Deref;
