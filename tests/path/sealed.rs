@@ -93,6 +93,7 @@ fn a_client_cannot_say_that_its_body_was_opened() {
     assert!(!gateway.upstream.last().has("x-countersign-opened"));
 }
 
+/// Row 62.
 #[test]
 fn whatever_does_not_open_is_refused_alike_and_never_forwarded() {
     let gateway = Gateway::with(setup(""));
@@ -181,6 +182,7 @@ fn a_sealed_body_passes_once() {
     gateway.refuses(&request, "replayed");
 }
 
+/// Row 69.
 #[test]
 fn clear_bodies_pass_where_sealing_is_optional_and_broken_ones_do_not() {
     let gateway = Gateway::with(setup("sealed = \"optional\""));
