@@ -122,12 +122,20 @@ fn what_was_altered_is_refused_and_not_forwarded() {
         sealed[at] ^= 1;
         sealed
     };
+    let with = |at: usize, bytes: &[u8]| {
+        let mut sealed = sealed.clone();
+        sealed[at..at + bytes.len()].copy_from_slice(bytes);
+        sealed
+    };
     let (head, records) = sealed.split_at(21);
     let (first, rest) = records.split_at(30);
     let cases = [
         ("the salt", flipped(0)),
         ("the size of records", flipped(19)),
         ("the key id", flipped(20)),
+        ("records of four gigabytes", with(16, &[0xff; 4])),
+        ("records of no bytes", with(16, &[0; 4])),
+        ("a key id that is longer than all", with(20, &[0xff])),
         ("the first record", flipped(21)),
         ("the last tag", flipped(sealed.len() - 1)),
         ("no last record", [head, first].concat()),
@@ -159,6 +167,8 @@ fn other_codings_and_other_places_are_refused() {
     gateway.refuses(&request().header("Content-Encoding", "aes128gcm"), "bad_request");
     gateway.refuses_h1(&request().without("Content-Encoding"), "cannot_open");
     gateway.refuses_h1(&request().set("Content-Encoding", "identity"), "cannot_open");
+    let bodiless = Request::get("/coded/orders").header("Content-Encoding", "aes128gcm");
+    gateway.refuses_h1(&partner().sign(bodiless, gateway.now()), "cannot_open");
     // Where no envelope is a coding, and where there is no route.
     let elsewhere = Request::post("/v2/orders", &sealed).header("Content-Encoding", "aes128gcm");
     let elsewhere = crate::support::setup::v1().sign(elsewhere, gateway.now());
