@@ -195,6 +195,11 @@ impl Envelope {
         &self.reads
     }
 
+    /// Whether it is a content coding (RFC 8188), which a header names.
+    pub fn is_content_coding(&self) -> bool {
+        matches!(self.method, Method::Records)
+    }
+
     /// Whether opening takes an RSA operation: a third of a millisecond and more.
     pub fn is_costly(&self) -> bool {
         let wrapped =

@@ -250,6 +250,23 @@ fn schemes_that_are_shown_are_those_that_are_built_in() {
     assert!(shown >= 5, "{shown} built-in schemes are shown");
 }
 
+/// Every line of an envelope that a document shows stands in the one that the program has.
+#[test]
+fn envelopes_that_are_shown_are_those_that_are_built_in() {
+    let mut shown = 0;
+    for block in blocks(&document("docs/envelopes.md")) {
+        let name = block.text.strip_prefix('[').and_then(|text| text.split([']', '.']).next());
+        let Some(name) = name.filter(|_| block.kind == "toml") else { continue };
+        let file = root().join(format!("config/envelopes/{name}.toml"));
+        let Ok(own) = fs::read_to_string(file) else { continue };
+        for line in block.text.lines() {
+            assert!(own.lines().any(|other| other == line), "{name} has no line {line}");
+        }
+        shown += 1;
+    }
+    assert!(shown >= 5, "{shown} built-in envelopes are shown");
+}
+
 /// Commands of a block with the output that stands below each.
 fn commands(text: &str) -> Vec<(String, Vec<String>)> {
     let mut all: Vec<(String, Vec<String>)> = Vec::new();
@@ -297,10 +314,15 @@ fn run(command: &str, folder: &Path) -> Vec<String> {
 /// What a reader types gives what he reads.
 #[test]
 fn commands_print_what_is_shown() {
+    commands_print("docs/schemes.md");
+    commands_print("docs/envelopes.md");
+}
+
+fn commands_print(page: &str) {
     let place = tempfile::tempdir().unwrap();
     let mut faults = Vec::new();
     let mut count = 0;
-    for block in blocks(&document("docs/schemes.md")) {
+    for block in blocks(&document(page)) {
         if let Some(file) = &block.file {
             let file = place.path().join(file);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -318,7 +340,7 @@ fn commands_print_what_is_shown() {
         }
     }
     assert!(count >= 10, "{count} commands");
-    assert!(faults.is_empty(), "the output is now\n{}", faults.join("\n\n"));
+    assert!(faults.is_empty(), "the output of {page} is now\n{}", faults.join("\n\n"));
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(crate) struct SavedRequest {
     /// Path and query as written.
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
+    /// The same with their names as written.
+    pub(crate) written: Vec<(String, String)>,
     pub(crate) body: Bytes,
     /// What was done to the file to read it, for people.
     pub(crate) notes: Vec<String>,
@@ -46,10 +48,11 @@ impl SavedRequest {
         let (Some(method), Some(target)) = (words.next(), words.next()) else {
             return Err(format!("line 1: expected `METHOD /path HTTP/1.1`, found `{first}`"));
         };
-        let mut headers = HeaderMap::new();
+        let (mut headers, mut written) = (HeaderMap::new(), Vec::new());
         for (number, line) in lines.enumerate() {
-            let header = line.split_once(':').and_then(|(name, value)| {
-                let name = name.parse::<HeaderName>().ok()?;
+            let header = line.split_once(':').and_then(|(own, value)| {
+                let name = own.parse::<HeaderName>().ok()?;
+                written.push((own.to_owned(), value.trim().to_owned()));
                 Some((name, HeaderValue::from_str(value.trim()).ok()?))
             });
             let Some((name, value)) = header else {
@@ -62,6 +65,7 @@ impl SavedRequest {
             authority: String::new(),
             target: target.to_owned(),
             headers,
+            written,
             body: Bytes::copy_from_slice(body),
             notes: Vec::new(),
         };

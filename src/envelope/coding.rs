@@ -62,13 +62,14 @@ impl<'a> Head<'a> {
 /// # Errors
 /// When its head, a record's tag or a delimiter is wrong, or the last record is missing or not the
 /// last.
-pub fn open(key: &[u8], body: &[u8]) -> Result<Vec<u8>, CannotOpen> {
+pub fn open(key: &[u8], body: &[u8]) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
     let (head, records) = Head::read(body)?;
     let keys = Keys::derive(key, &head.salt)?;
     let records: Vec<&[u8]> = records.chunks(head.room()?).collect();
-    let mut text = Vec::new();
+    // As much as it can hold, so that it never moves and leaves a copy behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(body.len()));
     for (number, record) in records.iter().enumerate() {
-        let mut opened = record.to_vec();
+        let mut opened = Zeroizing::new(record.to_vec());
         keys.cipher.open(&keys.feed(&keys.nonce(number)?), &mut opened)?;
         let end = opened.iter().rposition(|byte| *byte != 0).ok_or(CannotOpen)?;
         let delimiter = if number + 1 == records.len() { LAST } else { MORE };
@@ -86,11 +87,11 @@ pub fn open(key: &[u8], body: &[u8]) -> Result<Vec<u8>, CannotOpen> {
 /// When the head's records cannot hold anything, or its key id is longer than 255 bytes.
 pub fn seal(key: &[u8], head: &Head<'_>, text: &[u8]) -> Result<Vec<u8>, CannotOpen> {
     let room = head.room()? - TAG_BYTES - 1;
-    let mut records: Vec<Vec<u8>> =
-        text.chunks(room).map(|piece| [piece, &[MORE]].concat()).collect();
+    let record = |piece: &[u8]| Zeroizing::new([piece, &[MORE]].concat());
+    let mut records: Vec<Zeroizing<Vec<u8>>> = text.chunks(room).map(record).collect();
     match records.last_mut().and_then(|record| record.last_mut()) {
         Some(delimiter) => *delimiter = LAST,
-        None => records.push(vec![LAST]),
+        None => records.push(Zeroizing::new(vec![LAST])),
     }
     seal_records(key, head, &records)
 }
@@ -102,12 +103,12 @@ pub fn seal(key: &[u8], head: &Head<'_>, text: &[u8]) -> Result<Vec<u8>, CannotO
 pub fn seal_records(
     key: &[u8],
     head: &Head<'_>,
-    records: &[Vec<u8>],
+    records: &[impl AsRef<[u8]>],
 ) -> Result<Vec<u8>, CannotOpen> {
     let keys = Keys::derive(key, &head.salt)?;
     let mut body = head.write()?;
     for (number, record) in records.iter().enumerate() {
-        let mut record = record.clone();
+        let mut record = record.as_ref().to_vec();
         keys.cipher.seal(&keys.feed(&keys.nonce(number)?), &mut record)?;
         body.extend_from_slice(&record);
     }
@@ -160,7 +161,7 @@ mod tests {
         let key = BASE64_URL_SAFE_NO_PAD.decode("yqdlZ-tYemfogSmv7Ws5PQ").unwrap();
         let body = "I1BsxtFttlv3u_Oo94xnmwAAEAAA-NAVub2qFgBEuQKRapoZu-IxkIva3MEB1PD-ly8Thjg";
         let body = BASE64_URL_SAFE_NO_PAD.decode(body).unwrap();
-        assert_eq!(open(&key, &body).unwrap(), b"I am the walrus");
+        assert_eq!(*open(&key, &body).unwrap(), b"I am the walrus");
         let (head, _) = Head::read(&body).unwrap();
         assert_eq!(seal(&key, &head, b"I am the walrus").unwrap(), body);
     }
@@ -169,7 +170,7 @@ mod tests {
     fn records_can_be_neither_cut_off_nor_moved() {
         let head = Head { salt: [7; 16], record_bytes: 20, key_id: b"k" };
         let body = seal(&[1; 16], &head, b"0123456789").unwrap();
-        assert_eq!(open(&[1; 16], &body).unwrap(), b"0123456789");
+        assert_eq!(*open(&[1; 16], &body).unwrap(), b"0123456789");
         let front = HEAD_BYTES + 1;
         assert!(open(&[1; 16], &body[..front + 20]).is_err(), "first record alone");
         let swapped = [&body[..front], &body[front + 20..front + 40], &body[front..front + 20]];

@@ -91,7 +91,7 @@ impl Envelope {
                 let at = if let Part::Settled(at) = part { Some(*at) } else { None };
                 match jwe.management {
                     Management::Direct => {
-                        let key = self.bytes(part, look, prepared)?;
+                        let key = Zeroizing::new(self.bytes(part, look, prepared)?.into_owned());
                         jwe.open(&token, &JweKey::Shared(&key))
                     }
                     Management::Wrapped(_) => {
@@ -104,6 +104,7 @@ impl Envelope {
                 let body = self.bytes(&self.data, look, prepared)?;
                 check::all_hold(&self.before, look, prepared)?;
                 let key = self.bytes(self.key_for(None)?, look, prepared)?;
+                let key = Zeroizing::new(key.into_owned());
                 coding::open(&key, &body).map(Plaintext::from)
             }
             Method::Block(choice) => self.open_block(*choice, prepared, look),

@@ -92,6 +92,11 @@ impl Opener {
         self.required
     }
 
+    /// Whether it opens bodies that are sealed by a content coding.
+    pub fn opens_codings(&self) -> bool {
+        self.envelope.is_content_coding()
+    }
+
     /// Opens a message by the key that signed it; nothing where nothing is sealed and need not be.
     ///
     /// # Errors

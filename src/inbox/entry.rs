@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::request::Parts;
 
 use crate::clock::Timestamp;
-use crate::gateway::admission::intake::guard::{self, Authority};
+use crate::gateway::admission::intake::guard::{self, Authority, Checked};
 use crate::limit::HeadLimits;
 use crate::peer::Peer;
 use crate::quota::Addresses;
@@ -60,7 +60,10 @@ pub(super) fn enter(
     if let Some(wait) = standing.slowed.filter(|_| !standing.trusted) {
         return Err(Refused::Slowed(wait));
     }
-    let authority = guard::check(&head, threshold.limits, threshold.peer)?;
+    let Checked { authority, coded } = guard::check(&head, threshold.limits, threshold.peer)?;
+    if coded {
+        return Err(Refused::UnsupportedEncoding);
+    }
     let received_millis = threshold.received_millis;
     let now = Timestamp::from_secs(received_millis / 1000);
     Ok(Entered { source, head, authority, now, received_millis, trusted: standing.trusted })

@@ -178,7 +178,7 @@ impl Scheme {
             return Ok(ready.begin());
         }
         let method = plan.algorithm.of(evaluation)?;
-        let bytes = evaluation.bytes(&place.key)?;
+        let bytes = evaluation.secret_bytes(&place.key)?;
         let key = super::algorithm::Key::new(method, &bytes).map_err(|_| Fault::malformed())?;
         Ok(key.begin())
     }

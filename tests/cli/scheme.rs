@@ -109,6 +109,13 @@ fn a_new_scheme_begins_from_an_example() {
     ] {
         assert!(found.contains(line), "{line:?} is not in\n{found}");
     }
+    // The line break that an editor puts at the end of a file belongs to no body.
+    let written = std::fs::read_to_string(&request).unwrap();
+    let written = written.replace("X-Time", &format!("Content-Length: {}\r\nX-Time", body.len()));
+    std::fs::write(&request, format!("{written}\n")).unwrap();
+    let arguments = ["scheme", "new", "--name=mine", "--request", path(&request)];
+    let again = run(&[&arguments[..], &["--secret-file", path(&secret)]].concat());
+    assert_eq!(good(&again), found);
     // What it prints is a scheme that loads.
     let own = place.path().join("own.toml");
     std::fs::write(&own, found).unwrap();

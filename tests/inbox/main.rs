@@ -19,6 +19,7 @@ mod crash;
 mod deliver;
 mod faults;
 mod kit;
+mod pairs;
 mod provider;
 mod receive;
 mod storage;

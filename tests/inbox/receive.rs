@@ -246,6 +246,10 @@ fn nothing_that_others_read_differently_is_taken() {
     inbox.refuses(&send(&body, "application/json"), 401, "misshapen");
     let two = send(&body, form).header("Content-Type", "text/plain");
     inbox.refuses(&two, 400, "bad_request");
+    for coding in ["gzip", "aes128gcm"] {
+        let coded = send(&body, form).header("Content-Encoding", coding);
+        inbox.refuses(&coded, 415, "unsupported_encoding");
+    }
     inbox.takes(&send(&body, form), "OK");
 }
 

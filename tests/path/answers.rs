@@ -1,6 +1,8 @@
 //! Answers that are signed or sealed: what the client gets is what the service said, to this very
 //! request; and where neither is asked for, answers stream as before.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use bytes::Bytes;
@@ -15,7 +17,7 @@ use crate::support::request::Request;
 use crate::support::setup::{
     GENEROUS, Setup, credential, credential_with, merchant, rfc3339, v1, version,
 };
-use crate::support::signer::{Signer, fresh_nonce, hex, python_hmac_hex};
+use crate::support::signer::{Signer, fresh_nonce, hex, hmac_hex, python_hmac_hex};
 use crate::support::upstream::{Step, answer, ok};
 
 const V1_SECRET: &str = "globex-live-5be1f7d2093c6a84";
@@ -470,19 +472,29 @@ fn the_documented_program_verifies_answers() {
     let request = asked(&gateway, "/signed/orders?a=1");
     let answer = gateway.ask(&request);
     let headers: std::collections::HashMap<_, _> = answer.headers.iter().cloned().collect();
-    let said = |status: u16| {
+    let said = |status: u16, headers: &serde_json::Value, body: &str| {
         let json = serde_json::json!({
             "request": {
                 "key_id": "pk_live_globex", "nonce": request.value("X-NONCE"),
                 "host": request.authority, "target": request.target,
             },
-            "answer": { "status": status, "headers": headers, "body": answer.text() },
+            "answer": { "status": status, "headers": headers, "body": body },
         });
         crate::support::signer::said_by(
             std::process::Command::new("python3").args(["-c", &program, V1_SECRET]),
             json.to_string().as_bytes(),
         )
     };
-    assert_eq!(said(200), "True\nFalse\n");
-    assert_eq!(said(201), "False\nFalse\n");
+    let headers = serde_json::json!(headers);
+    assert_eq!(said(200, &headers, &answer.text()), "True\nFalse\n");
+    assert_eq!(said(201, &headers, &answer.text()), "False\nFalse\n");
+    // As kwikpaisa signs: now, long ago, and with a digit that moved from the body to the time.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+    for (time, expected) in [(now, "False\nTrue\n"), (now - 400, "False\nFalse\n")] {
+        let signature = hmac_hex(V1_SECRET.as_bytes(), format!("paid 500{time}").as_bytes());
+        let headers =
+            |time: String| serde_json::json!({ "x-timestamp": time, "x-signature": signature });
+        assert_eq!(said(200, &headers(time.to_string()), "paid 500"), expected);
+        assert_eq!(said(200, &headers(format!("0{time}")), "paid 50"), "False\nFalse\n");
+    }
 }

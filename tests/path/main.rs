@@ -15,6 +15,7 @@
 mod support;
 
 mod answers;
+mod coded;
 mod concurrency;
 mod defect;
 mod doctor;
@@ -27,12 +28,14 @@ mod midway;
 mod operations;
 mod operator;
 mod orders;
+mod pairs;
 mod quota;
 mod reload;
 mod remember;
 mod replay;
 mod schemes;
 mod sealed;
+mod sealed_by_hand;
 mod secrets;
 mod signature;
 mod target;

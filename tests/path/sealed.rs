@@ -11,15 +11,15 @@ use crate::support::request::Request;
 use crate::support::setup::{GENEROUS, Setup, credential, merchant};
 use crate::support::signer::Signer;
 
-const SECRET: &str = "6B3C9E0F4D1A7C25E8B90A1F3D5C7E92";
+pub(crate) const SECRET: &str = "6B3C9E0F4D1A7C25E8B90A1F3D5C7E92";
 const TEXT: &[u8] = "amount::10.00;currency::INR;name::Zoë".as_bytes();
 
 /// A partner who seals as PayKun does, and signs the whole body.
-fn partner() -> Signer {
+pub(crate) fn partner() -> Signer {
     Signer::kwikpaisa("pk_live_sealed", SECRET)
 }
 
-fn setup(sealed: &str) -> Setup {
+pub(crate) fn setup(sealed: &str) -> Setup {
     let scopes = r#"scopes = ["* /sealed/*", "* /gcm/*"]"#;
     let more = format!("{scopes}\nenvelope = \"paykun\"");
     let table = merchant("sealing", GENEROUS, &[credential("sealing", &partner(), "live", &more)]);
@@ -29,24 +29,24 @@ fn setup(sealed: &str) -> Setup {
 }
 
 /// Seals by the library; that PHP seals alike is proved elsewhere.
-struct Kit {
+pub(crate) struct Kit {
     envelope: std::sync::Arc<Envelope>,
     prepared: Prepared,
 }
 
 impl Kit {
-    fn new(secret: &str) -> Self {
+    pub(crate) fn new(secret: &str) -> Self {
         let envelope = builtin("paykun").unwrap();
         let prepared = envelope.prepare(Some(secret.as_bytes()), &NamedSecrets::default()).unwrap();
         Self { envelope, prepared }
     }
 
-    fn seal(&self, text: &[u8]) -> Vec<u8> {
+    pub(crate) fn seal(&self, text: &[u8]) -> Vec<u8> {
         self.envelope.seal(&self.prepared, text, &Fixed::default(), None).unwrap().body.to_vec()
     }
 }
 
-fn signed(gateway: &Gateway, body: &[u8]) -> Request {
+pub(crate) fn signed(gateway: &Gateway, body: &[u8]) -> Request {
     let request = Request::post("/sealed/orders", body)
         .set("Content-Type", "application/x-www-form-urlencoded")
         .set("Content-Digest", "sha-256=:AAAA:")
@@ -93,6 +93,7 @@ fn a_client_cannot_say_that_its_body_was_opened() {
     assert!(!gateway.upstream.last().has("x-countersign-opened"));
 }
 
+/// Row 62.
 #[test]
 fn whatever_does_not_open_is_refused_alike_and_never_forwarded() {
     let gateway = Gateway::with(setup(""));
@@ -181,6 +182,7 @@ fn a_sealed_body_passes_once() {
     gateway.refuses(&request, "replayed");
 }
 
+/// Row 69.
 #[test]
 fn clear_bodies_pass_where_sealing_is_optional_and_broken_ones_do_not() {
     let gateway = Gateway::with(setup("sealed = \"optional\""));

@@ -124,6 +124,20 @@ impl Language {
         self.run(command.args([url, key_id, file.map_or("-", path), scheme]))
     }
 
+    /// Sends a file, and believes only an answer that the second secret signed.
+    pub(crate) fn verifies(
+        &self,
+        url: &str,
+        key_id: &str,
+        file: &Path,
+        scheme: &str,
+        [secret, answers]: [&str; 2],
+    ) -> Output {
+        let mut command = self.command(&self.send);
+        command.env("COUNTERSIGN_SECRET", secret).env("COUNTERSIGN_ANSWER_SECRET", answers);
+        self.run(command.args([url, key_id, path(file), scheme]))
+    }
+
     /// The sealed text of a file.
     pub(crate) fn seals(&self, file: &Path, secret: &str) -> Output {
         let mut command = self.command(&self.seal);

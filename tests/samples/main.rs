@@ -15,6 +15,7 @@
 #[path = "../path/support/mod.rs"]
 mod support;
 
+mod answers;
 mod documents;
 mod language;
 mod sealing;
@@ -24,18 +25,23 @@ use language::Language;
 
 #[test]
 fn curl() {
-    sending::all_of(&Language::curl());
+    let curl = Language::curl();
+    sending::all_of(&curl);
+    answers::all_of(&curl, answers::TYPE);
 }
 
 #[test]
 fn python() {
-    sending::all_of(&Language::python());
+    let python = Language::python();
+    sending::all_of(&python);
+    answers::all_of(&python, answers::TYPE);
 }
 
 #[test]
 fn php() {
     let php = Language::php();
     sending::all_of(&php);
+    answers::all_of(&php, answers::TYPE);
     sealing::all_of(&php);
 }
 
@@ -43,6 +49,7 @@ fn php() {
 fn node() {
     let node = Language::node();
     sending::all_of(&node);
+    answers::all_of(&node, answers::TYPE);
     sealing::all_of(&node);
 }
 
@@ -50,6 +57,7 @@ fn node() {
 fn java() {
     let java = Language::java();
     sending::all_of(&java);
+    answers::all_of(&java, answers::TYPE);
     sealing::all_of(&java);
 }
 
@@ -57,6 +65,7 @@ fn java() {
 fn go() {
     let go = Language::go();
     sending::all_of(&go);
+    answers::all_of(&go, answers::TYPE);
     sealing::all_of(&go);
 }
 
@@ -64,5 +73,6 @@ fn go() {
 fn csharp() {
     let csharp = Language::csharp();
     sending::all_of(&csharp);
+    answers::all_of(&csharp, answers::TYPE_OF_MONO);
     sealing::all_of(&csharp);
 }

@@ -4,6 +4,9 @@
 //
 // SCHEME is kwikpaisa or countersign-v1. BODY_FILE is sent by POST; "-" sends a GET without a body.
 // The answer goes to standard output, its status to standard error.
+//
+// Where answers are signed, COUNTERSIGN_ANSWER_SECRET says by which secret: the same again, or the
+// second one that kwikpaisa has for answers. What the gate did not sign then goes to standard error.
 using System;
 using System.Collections.Generic;
 using System.IO;
@@ -11,6 +14,7 @@ using System.Net.Http;
 using System.Net.Http.Headers;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.RegularExpressions;
 using System.Threading.Tasks;
 
 public static class Send
@@ -29,10 +33,7 @@ public static class Send
         byte[] message;
         if (scheme == "kwikpaisa")
         {
-            var end = Encoding.UTF8.GetBytes(timestamp);
-            message = new byte[body.Length + end.Length];
-            body.CopyTo(message, 0);
-            end.CopyTo(message, body.Length);
+            message = Joined(body, timestamp);
         }
         else if (scheme == "countersign-v1")
         {
@@ -55,6 +56,67 @@ public static class Send
             headers["X-SIGNATURE"] = Hex(hmac.ComputeHash(message));
         }
         return headers;
+    }
+
+    /// <summary>Whether the gate signed this answer, and to this request.</summary>
+    static bool IsGenuine(string scheme, string secret, Dictionary<string, string> request,
+        string host, string target, HttpResponseMessage answer, byte[] body)
+    {
+        var timestamp = Value(answer.Headers, "X-TIMESTAMP");
+        byte[] message;
+        if (scheme == "kwikpaisa")
+        {
+            message = Joined(body, timestamp);
+        }
+        else
+        {
+            string digest;
+            using (var sha256 = SHA256.Create()) digest = Hex(sha256.ComputeHash(body));
+            message = Encoding.UTF8.GetBytes(string.Join("\n", "countersign-v1-response",
+                request["X-API-KEY"], timestamp, request["X-NONCE"],
+                ((int)answer.StatusCode).ToString(), host, target,
+                Value(answer.Content.Headers, "Content-Type"), digest));
+        }
+        string expected;
+        using (var hmac = new HMACSHA256(Encoding.UTF8.GetBytes(secret)))
+        {
+            expected = Hex(hmac.ComputeHash(message));
+        }
+        // In constant time: == tells by its time how much of a signature is right.
+        var signature = Value(answer.Headers, "X-SIGNATURE");
+        var difference = expected.Length ^ signature.Length;
+        for (var at = 0; at < expected.Length && at < signature.Length; at++)
+        {
+            difference |= expected[at] ^ signature[at];
+        }
+        if (difference != 0) return false;
+        // kwikpaisa does not say which request it answers. So it must be new, and its time ten
+        // digits, as otherwise digits could move from the body; that it is about your order is
+        // yours to check.
+        return scheme != "kwikpaisa" || Regex.IsMatch(timestamp, @"\A[0-9]{10}\z")
+            && Math.Abs(DateTimeOffset.UtcNow.ToUnixTimeSeconds() - long.Parse(timestamp)) <= 300;
+    }
+
+    /// <summary>A header as it came. Before .NET 6 the library shows a Content-Type only as it
+    /// would write it itself: an answer whose type was written otherwise then counts as not
+    /// genuine.</summary>
+    static string Value(HttpHeaders headers, string name)
+    {
+#if NET6_0_OR_GREATER
+        return headers.NonValidated.TryGetValues(name, out var values) ? values.ToString() : "";
+#else
+        IEnumerable<string> values;
+        return headers.TryGetValues(name, out values) ? string.Join(", ", values) : "";
+#endif
+    }
+
+    static byte[] Joined(byte[] body, string timestamp)
+    {
+        var end = Encoding.UTF8.GetBytes(timestamp);
+        var message = new byte[body.Length + end.Length];
+        body.CopyTo(message, 0);
+        end.CopyTo(message, body.Length);
+        return message;
     }
 
     static string Hex(byte[] bytes)
@@ -106,8 +168,15 @@ public static class Send
         {
             Console.Error.WriteLine((int)answer.StatusCode);
             var bytes = await answer.Content.ReadAsByteArrayAsync();
-            using (var output = Console.OpenStandardOutput()) output.Write(bytes, 0, bytes.Length);
-            return answer.IsSuccessStatusCode ? 0 : 1;
+            var answerSecret = Environment.GetEnvironmentVariable("COUNTERSIGN_ANSWER_SECRET");
+            var genuine = string.IsNullOrEmpty(answerSecret)
+                || IsGenuine(args[3], answerSecret, headers, host, target, answer, bytes);
+            if (!genuine) Console.Error.WriteLine("not signed by the gate:");
+            using (var output = genuine ? Console.OpenStandardOutput() : Console.OpenStandardError())
+            {
+                output.Write(bytes, 0, bytes.Length);
+            }
+            return genuine && answer.IsSuccessStatusCode ? 0 : 1;
         }
     }
 }

@@ -5,6 +5,9 @@
 #
 # SCHEME is kwikpaisa or countersign-v1. BODY_FILE is sent by POST; "-" sends a GET without a body.
 # The answer goes to standard output, its status to standard error.
+#
+# Where answers are signed, COUNTERSIGN_ANSWER_SECRET says by which secret: the same again, or the
+# second one that kwikpaisa has for answers. What the gate did not sign then goes to standard error.
 set -euo pipefail
 
 if [ $# -ne 4 ] || [ -z "${COUNTERSIGN_SECRET:-}" ]; then
@@ -67,6 +70,52 @@ case $scheme in
         ;;
 esac
 
-exec curl --silent --show-error --fail-with-body --globoff --path-as-is \
-    --write-out '%{stderr}%{http_code}\n' --request "$method" "${send[@]}" \
-    --header "X-TIMESTAMP: $timestamp" --header "X-SIGNATURE: $signature" "$url"
+answer=$(mktemp -d)
+trap 'rm -r "$answer"' EXIT
+ended=0
+curl --silent --show-error --fail-with-body --globoff --path-as-is \
+    --dump-header "$answer/head" --output "$answer/body" --write-out '%{stderr}%{http_code}\n' \
+    --request "$method" "${send[@]}" --header "X-TIMESTAMP: $timestamp" \
+    --header "X-SIGNATURE: $signature" "$url" || ended=$?
+[ -e "$answer/head" ] || exit "$ended" # there was no answer
+[ -e "$answer/body" ] || : > "$answer/body"
+
+# A header of the answer, exactly as it came. Heads may come before the last one: 100 Continue.
+header() {
+    LC_ALL=C awk -v name="$1" '
+        /^HTTP\// { value = "" }
+        tolower(substr($0, 1, index($0, ":") - 1)) == name {
+            value = substr($0, index($0, ":") + 1)
+            gsub(/^[ \t]+|[ \t\r]+$/, "", value)
+        }
+        END { printf "%s", value }' "$answer/head"
+}
+
+# Whether the gate signed this answer, and to this request.
+is_genuine() {
+    secret=$COUNTERSIGN_ANSWER_SECRET
+    local time expected digest status
+    time=$(header x-timestamp)
+    if [ "$scheme" = kwikpaisa ]; then
+        # It does not say which request it answers. So it must be new, and its time ten digits, as
+        # otherwise digits could move from the body; that it is about your order is yours to check.
+        [[ $time =~ ^[1-9][0-9]{9}$ ]] || return 1
+        local age=$(($(date +%s) - time))
+        [ "${age#-}" -le 300 ] || return 1
+        expected=$({ cat "$answer/body" && printf %s "$time"; } | hmac)
+    else
+        status=$(LC_ALL=C awk '/^HTTP\// { status = $2 } END { printf "%s", status }' "$answer/head")
+        digest=$(openssl dgst -sha256 -r < "$answer/body" | cut -d' ' -f1)
+        expected=$(printf '%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s' countersign-v1-response "$key_id" \
+            "$time" "$nonce" "$status" "$host" "$target" "$(header content-type)" "$digest" | hmac)
+    fi
+    [ -n "$expected" ] && [ "$(header x-signature)" = "$expected" ]
+}
+
+if [ -n "${COUNTERSIGN_ANSWER_SECRET:-}" ] && ! is_genuine; then
+    echo 'not signed by the gate:' >&2
+    cat "$answer/body" >&2
+    exit 1
+fi
+cat "$answer/body"
+exit "$ended"

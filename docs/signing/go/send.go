@@ -4,6 +4,9 @@
 //
 // SCHEME is kwikpaisa or countersign-v1. BODY_FILE is sent by POST; "-" sends a GET without a body.
 // The answer goes to standard output, its status to standard error.
+//
+// Where answers are signed, COUNTERSIGN_ANSWER_SECRET says by which secret: the same again, or the
+// second one that kwikpaisa has for answers. What the gate did not sign then goes to standard error.
 package main
 
 import (
@@ -50,6 +53,37 @@ func sign(
 	// Hexadecimal, 64 digits; base64 is refused.
 	headers["X-SIGNATURE"] = hex.EncodeToString(mac.Sum(nil))
 	return headers
+}
+
+// isGenuine tells whether the gate signed this answer, and to this request.
+func isGenuine(
+	scheme, secret string, request map[string]string, host, target string,
+	answer *http.Response, body []byte,
+) bool {
+	timestamp := answer.Header.Get("X-TIMESTAMP")
+	mac := hmac.New(sha256.New, []byte(secret))
+	if scheme == "kwikpaisa" {
+		mac.Write(body)
+		io.WriteString(mac, timestamp)
+	} else {
+		digest := sha256.Sum256(body)
+		io.WriteString(mac, strings.Join([]string{"countersign-v1-response", request["X-API-KEY"],
+			timestamp, request["X-NONCE"], strconv.Itoa(answer.StatusCode), host, target,
+			answer.Header.Get("Content-Type"), hex.EncodeToString(digest[:])}, "\n"))
+	}
+	expected := hex.EncodeToString(mac.Sum(nil))
+	// In constant time: == tells by its time how much of a signature is right.
+	if !hmac.Equal([]byte(expected), []byte(answer.Header.Get("X-SIGNATURE"))) {
+		return false
+	}
+	if scheme != "kwikpaisa" {
+		return true
+	}
+	// kwikpaisa does not say which request it answers. So it must be new, and its time ten digits, as
+	// otherwise digits could move from the body; that it is about your order is yours to check.
+	seconds, err := strconv.ParseUint(timestamp, 10, 63)
+	age := time.Since(time.Unix(int64(seconds), 0))
+	return err == nil && len(timestamp) == 10 && age <= 5*time.Minute && age >= -5*time.Minute
 }
 
 // hostAndTarget gives the header Host, and path and query, both exactly as they are sent.
@@ -100,7 +134,8 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for name, value := range sign(scheme, secret, keyID, method, host, target, contentType, body) {
+	headers := sign(scheme, secret, keyID, method, host, target, contentType, body)
+	for name, value := range headers {
 		request.Header.Set(name, value)
 	}
 	if contentType != "" {
@@ -113,9 +148,16 @@ func main() {
 	}
 	defer answer.Body.Close()
 	fmt.Fprintln(os.Stderr, answer.StatusCode)
-	if _, err := io.Copy(os.Stdout, answer.Body); err != nil {
+	content, err := io.ReadAll(answer.Body)
+	if err != nil {
 		log.Fatal(err)
 	}
+	answerSecret := os.Getenv("COUNTERSIGN_ANSWER_SECRET")
+	if answerSecret != "" &&
+		!isGenuine(scheme, answerSecret, headers, host, target, answer, content) {
+		log.Fatalf("not signed by the gate:\n%s", content)
+	}
+	os.Stdout.Write(content)
 	if answer.StatusCode >= 300 {
 		os.Exit(1)
 	}

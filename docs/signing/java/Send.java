@@ -24,6 +24,9 @@ import javax.crypto.spec.SecretKeySpec;
  *
  * SCHEME is kwikpaisa or countersign-v1. BODY_FILE is sent by POST; "-" sends a GET without a body.
  * The answer goes to standard output, its status to standard error.
+ *
+ * Where answers are signed, COUNTERSIGN_ANSWER_SECRET says by which secret: the same again, or the
+ * second one that kwikpaisa has for answers. What the gate did not sign then goes to standard error.
  */
 public class Send {
     /** The headers that make a request signed. */
@@ -53,6 +56,34 @@ public class Send {
         // Hexadecimal, 64 digits; Base64 is refused.
         headers.put("X-SIGNATURE", hex(mac.doFinal()));
         return headers;
+    }
+
+    /** Whether the gate signed this answer, and to this request. */
+    static boolean isGenuine(String scheme, byte[] secret, Map<String, String> request, String host,
+            String target, HttpResponse<byte[]> answer) throws Exception {
+        String timestamp = answer.headers().firstValue("X-TIMESTAMP").orElse("");
+        Mac mac = Mac.getInstance("HmacSHA256");
+        mac.init(new SecretKeySpec(secret, "HmacSHA256"));
+        if (scheme.equals("kwikpaisa")) {
+            mac.update(answer.body());
+            mac.update(utf8(timestamp));
+        } else {
+            String status = String.valueOf(answer.statusCode());
+            String contentType = answer.headers().firstValue("Content-Type").orElse("");
+            String digest = hex(MessageDigest.getInstance("SHA-256").digest(answer.body()));
+            mac.update(utf8(String.join("\n", "countersign-v1-response", request.get("X-API-KEY"),
+                    timestamp, request.get("X-NONCE"), status, host, target, contentType, digest)));
+        }
+        String signature = answer.headers().firstValue("X-SIGNATURE").orElse("");
+        // In constant time: equals() tells by its time how much of a signature is right.
+        if (!MessageDigest.isEqual(utf8(hex(mac.doFinal())), utf8(signature))) {
+            return false;
+        }
+        // kwikpaisa does not say which request it answers. So it must be new, and its time ten
+        // digits, as otherwise digits could move from the body; that it is about your order is
+        // yours to check.
+        return !scheme.equals("kwikpaisa") || timestamp.matches("[0-9]{10}")
+                && Math.abs(Instant.now().getEpochSecond() - Long.parseLong(timestamp)) <= 300;
     }
 
     /** The header Host, and path and query, both exactly as they are sent. */
@@ -101,8 +132,9 @@ public class Send {
         String target = address[1];
         HttpRequest.Builder request =
                 HttpRequest.newBuilder(URI.create("https://" + host + target));
-        sign(args[3], utf8(secret), keyId, method, host, target, contentType, body)
-                .forEach(request::header);
+        Map<String, String> headers =
+                sign(args[3], utf8(secret), keyId, method, host, target, contentType, body);
+        headers.forEach(request::header);
         if (get) {
             request.GET();
         } else {
@@ -111,6 +143,13 @@ public class Send {
         HttpResponse<byte[]> answer =
                 HttpClient.newHttpClient().send(request.build(), BodyHandlers.ofByteArray());
         System.err.println(answer.statusCode());
+        String answerSecret = System.getenv().getOrDefault("COUNTERSIGN_ANSWER_SECRET", "");
+        if (!answerSecret.isEmpty()
+                && !isGenuine(args[3], utf8(answerSecret), headers, host, target, answer)) {
+            System.err.println("not signed by the gate:");
+            System.err.write(answer.body());
+            System.exit(1);
+        }
         System.out.write(answer.body());
         System.out.flush();
         System.exit(answer.statusCode() < 300 ? 0 : 1);

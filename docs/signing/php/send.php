@@ -5,6 +5,9 @@
 //
 // SCHEME is kwikpaisa or countersign-v1. BODY_FILE is sent by POST; "-" sends a GET without a body.
 // The answer goes to standard output, its status to standard error.
+//
+// Where answers are signed, COUNTERSIGN_ANSWER_SECRET says by which secret: the same again, or the
+// second one that kwikpaisa has for answers. What the gate did not sign then goes to standard error.
 declare(strict_types=1);
 
 /** The headers that make a request signed. */
@@ -26,6 +29,40 @@ function sign(
     }
     // Hexadecimal, 64 digits. A fourth argument `true` would give raw bytes; base64 is refused.
     $headers[] = 'X-SIGNATURE: ' . hash_hmac('sha256', $message, $secret);
+    return $headers;
+}
+
+/** Whether the gate signed this answer, and to this request. */
+function isGenuine(
+    string $scheme, string $secret, array $request, string $host, string $target, int $status,
+    array $answer, string $body,
+): bool {
+    $timestamp = $answer['x-timestamp'] ?? '';
+    if ($scheme === 'kwikpaisa') {
+        $message = $body . $timestamp;
+    } else {
+        $message = implode("\n", ['countersign-v1-response', $request['x-api-key'], $timestamp,
+            $request['x-nonce'], $status, $host, $target, $answer['content-type'] ?? '',
+            hash('sha256', $body)]);
+    }
+    // In constant time: === tells by its time how much of a signature is right.
+    if (!hash_equals(hash_hmac('sha256', $message, $secret), $answer['x-signature'] ?? '')) {
+        return false;
+    }
+    // kwikpaisa does not say which request it answers. So it must be new, and its time ten digits,
+    // as otherwise digits could move from the body; that it is about your order is yours to check.
+    return $scheme !== 'kwikpaisa'
+        || preg_match('/^[0-9]{10}$/D', $timestamp) && abs(time() - (int) $timestamp) <= 300;
+}
+
+/** Headers by their names in lower case. */
+function byName(array $lines): array
+{
+    $headers = [];
+    foreach (preg_grep('/^[^ :]+:/', $lines) as $line) {
+        [$name, $value] = explode(':', $line, 2);
+        $headers[strtolower($name)] = trim($value);
+    }
     return $headers;
 }
 
@@ -78,7 +115,16 @@ $context = stream_context_create(['http' => [
     'follow_location' => 0, // what is signed is for one address
 ]]);
 $answer = fopen("https://$host$target", 'r', false, $context) ?: fail('no answer');
-[, $status] = explode(' ', stream_get_meta_data($answer)['wrapper_data'][0]);
+$lines = stream_get_meta_data($answer)['wrapper_data'];
+[, $status] = explode(' ', $lines[0]);
 fwrite(STDERR, "$status\n");
-echo stream_get_contents($answer);
+$content = stream_get_contents($answer);
+$answerSecret = (string) getenv('COUNTERSIGN_ANSWER_SECRET');
+$request = byName($headers);
+if ($answerSecret !== '' && !isGenuine(
+    $scheme, $answerSecret, $request, $host, $target, (int) $status, byName($lines), $content,
+)) {
+    fail("not signed by the gate:\n$content");
+}
+echo $content;
 exit((int) $status < 300 ? 0 : 1);

@@ -5,12 +5,16 @@
 
 SCHEME is kwikpaisa or countersign-v1. BODY_FILE is sent by POST; "-" sends a GET without a body.
 The answer goes to standard output, its status to standard error.
+
+Where answers are signed, COUNTERSIGN_ANSWER_SECRET says by which secret: the same again, or the
+second one that kwikpaisa has for answers. What the gate did not sign then goes to standard error.
 """
 
 import hashlib
 import hmac
 import http.client
 import os
+import re
 import secrets
 import sys
 import time
@@ -35,6 +39,28 @@ def sign(scheme, secret, key_id, method, host, target, content_type, body):
     # Hexadecimal, 64 digits; base64 is refused.
     headers["X-SIGNATURE"] = hmac.new(secret, message, hashlib.sha256).hexdigest()
     return headers
+
+
+def is_genuine(scheme, secret, request_headers, host, target, answer, body):
+    """Whether the gate signed this answer, and to this request."""
+    timestamp = answer.getheader("X-TIMESTAMP", "")
+    if scheme == "kwikpaisa":
+        message = body + timestamp.encode()
+    else:
+        digest = hashlib.sha256(body).hexdigest()
+        lines = ["countersign-v1-response", request_headers["X-API-KEY"], timestamp,
+                 request_headers["X-NONCE"], str(answer.status), host, target,
+                 answer.getheader("Content-Type", ""), digest]
+        message = "\n".join(lines).encode()
+    expected = hmac.new(secret, message, hashlib.sha256).hexdigest()
+    # In constant time: == tells by its time how much of a signature is right.
+    if not hmac.compare_digest(expected.encode(), answer.getheader("X-SIGNATURE", "").encode()):
+        return False
+    # kwikpaisa does not say which request it answers. So it must be new, and its time ten digits,
+    # as otherwise digits could move from the body; that it is about your order is yours to check.
+    return scheme != "kwikpaisa" or (
+        re.fullmatch("[0-9]{10}", timestamp) is not None
+        and abs(time.time() - int(timestamp)) <= 300)
 
 
 def host_and_target(url):
@@ -72,7 +98,14 @@ def main():
     connection.request(method, target, body or None, headers)
     answer = connection.getresponse()
     print(answer.status, file=sys.stderr)
-    sys.stdout.buffer.write(answer.read())
+    content = answer.read()
+    answer_secret = os.environ.get("COUNTERSIGN_ANSWER_SECRET", "").encode()
+    if answer_secret and not is_genuine(
+            scheme, answer_secret, headers, host, target, answer, content):
+        print("not signed by the gate:", file=sys.stderr, flush=True)
+        sys.stderr.buffer.write(content)
+        sys.exit(1)
+    sys.stdout.buffer.write(content)
     sys.exit(0 if answer.status < 300 else 1)
 
 

@@ -8,6 +8,7 @@ use countersign::scheme::{Definition, Formula, Vector};
 
 use super::construction::{self, Example};
 use crate::cli::Failure;
+use crate::cli::http_file::SavedRequest;
 use crate::cli::secret_source::secret_in;
 
 /// What to begin from.
@@ -50,35 +51,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The request in a file. Lines of its head may end with a line feed alone.
+/// The request in a file.
 fn request(path: &Path) -> Result<Vector, Failure> {
-    let wrong = |what: &str| Failure::failed(format_args!("{}: {what}", path.display()));
-    let bytes = std::fs::read(path).map_err(|e| wrong(&e.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| wrong("not UTF-8 text"))?;
-    let crlf = text.split_once("\r\n\r\n");
-    let (head, body) = crlf.or_else(|| text.split_once("\n\n")).unwrap_or((&text, ""));
-    let mut lines = head.lines();
-    let first = lines.next().unwrap_or_default();
-    let mut words = first.split(' ');
-    let (Some(method), Some(target)) = (words.next(), words.next()) else {
-        return Err(wrong("the first line is METHOD TARGET HTTP/1.1"));
-    };
-    let mut headers = Vec::new();
-    for line in lines {
-        let (name, value) = line.split_once(':').ok_or_else(|| wrong("a header is NAME: VALUE"))?;
-        headers.push((name.trim().to_owned(), value.trim().to_owned()));
-    }
-    let host = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
-    let host = host.map_or("example.com", |(_, value)| value);
-    let url = match target.starts_with('/') {
-        true => format!("https://{host}{target}"),
-        false => target.to_owned(),
-    };
+    let saved = SavedRequest::read(path)?;
+    let body = String::from_utf8(saved.body.to_vec())
+        .map_err(|_| Failure::failed(format_args!("{}: the body is no text", path.display())))?;
+    let host = if saved.authority.is_empty() { "example.com" } else { &saved.authority };
     Ok(Vector {
-        method: method.to_owned(),
-        url,
-        headers,
-        body: body.to_owned(),
+        url: format!("https://{host}{}", saved.target),
+        method: saved.method,
+        headers: saved.written,
+        body,
         ..Vector::default()
     })
 }

@@ -19,7 +19,7 @@ use crate::peer::Peer;
 use crate::quota::{Addresses, Standing};
 use crate::telemetry::Record;
 
-use guard::Authority;
+use guard::{Authority, Checked};
 
 /// The door's own rules, the same for every route.
 #[derive(Clone)]
@@ -38,6 +38,7 @@ pub struct Entered(Box<Guarded>);
 struct Guarded {
     head: Parts,
     authority: Authority,
+    coded: bool,
     now: Timestamp,
     arrived: Duration,
     standing: Standing,
@@ -70,8 +71,8 @@ impl Intake {
         if let Some(wait) = standing.slowed {
             return Err(Rejection::RateLimited(wait));
         }
-        let authority = guard::check(&head, &self.head, &visit.peer)?;
-        Ok(Entered(Box::new(Guarded { head, authority, now, arrived, standing, visit })))
+        let Checked { authority, coded } = guard::check(&head, &self.head, &visit.peer)?;
+        Ok(Entered(Box::new(Guarded { head, authority, coded, now, arrived, standing, visit })))
     }
 
     /// Begins an attempt to be admitted, which must be settled.
@@ -129,6 +130,11 @@ impl Entered {
     /// The host of the authority, without port.
     pub fn host(&self) -> &str {
         self.0.authority.host()
+    }
+
+    /// Whether its body is sealed by a content coding.
+    pub fn is_coded(&self) -> bool {
+        self.0.coded
     }
 
     /// The gate's time at which the request came; it serves every step.

@@ -1,6 +1,6 @@
-//! Tenth step: [`Readable`] has the body that the upstream gets. Where the route has an envelope,
-//! the body in it is opened here, and what is forwarded is what was sealed: never a body that did
-//! not open, be it clear.
+//! Eleventh step: [`Readable`] has the body that the upstream gets. Where the route has an
+//! envelope, the body in it is opened here, and what is forwarded is what was sealed: never a body
+//! that did not open, be it clear.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -80,8 +80,10 @@ pub(super) async fn open(mut unrolled: Unrolled) -> Result<Readable, Rejection> 
     // A secret that was made for no envelope, or for another, opens nothing here.
     let own = unrolled.credential().envelope().map(|envelope| envelope.name());
     if own != Some(opener.envelope().name()) {
+        // Nor is a body passed on as clear whose head says that it is coded.
+        let must_open = opener.is_required() || unrolled.is_coded();
         let clear = Readable { unrolled, protection, opened: None };
-        return if opener.is_required() { Err(Rejection::CannotOpen) } else { Ok(clear) };
+        return if must_open { Err(Rejection::CannotOpen) } else { Ok(clear) };
     }
     let head = unrolled.head();
     let message = Sealed {
@@ -96,6 +98,9 @@ pub(super) async fn open(mut unrolled: Unrolled) -> Result<Readable, Rejection> 
     // Escapes can make a text longer than what it was sealed in; memory was counted for that only.
     let bytes_max = unrolled.route().spec.body_bytes_max.get();
     if opened.as_ref().is_some_and(|opened| opened.text.len() > bytes_max) {
+        return Err(Rejection::CannotOpen);
+    }
+    if opened.is_none() && unrolled.is_coded() {
         return Err(Rejection::CannotOpen);
     }
     Ok(Readable { unrolled, protection, opened })

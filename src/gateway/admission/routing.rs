@@ -18,7 +18,8 @@ pub(super) struct Routed {
 ///
 /// # Errors
 /// `no_route` when nothing is configured for its host, method and path; `headers_too_large` where
-/// its target would be too long as the route changes it.
+/// its target would be too long as the route changes it; `unsupported_encoding` for a body that is
+/// sealed by a content coding where the route opens none.
 pub(super) fn find(routes: &Routes, entered: Entered) -> Result<Routed, Rejection> {
     let head = entered.head();
     let route = routes.find(entered.host(), &head.method, head.uri.path());
@@ -28,6 +29,9 @@ pub(super) fn find(routes: &Routes, entered: Entered) -> Result<Routed, Rejectio
         && !change.fits(head.uri.path_and_query())
     {
         return Err(Rejection::HeadersTooLarge);
+    }
+    if entered.is_coded() && !route.spec.opener.as_ref().is_some_and(|one| one.opens_codings()) {
+        return Err(Rejection::UnsupportedEncoding);
     }
     Ok(Routed { entered, route })
 }

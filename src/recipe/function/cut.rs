@@ -363,7 +363,7 @@ fn auth_value(text: &str) -> Result<(String, &str), Fault> {
         let is_plain = !value.contains('"');
         return if is_plain { Ok((value.to_owned(), after)) } else { Err(Fault::malformed()) };
     };
-    let mut value = String::new();
+    let mut value = String::with_capacity(quoted.len());
     let mut characters = quoted.char_indices();
     while let Some((at, c)) = characters.next() {
         match c {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{
     GeneralPurpose, GeneralPurposeConfig, STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD,
 };
 
-use super::input::{bytes, change, every, given, optional, text};
+use super::input::{bytes, change, concat, every, given, optional, text};
 use super::{Function, Kind, Parameter, Takes};
 use crate::recipe::fault::Fault;
 use crate::recipe::form::{Plus, decode};
@@ -130,7 +130,7 @@ pub(super) static TABLE: &[Function] = &[
         |input, arguments| {
             let style = every(arguments).fold(Style::COMPACT, Style::with);
             change(input, |text| {
-                let mut string = String::with_capacity(text.len() + 2);
+                let mut string = String::with_capacity(escaped_bytes_max(text) + 2);
                 style.write_string(text, &mut string);
                 string
             })
@@ -143,7 +143,7 @@ pub(super) static TABLE: &[Function] = &[
         "Characters beyond ASCII as `\\uhhhh`, others as they are.",
         |input, _| {
             change(input, |text| {
-                let mut escaped = String::with_capacity(text.len());
+                let mut escaped = String::with_capacity(escaped_bytes_max(text));
                 for c in text.chars() {
                     if c.is_ascii() { escaped.push(c) } else { escape(c, &mut escaped) }
                 }
@@ -155,7 +155,7 @@ pub(super) static TABLE: &[Function] = &[
         "html_escape",
         Takes::Text,
         "`&`, `<`, `>`, `\"` and `'` as PHP writes them: `&amp;` and so on, `&#039;` for the last.",
-        |input, _| change(input, html_escape),
+        |input, _| html_escape(&text(input)?).map(Value::from),
     ),
     Function::bytes(
         "utf16le",
@@ -163,7 +163,9 @@ pub(super) static TABLE: &[Function] = &[
         "The bytes of text as UTF-16, low byte first.",
         |input, _| {
             let text = text(input)?;
-            Ok(Value::from(text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()))
+            let mut bytes = Vec::with_capacity(text.len() * 2);
+            bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+            Ok(Value::from(bytes))
         },
     ),
 ];
@@ -198,19 +200,21 @@ fn loosely_decoded<'a>(input: Option<&Value<'a>>) -> Result<Value<'a>, Fault> {
     LOOSE.decode(text(input)?.as_bytes()).map(Value::from).map_err(|_| Fault::malformed())
 }
 
-fn html_escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#039;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+fn html_escape(text: &str) -> Result<String, Fault> {
+    concat(text.char_indices().map(|(at, c)| match c {
+        '&' => "&amp;",
+        '<' => "&lt;",
+        '>' => "&gt;",
+        '"' => "&quot;",
+        '\'' => "&#039;",
+        c => text.get(at..at + c.len_utf8()).unwrap_or_default(),
+    }))
+}
+
+/// The most bytes that a text has when some of its characters are written as `\uhhhh`.
+fn escaped_bytes_max(text: &str) -> usize {
+    let most = |c: char| if c.is_ascii_alphanumeric() { 1 } else { 6 * c.len_utf16() };
+    text.chars().map(most).sum()
 }
 
 /// A way of percent-encoding: what stays beside letters and digits, and what a space becomes.

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use super::Argument;
 use crate::recipe::fault::Fault;
+use crate::recipe::json::Json;
 use crate::recipe::value::{VALUE_BYTES_MAX, Value};
 
 /// The value that the function is called on.
@@ -16,7 +17,10 @@ pub(super) fn given<'b, 'a>(input: Option<&'b Value<'a>>) -> Result<&'b Value<'a
 /// Its text.
 pub(super) fn text<'b>(input: Option<&'b Value<'_>>) -> Result<Cow<'b, str>, Fault> {
     match given(input)? {
-        Value::Text(text) => Ok(Cow::Borrowed(text)),
+        Value::Text(text) | Value::Json(Json::String(text)) => Ok(Cow::Borrowed(text)),
+        Value::Bytes(bytes) => {
+            std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| Fault::not_text())
+        }
         other => other.text(),
     }
 }
@@ -24,7 +28,7 @@ pub(super) fn text<'b>(input: Option<&'b Value<'_>>) -> Result<Cow<'b, str>, Fau
 /// Its bytes, those of a text being its UTF-8.
 pub(super) fn bytes<'b>(input: Option<&'b Value<'_>>) -> Result<Cow<'b, [u8]>, Fault> {
     match given(input)? {
-        Value::Text(text) => Ok(Cow::Borrowed(text.as_bytes())),
+        Value::Text(text) | Value::Json(Json::String(text)) => Ok(Cow::Borrowed(text.as_bytes())),
         Value::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
         other => other.bytes(),
     }
@@ -39,7 +43,7 @@ pub(super) fn cut<'a>(
     let part = match given(input)? {
         Value::Text(Cow::Borrowed(text)) => find(text).map(Cow::Borrowed),
         Value::Text(Cow::Owned(text)) => find(text).map(|part| Cow::Owned(part.to_owned())),
-        other => find(&other.text()?).map(|part| Cow::Owned(part.to_owned())),
+        other => find(&text(Some(other))?).map(|part| Cow::Owned(part.to_owned())),
     };
     part.map(Value::Text).ok_or_else(Fault::absent)
 }
@@ -50,6 +54,14 @@ pub(super) fn change<'a>(
     make: impl FnOnce(&str) -> String,
 ) -> Result<Value<'a>, Fault> {
     Ok(Value::from(make(&text(input)?)))
+}
+
+/// The characters of a text that are kept, in a text that has room for all: growing would leave
+/// copies behind.
+pub(super) fn kept(text: &str, is_kept: impl Fn(char) -> bool) -> String {
+    let mut kept = String::with_capacity(text.len());
+    kept.extend(text.chars().filter(|c| is_kept(*c)));
+    kept
 }
 
 /// The fixed text at a place of the parentheses.

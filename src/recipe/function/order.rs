@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use super::collection::members;
-use super::input::{every, given};
+use super::input::{every, given, text};
 use super::{Argument, Function, Kind, Parameter, Takes};
 use crate::recipe::fault::Fault;
 use crate::recipe::json::Json;
-use crate::recipe::value::{Type, Value};
+use crate::recipe::value::{Type, Value, wipe_text};
 
 pub(super) static TABLE: &[Function] = &[
     Function::same(
@@ -26,7 +26,12 @@ pub(super) static TABLE: &[Function] = &[
         |input, _| match given(input)? {
             Value::List(items) => Ok(Value::List(items.iter().rev().cloned().collect())),
             Value::Pairs(pairs) => Ok(Value::Pairs(pairs.iter().rev().cloned().collect())),
-            other => Ok(Value::from(other.text()?.chars().rev().collect::<String>())),
+            other => {
+                let text = text(Some(other))?;
+                let mut reversed = String::with_capacity(text.len());
+                reversed.extend(text.chars().rev());
+                Ok(Value::from(reversed))
+            }
         },
     ),
 ];
@@ -59,7 +64,12 @@ impl Order {
             })
             .collect();
         keyed.sort_by(|(a, b, _), (c, d, _)| (a, b).cmp(&(c, d)));
-        keyed.into_iter().map(|(_, _, thing)| thing.clone()).collect()
+        let sorted = keyed.iter().map(|(_, _, thing)| (*thing).clone()).collect();
+        for (name, value, _) in &mut keyed {
+            wipe_text(name);
+            wipe_text(value);
+        }
+        sorted
     }
 }
 

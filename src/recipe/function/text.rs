@@ -1,7 +1,7 @@
 //! Functions that change text.
 
 use super::input::{
-    bytes, change, concat, cut, fixed, given, optional, size, text, value, value_text,
+    bytes, change, concat, cut, fixed, given, kept, optional, size, text, value, value_text,
 };
 use super::{Argument, Function, Kind, Parameter, Takes};
 use crate::recipe::fault::Fault;
@@ -69,7 +69,7 @@ pub(super) static TABLE: &[Function] = &[
         "These characters only; `a-z` is a range.",
         |input, arguments| {
             let set = Characters::of(fixed(arguments, 0)?);
-            change(input, |text| text.chars().filter(|c| set.hold(*c)).collect())
+            change(input, |text| kept(text, |c| set.hold(c)))
         },
     )
     .with(&[CHARACTERS]),
@@ -79,7 +79,7 @@ pub(super) static TABLE: &[Function] = &[
         "Without these characters; `a-z` is a range.",
         |input, arguments| {
             let set = Characters::of(fixed(arguments, 0)?);
-            change(input, |text| text.chars().filter(|c| !set.hold(*c)).collect())
+            change(input, |text| kept(text, |c| !set.hold(c)))
         },
     )
     .with(&[CHARACTERS]),

@@ -8,6 +8,7 @@ pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod http2;
 pub(crate) mod office;
+pub(crate) mod pair;
 pub(crate) mod process;
 pub(crate) mod request;
 pub(crate) mod setup;

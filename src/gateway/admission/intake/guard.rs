@@ -15,11 +15,22 @@ use crate::limit::HeadLimits;
 use crate::peer::Peer;
 use crate::target::check_path;
 
-/// Checks a head and returns its one authority.
+/// The content coding in which bodies are sealed (RFC 8188).
+const SEALED: &str = "aes128gcm";
+
+/// What a head says in one way only.
+pub struct Checked {
+    /// Whom it asks for.
+    pub authority: Authority,
+    /// Whether its body is sealed by a content coding. Whoever cannot open it must refuse it.
+    pub coded: bool,
+}
+
+/// Checks a head.
 ///
 /// # Errors
 /// `bad_request`, `headers_too_large`, `unsupported_encoding` or `misdirected`.
-pub fn check(head: &Parts, limits: &HeadLimits, peer: &Peer) -> Result<Authority, Rejection> {
+pub fn check(head: &Parts, limits: &HeadLimits, peer: &Peer) -> Result<Checked, Rejection> {
     let fields = Fields::check(head, limits)?;
     if peer.unclear {
         return Err(Rejection::BadRequest(Flaw::Client));
@@ -28,7 +39,10 @@ pub fn check(head: &Parts, limits: &HeadLimits, peer: &Peer) -> Result<Authority
     check_target(head)?;
     let authority = authority(head, &fields).and_then(Authority::read);
     let authority = authority.ok_or(Rejection::BadRequest(Flaw::Host))?;
-    if peer.may_ask_for(authority.host()) { Ok(authority) } else { Err(Rejection::Misdirected) }
+    if !peer.may_ask_for(authority.host()) {
+        return Err(Rejection::Misdirected);
+    }
+    Ok(Checked { authority, coded: fields.coded })
 }
 
 /// Host or `:authority` as sent, and where its host stands, so that it is read only once.
@@ -91,6 +105,7 @@ struct Fields<'a> {
     content_length: bool,
     transfer_encoding: bool,
     expect: bool,
+    coded: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -130,6 +145,7 @@ impl<'a> Fields<'a> {
             "expect" if !is("100-continue") => return flaw(Flaw::Expect),
             "expect" => std::mem::replace(&mut self.expect, true),
             "upgrade" | "http2-settings" => return flaw(Flaw::Upgrade),
+            "content-encoding" if is(SEALED) => std::mem::replace(&mut self.coded, true),
             "content-encoding" if !is("identity") => return Err(Rejection::UnsupportedEncoding),
             name if name.bytes().any(|b| b == b'_') => return flaw(Flaw::FieldName),
             _ => false,
