@@ -441,7 +441,9 @@ impl Shared {
                 |why| json!({ "type": "urn:ietf:params:acme:error:connection", "detail": why }),
             );
         });
-        text(200, &json!({ "status": "processing", "url": self.url("/x") }).to_string())
+        let kind = if over_tls { "tls-alpn-01" } else { "http-01" };
+        let document = json!({ "type": kind, "status": "processing", "url": self.url("/x") });
+        text(200, &document.to_string())
     }
 
     fn finalize(&self, state: &mut State, number: usize, payload: &Value) -> Reply {
