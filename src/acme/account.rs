@@ -1,105 +1,87 @@
-//! The account with the authority: its key, and what is signed by it (RFC 8555, section 6.2).
+//! The account with an authority, and its key.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use instant_acme::{Account, AccountBuilder, ExternalAccountKey, Key, NewAccount};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
-use serde_json::{Value, json};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::ExternalAccount;
-use super::fault::{Fault, Reason};
-use crate::crypto::asymmetric::{Algorithm, PrivateKey};
-use crate::crypto::{MacKey, sha256};
+use super::Spec;
+use super::authority::speak;
+use super::fault::Fault;
+use super::keeper::Keeper;
+use super::vault::Vault;
+use crate::telemetry::Level;
 
-/// What the uncompressed form of a point begins with (SEC 1, section 2.3.3).
-const UNCOMPRESSED: u8 = 4;
+/// The key as the library takes it. What it would only hand back, unwiped, is left empty.
+type Signing = (Key, PrivateKeyDer<'static>);
 
-/// The key of the account: ECDSA on P-256.
-pub(super) struct AccountKey {
-    key: PrivateKey,
-    /// The public half (RFC 7518, section 6.2.1).
-    x: String,
-    y: String,
-}
-
-/// Whose key a message is signed by.
-#[derive(Clone, Copy)]
-pub(super) enum SignedBy<'a> {
-    /// One that the authority does not know yet.
-    Key,
-    /// That of the account with this URL.
-    Account(&'a str),
-}
-
-impl AccountKey {
-    /// A new one, as PEM.
-    pub(super) fn make() -> Result<Zeroizing<String>, Fault> {
-        let made = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map(Zeroizing::new);
-        let made = made.map_err(|fault| Fault::new(Reason::Local, fault.to_string()))?;
-        Ok(Zeroizing::new(made.serialize_pem()))
+impl Keeper {
+    /// The account of the key that is kept, or a new one. It knows the contacts, unless the
+    /// authority keeps none: that one issues certificates all the same.
+    pub(super) async fn account(&self, spec: &Spec, vault: &Vault) -> Result<Account, Fault> {
+        let (builder, directory) = (|| speak(spec, &self.clock), spec.directory.to_string());
+        let account = match (self.kept(vault)?, &spec.external) {
+            (Some(key), None) => builder().create_from_key(key, directory).await?.0,
+            (None, None) => builder().create_from_key(make(vault)?, directory).await?.0,
+            (None, Some(_)) => bind(builder(), spec, vault).await?,
+            (Some(key), Some(_)) => {
+                match builder().from_key(key, directory).await.map_err(Fault::from) {
+                    Err(fault) if fault.is("accountDoesNotExist") => {
+                        bind(builder(), spec, vault).await?
+                    }
+                    found => found?.0,
+                }
+            }
+        };
+        drop(account.update_contacts(&contacts(spec)).await);
+        Ok(account)
     }
 
-    /// Reads one from PEM; none where it is damaged.
-    pub(super) fn read(pem: &[u8]) -> Option<Self> {
-        let pair = KeyPair::from_pem(std::str::from_utf8(pem).ok()?).map(Zeroizing::new).ok()?;
-        let key = PrivateKey::read(pem, Algorithm::EcdsaP256).ok()?;
-        let (form, point) = pair.public_key_raw().split_first()?;
-        let (x, y) = point.split_at_checked(32).filter(|_| *form == UNCOMPRESSED)?;
-        Some(Self { key, x: encode(x), y: encode(y) })
-    }
-
-    fn jwk(&self) -> Value {
-        json!({ "crv": "P-256", "kty": "EC", "x": self.x, "y": self.y })
-    }
-
-    /// What stands for the key in proofs (RFC 7638).
-    pub(super) fn thumbprint(&self) -> String {
-        let (x, y) = (&self.x, &self.y);
-        let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-        encode(&sha256(canonical.as_bytes()))
-    }
-
-    /// A signed message: nothing but a signature where there is no payload.
-    pub(super) fn sign(
-        &self,
-        by: SignedBy<'_>,
-        nonce: &str,
-        url: &str,
-        payload: Option<&Value>,
-    ) -> Result<String, Fault> {
-        let mut head = json!({ "alg": "ES256", "nonce": nonce, "url": url });
-        if let Some(head) = head.as_object_mut() {
-            match by {
-                SignedBy::Key => head.insert("jwk".into(), self.jwk()),
-                SignedBy::Account(url) => head.insert("kid".into(), json!(url)),
-            };
+    /// The key that is kept. One that is damaged is put aside: then the account is a new one.
+    fn kept(&self, vault: &Vault) -> Result<Option<Signing>, Fault> {
+        let Some(pem) = vault.account().map_err(Fault::local)? else { return Ok(None) };
+        let key = std::str::from_utf8(&pem).ok().and_then(|pem| KeyPair::from_pem(pem).ok());
+        let key = key.map(Zeroizing::new).and_then(|key| signing(&key).ok());
+        if key.is_none() {
+            vault.set_account_aside().map_err(Fault::local)?;
+            self.log.event(Level::Warn, "account_key_set_aside", json!({}));
         }
-        let head = encode(head.to_string().as_bytes());
-        let payload = payload.map(|payload| encode(payload.to_string().as_bytes()));
-        let payload = payload.unwrap_or_default();
-        let mut message = Algorithm::EcdsaP256.begin();
-        message.update(format!("{head}.{payload}").as_bytes());
-        let signed = self.key.sign(message);
-        let signed = signed.map_err(|fault| Fault::new(Reason::Local, fault.to_string()))?;
-        Ok(joined(&head, &payload, &signed).to_string())
-    }
-
-    /// What binds the account to one that was made elsewhere (RFC 8555, section 7.3.4).
-    pub(super) fn bound_to(&self, external: &ExternalAccount, url: &str) -> Value {
-        let head = json!({ "alg": "HS256", "kid": external.id, "url": url });
-        let head = encode(head.to_string().as_bytes());
-        let payload = encode(self.jwk().to_string().as_bytes());
-        let mut mac = MacKey::new(&external.key).begin();
-        mac.update(format!("{head}.{payload}").as_bytes());
-        joined(&head, &payload, &mac.finish())
+        Ok(key)
     }
 }
 
-fn joined(head: &str, payload: &str, signature: &[u8]) -> Value {
-    json!({ "protected": head, "payload": payload, "signature": encode(signature) })
+/// A new key, on the disk before anybody hears of it: an account whose key is lost is of no use.
+fn make(vault: &Vault) -> Result<Signing, Fault> {
+    let key =
+        KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map(Zeroizing::new).map_err(Fault::local)?;
+    keep(vault, &key)?;
+    signing(&key)
 }
 
-/// Bytes as the protocol writes them.
-pub(super) fn encode(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
+/// A new account that belongs to another (RFC 8555, section 7.3.4), of a key that the library
+/// makes: it binds no other.
+async fn bind(builder: AccountBuilder, spec: &Spec, vault: &Vault) -> Result<Account, Fault> {
+    let (contact, directory) = (&*contacts(spec), spec.directory.to_string());
+    let mac = spec.external.as_ref();
+    let mac = mac.map(|own| ExternalAccountKey::new(own.id.to_string(), own.key.expose()));
+    let (terms_of_service_agreed, only_return_existing) = (true, false);
+    let wanted = NewAccount { contact, terms_of_service_agreed, only_return_existing };
+    let (account, credentials) = builder.create(&wanted, directory, mac.as_ref()).await?;
+    let key = KeyPair::try_from(credentials.private_key()).map_err(Fault::local)?;
+    keep(vault, &Zeroizing::new(key))?;
+    Ok(account)
+}
+
+fn contacts(spec: &Spec) -> Vec<&str> {
+    spec.contacts.iter().map(|contact| &**contact).collect()
+}
+
+fn keep(vault: &Vault, key: &KeyPair) -> Result<(), Fault> {
+    vault.keep_account(&Zeroizing::new(key.serialize_pem())).map_err(Fault::local)
+}
+
+fn signing(key: &KeyPair) -> Result<Signing, Fault> {
+    let own = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(key.serialized_der()))?;
+    Ok((own, PrivatePkcs8KeyDer::from(Vec::new()).into()))
 }

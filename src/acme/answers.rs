@@ -10,7 +10,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use zeroize::Zeroizing;
 
 use super::Challenge;
-use super::fault::{Fault, Reason};
+use super::fault::Fault;
 use crate::crypto::sha256;
 use crate::redirect::Challenges;
 use crate::serve::Proofs;
@@ -30,7 +30,7 @@ pub(super) struct Shown<'a> {
     answers: &'a Answers,
     challenge: Challenge,
     name: &'a str,
-    token: &'a str,
+    token: String,
 }
 
 impl Answers {
@@ -44,36 +44,33 @@ impl Answers {
         self.in_clear.store(expected, Ordering::Relaxed);
     }
 
-    /// Shows what proves that the name leads here, to whom a token was told.
+    /// Shows what proves that the name leads here: the key authorization of a token.
     pub(super) fn show<'a>(
         &'a self,
         challenge: Challenge,
         name: &'a str,
-        token: &'a str,
-        thumbprint: &str,
+        token: String,
+        authorization: &str,
     ) -> Result<Shown<'a>, Fault> {
-        let authorization = format!("{token}.{thumbprint}");
         match challenge {
             Challenge::Http01 => {
-                self.tokens().insert(token.to_owned(), authorization);
+                self.tokens().insert(token.clone(), authorization.to_owned());
             }
-            Challenge::TlsAlpn01 => self.show_certificate(name, &authorization)?,
+            Challenge::TlsAlpn01 => self.show_certificate(name, authorization)?,
         }
         Ok(Shown { answers: self, challenge, name, token })
     }
 
     fn show_certificate(&self, name: &str, authorization: &str) -> Result<(), Fault> {
-        let local = |fault: &dyn std::error::Error| Fault::new(Reason::Local, fault.to_string());
-        let mut params =
-            CertificateParams::new(vec![name.to_owned()]).map_err(|fault| local(&fault))?;
+        let mut params = CertificateParams::new(vec![name.to_owned()]).map_err(Fault::local)?;
         params.distinguished_name = DistinguishedName::new();
         let digest = sha256(authorization.as_bytes());
         params.custom_extensions = vec![CustomExtension::new_acme_identifier(&digest)];
-        let key = KeyPair::generate().map(Zeroizing::new).map_err(|fault| local(&fault))?;
-        let own = params.self_signed(&*key).map_err(|fault| local(&fault))?;
+        let key = KeyPair::generate().map(Zeroizing::new).map_err(Fault::local)?;
+        let own = params.self_signed(&*key).map_err(Fault::local)?;
         let der = PrivatePkcs8KeyDer::from(key.serialized_der()).clone_key();
         let shown = self.proofs.show(name, own.der().clone(), der.into());
-        shown.map_err(|fault| local(&fault))
+        shown.map_err(Fault::local)
     }
 
     fn tokens(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
@@ -95,7 +92,7 @@ impl Drop for Shown<'_> {
     fn drop(&mut self) {
         match self.challenge {
             Challenge::Http01 => {
-                self.answers.tokens().remove(self.token);
+                self.answers.tokens().remove(&self.token);
             }
             Challenge::TlsAlpn01 => self.answers.proofs.withdraw(self.name),
         }

@@ -1,20 +1,21 @@
-//! Speaking with an authority: its directory, signed messages with their nonces, and its problems
-//! (RFC 8555, sections 6 and 7). Every answer is bounded, and believed only as far as it can be
-//! read.
+//! What stands between an authority and the library that speaks its protocol: every call goes out
+//! by the gate's own rules and is bounded, every answer that is none ends as a fault of ours, and
+//! nothing comes in that the library could not bear.
 
-use std::cell::Cell;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, LOCATION, USER_AGENT};
+use http::header::{HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::uri::Scheme;
 use http::{Method, Request, Response, StatusCode, Uri};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use http_body_util::BodyExt as _;
+use instant_acme::{Account, AccountBuilder, BodyWrapper, BytesResponse, Error, HttpClient};
+use serde_json::Value;
 
 use super::Spec;
-use super::account::{AccountKey, SignedBy};
-use super::fault::{Fault, Reason, cleaned};
+use super::fault::{Fault, Reason};
+use super::plan::ASK_AGAIN;
 use crate::clock::Clock;
 use crate::limit::KIB;
 use crate::outbound::{Caller, retry_after};
@@ -23,228 +24,96 @@ use crate::outbound::{Caller, retry_after};
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// The longest answer: chains have a few KiB.
 const ANSWER_BYTES_MAX: usize = 256 * KIB;
-/// Times that a message is sent with another nonce.
-const NONCES_MAX: usize = 4;
-/// The longest nonce that is taken.
-const NONCE_BYTES_MAX: usize = 512;
-const NONCE: &str = "replay-nonce";
-const AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
+/// The longest wait between two looks at an order, whatever the authority says.
+const LOOK_MAX: Duration = Duration::from_secs(30);
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("countersign/", env!("CARGO_PKG_VERSION")));
 
-/// What an authority says of itself (RFC 8555, section 7.1.1).
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Directory {
-    new_nonce: String,
-    new_account: String,
-    new_order: String,
-    renewal_info: Option<String>,
+/// The way to an authority.
+#[derive(Clone)]
+struct Authority {
+    caller: Caller,
+    clock: Clock,
 }
 
-/// What an authority says of what it did not do (RFC 9457).
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Problem {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    detail: Option<String>,
+/// Begins to speak with an authority.
+pub(super) fn speak(spec: &Spec, clock: &Clock) -> AccountBuilder {
+    let (caller, clock) = (spec.caller.clone(), clock.clone());
+    Account::builder_with_http(Box::new(Authority { caller, clock }))
 }
 
-#[derive(Deserialize)]
-struct AccountDocument {
-    #[serde(default)]
-    contact: Vec<String>,
-}
-
-/// An authority whose directory was read.
-pub(super) struct Authority<'a> {
-    caller: &'a Caller,
-    clock: &'a Clock,
-    directory: Directory,
-    nonce: Cell<Option<String>>,
-}
-
-/// An account with it.
-pub(super) struct Account {
-    pub(super) key: AccountKey,
-    pub(super) url: String,
-}
-
-impl<'a> Authority<'a> {
-    /// Reads its directory.
-    pub(super) async fn meet(spec: &'a Spec, clock: &'a Clock) -> Result<Self, Fault> {
-        let (caller, url) = (&spec.caller, &spec.directory);
-        let answer = call(caller, clock, request(Method::GET, url, None)?).await?;
-        let directory = parse(&answer)?;
-        Ok(Self { caller, clock, directory, nonce: Cell::new(None) })
-    }
-
-    /// Where orders are made.
-    pub(super) fn new_order(&self) -> &str {
-        &self.directory.new_order
-    }
-
-    /// Whether it says when certificates are to be renewed.
-    pub(super) fn knows_renewal(&self) -> bool {
-        self.directory.renewal_info.is_some()
-    }
-
-    /// What it says of the renewal of a certificate (RFC 9773, section 4); none where it never
-    /// says.
-    pub(super) async fn renewal_info(
+impl HttpClient for Authority {
+    fn request(
         &self,
-        certificate: &str,
-    ) -> Result<Option<Response<Bytes>>, Fault> {
-        let Some(url) = &self.directory.renewal_info else { return Ok(None) };
-        let url = format!("{}/{certificate}", url.trim_end_matches('/'));
-        call(self.caller, self.clock, request(Method::GET, &url, None)?).await.map(Some)
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let own = self.clone();
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let Ok(body) = body.collect().await;
+            let answer = own.call(Request::from_parts(head, body.to_bytes())).await;
+            let (parts, body) = answer.map_err(|fault| Error::Other(fault.into()))?.into_parts();
+            Ok(BytesResponse { parts, body: Box::new(body) })
+        })
     }
+}
 
-    /// The account of a key: the one that it has, or a new one.
-    pub(super) async fn account(&self, key: AccountKey, spec: &Spec) -> Result<Account, Fault> {
-        let url = self.directory.new_account.as_str();
-        let asked = json!({ "onlyReturnExisting": true });
-        match self.post(&key, SignedBy::Key, url, Some(&asked)).await {
-            Ok(answer) => {
-                let account = Account { url: location(&answer)?, key };
-                self.correct_contacts(&account, &answer, spec).await;
-                return Ok(account);
+impl Authority {
+    async fn call(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, Fault> {
+        if request.uri().scheme() != Some(&Scheme::HTTPS) {
+            return Err(Fault::unreadable("the authority names a place without https"));
+        }
+        request.headers_mut().insert(USER_AGENT, AGENT);
+        let method = request.method().clone();
+        let mut answer = self.caller.call(request, CALL_DEADLINE, ANSWER_BYTES_MAX).await?;
+        let wait = retry_after(answer.headers(), self.clock.now());
+        match (!answer.status().is_success()).then(|| refusal(&answer, wait)) {
+            // With that the library sends its message again (RFC 8555, section 6.5).
+            Some(fault) if fault.is("badNonce") => {}
+            Some(fault) => return Err(fault),
+            // The library takes no other success where nonces come from.
+            None => *answer.status_mut() = StatusCode::OK,
+        }
+        let wait = match method {
+            Method::GET if !is_bearable(answer.body()) => {
+                return Err(Fault::unreadable("the authority's answer cannot be used"));
             }
-            Err(fault) if fault.is("accountDoesNotExist") => {}
-            Err(fault) => return Err(fault),
+            // Nor renewal information that does not say when to ask again.
+            Method::GET => Some(wait.unwrap_or(ASK_AGAIN)),
+            _ => wait.map(|wait| wait.min(LOOK_MAX)),
+        };
+        // It adds this to the time, and panics where nothing can hold the sum.
+        answer.headers_mut().remove(RETRY_AFTER);
+        if let Some(wait) = wait {
+            answer.headers_mut().insert(RETRY_AFTER, wait.as_secs().into());
         }
-        let mut wanted = json!({ "termsOfServiceAgreed": true, "contact": spec.contacts });
-        if let (Some(external), Some(wanted)) = (&spec.external, wanted.as_object_mut()) {
-            wanted.insert("externalAccountBinding".into(), key.bound_to(external, url));
-        }
-        let answer = self.post(&key, SignedBy::Key, url, Some(&wanted)).await?;
-        Ok(Account { url: location(&answer)?, key })
-    }
-
-    /// Tells the authority of contacts that are others than it knows. One that keeps none may
-    /// refuse, and issues certificates all the same.
-    async fn correct_contacts(&self, account: &Account, answer: &Response<Bytes>, spec: &Spec) {
-        let Ok(known) = parse::<AccountDocument>(answer) else { return };
-        let same = known.contact.iter().map(String::as_str).eq(spec.contacts.iter().map(|c| &**c));
-        if !same {
-            let wanted = json!({ "contact": spec.contacts });
-            drop(self.ask(account, &account.url, Some(&wanted)).await);
-        }
-    }
-
-    /// Sends a message of an account; without a payload it only reads.
-    pub(super) async fn ask(
-        &self,
-        account: &Account,
-        url: &str,
-        payload: Option<&Value>,
-    ) -> Result<Response<Bytes>, Fault> {
-        self.post(&account.key, SignedBy::Account(&account.url), url, payload).await
-    }
-
-    /// How long an answer asks to wait.
-    pub(super) fn wait(&self, answer: &Response<Bytes>) -> Option<Duration> {
-        retry_after(answer.headers(), self.clock.now())
-    }
-
-    async fn post(
-        &self,
-        key: &AccountKey,
-        by: SignedBy<'_>,
-        url: &str,
-        payload: Option<&Value>,
-    ) -> Result<Response<Bytes>, Fault> {
-        let mut attempts = 1;
-        loop {
-            let nonce = match self.nonce.take() {
-                Some(nonce) => nonce,
-                None => self.fresh_nonce().await?,
-            };
-            let message = key.sign(by, &nonce, url, payload)?;
-            let request = request(Method::POST, url, Some(message))?;
-            let answer = self.caller.call(request, CALL_DEADLINE, ANSWER_BYTES_MAX).await?;
-            self.nonce.set(nonce_of(&answer));
-            match judged(self.clock, answer) {
-                // It was read by nobody: the nonce comes first (RFC 8555, section 6.5).
-                Err(fault) if fault.is("badNonce") && attempts < NONCES_MAX => attempts += 1,
-                outcome => return outcome,
-            }
-        }
-    }
-
-    async fn fresh_nonce(&self) -> Result<String, Fault> {
-        let request = request(Method::HEAD, &self.directory.new_nonce, None)?;
-        let answer = call(self.caller, self.clock, request).await?;
-        nonce_of(&answer).ok_or_else(|| Fault::unreadable("the authority gives no nonce"))
+        Ok(answer)
     }
 }
 
-/// The document in an answer.
-pub(super) fn parse<T: DeserializeOwned>(answer: &Response<Bytes>) -> Result<T, Fault> {
-    serde_json::from_slice(answer.body()).map_err(|fault| {
-        Fault::unreadable(format!("the authority's answer cannot be read: {}", why(&fault)))
-    })
-}
-
-/// What is wrong with a document, without a word of it.
-fn why(fault: &serde_json::Error) -> &'static str {
-    if fault.is_data() { "not the document that belongs here" } else { "not JSON" }
-}
-
-/// Where an answer says that something is.
-pub(super) fn location(answer: &Response<Bytes>) -> Result<String, Fault> {
-    let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let location = location.map(str::to_owned);
-    location.ok_or_else(|| Fault::unreadable("the authority does not say where it keeps it"))
-}
-
-/// The fault that a problem stands for.
-pub(super) fn fault_of(problem: Problem, reason: Reason, wait: Option<Duration>) -> Fault {
-    let detail = problem.detail.as_deref().map(cleaned).unwrap_or_default();
-    Fault { reason, problem: problem.kind.as_deref().map(cleaned), detail, wait }
-}
-
-fn request(method: Method, url: &str, body: Option<String>) -> Result<Request<Bytes>, Fault> {
-    let uri = url.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("https"));
-    let uri = uri.ok_or_else(|| Fault::unreadable("the authority names a place without https"))?;
-    let mut request = Request::builder().method(method).uri(uri).header(USER_AGENT, AGENT);
-    if body.is_some() {
-        request = request.header(CONTENT_TYPE, "application/jose+json");
-    }
-    let request = request.body(Bytes::from(body.unwrap_or_default()));
-    request.map_err(|_| Fault::unreadable("the authority names a place that is none"))
-}
-
-async fn call(
-    caller: &Caller,
-    clock: &Clock,
-    request: Request<Bytes>,
-) -> Result<Response<Bytes>, Fault> {
-    judged(clock, caller.call(request, CALL_DEADLINE, ANSWER_BYTES_MAX).await?)
-}
-
-/// An answer that is one, or the problem that stands in its place.
-fn judged(clock: &Clock, answer: Response<Bytes>) -> Result<Response<Bytes>, Fault> {
+/// What an answer without success says.
+fn refusal(answer: &Response<Bytes>, wait: Option<Duration>) -> Fault {
     let status = answer.status();
-    if status.is_success() {
-        return Ok(answer);
-    }
-    // What is no problem document has at least a status.
-    let mut problem: Problem = serde_json::from_slice(answer.body()).unwrap_or_default();
-    let limited = problem.kind.as_deref().is_some_and(|kind| kind.ends_with(":rateLimited"));
     let reason = match status {
         StatusCode::TOO_MANY_REQUESTS => Reason::RateLimited,
-        _ if limited => Reason::RateLimited,
         _ if status.is_server_error() => Reason::ServerError,
         _ => Reason::Refused,
     };
-    let detail = problem.detail.take().map(|detail| format!("{detail} ({})", status.as_u16()));
-    problem.detail = Some(detail.unwrap_or_else(|| format!("status {}", status.as_u16())));
-    Err(fault_of(problem, reason, retry_after(answer.headers(), clock.now())))
+    // What is no problem document has at least a status.
+    let told = serde_json::from_slice(answer.body()).map(|problem| Fault::told(&problem, reason));
+    let mut fault = told.unwrap_or_else(|_| Fault::new(reason, ""));
+    fault.detail = match fault.detail.as_str() {
+        "" => format!("status {}", status.as_u16()),
+        detail => format!("{detail} ({})", status.as_u16()),
+    };
+    fault.wait = wait;
+    fault
 }
 
-/// The nonce in an answer: base64url, and short enough to send back.
-fn nonce_of(answer: &Response<Bytes>) -> Option<String> {
-    let nonce = answer.headers().get(NONCE)?.to_str().ok()?;
-    let plain = nonce.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    (plain && (1..=NONCE_BYTES_MAX).contains(&nonce.len())).then(|| nonce.to_owned())
+/// Whether the library can bear a document: it panics where nonces come from no place at all.
+fn is_bearable(document: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(document).is_ok_and(|document| {
+        let place = document.get("newNonce").and_then(Value::as_str);
+        place.is_none_or(|place| place.parse::<Uri>().is_ok())
+    })
 }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use instant_acme::{Error, Problem};
+
 use crate::outbound::CallFault;
 pub(super) use crate::telemetry::OrderFault as Reason;
 
 /// Characters that are kept of a text of the authority.
 const TEXT_CHARS_MAX: usize = 300;
 
-/// Why an order came to nothing.
-#[derive(Clone, Debug)]
+/// Why an order came to nothing. Passes through the library as it is.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{detail}")]
 pub(super) struct Fault {
     pub(super) reason: Reason,
     /// The type of the authority's problem document (RFC 8555, section 6.7), cleaned.
@@ -28,6 +31,22 @@ impl Fault {
     /// The authority answered something that makes no sense.
     pub(super) fn unreadable(detail: impl Into<String>) -> Self {
         Self::new(Reason::Unreadable, detail)
+    }
+
+    /// Something of our own failed.
+    pub(super) fn local(fault: impl std::error::Error) -> Self {
+        Self::new(Reason::Local, fault.to_string())
+    }
+
+    /// What the authority says of what it did not do.
+    pub(super) fn told(problem: &Problem, reason: Reason) -> Self {
+        let detail = problem.detail.as_deref().map(cleaned).unwrap_or_default();
+        let mut fault = Self::new(reason, detail);
+        fault.problem = problem.r#type.as_deref().map(cleaned);
+        if fault.is("rateLimited") {
+            fault.reason = Reason::RateLimited;
+        }
+        fault
     }
 
     /// Whether another name would fare no better now.
@@ -49,6 +68,26 @@ impl From<CallFault> for Fault {
             _ => Reason::Unreachable,
         };
         Self::new(reason, fault.to_string())
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Api(problem) => Self::told(&problem, Reason::Refused),
+            Error::Crypto | Error::KeyRejected => Self::local(error),
+            Error::Unsupported(_) => Self::new(Reason::Refused, error.to_string()),
+            // Without a word of it.
+            Error::Json(fault) => {
+                let why = if fault.is_data() { "not what belongs here" } else { "not JSON" };
+                Self::unreadable(format!("the authority's answer cannot be read: {why}"))
+            }
+            Error::Other(cause) => match cause.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(other) => Self::new(Reason::Refused, cleaned(&other.to_string())),
+            },
+            other => Self::unreadable(cleaned(&other.to_string())),
+        }
     }
 }
 

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use instant_acme::{Account, CertificateIdentifier, Error};
 use serde_json::json;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
-use super::account::AccountKey;
+use super::Spec;
 use super::answers::Answers;
-use super::authority::{Account, Authority, parse};
 use super::fault::{Fault, Reason, cleaned};
 use super::order::Ordering;
-use super::plan::{Facts, RenewalInfo};
 use super::shelf::{Kind, Shelf, Task};
 use super::vault::Vault;
 use crate::clock::Clock;
@@ -41,8 +39,9 @@ pub struct Keeper {
     pub metrics: AcmeMetrics,
 }
 
-/// An account, and the directory that it belongs to. Forgotten after every failure.
-type Known = Option<(Box<str>, Account)>;
+/// The account with the authority that configuration names. Forgotten after every failure, and
+/// where configuration is another.
+type Known = Option<(Arc<Spec>, Account)>;
 
 impl Keeper {
     /// Works until it is told to stop. An order that is under way then ends unfinished.
@@ -57,7 +56,7 @@ impl Keeper {
                 while let Some(task) = self.shelf.due(self.clock.now()) {
                     match task.kind {
                         Kind::Order => self.order(&task, &mut known).await,
-                        Kind::Ask => self.ask(&task).await,
+                        Kind::Ask => self.ask(&task, &mut known).await,
                     }
                 }
             }
@@ -83,9 +82,14 @@ impl Keeper {
 
     async fn order(&self, task: &Task, known: &mut Known) {
         let vault = (self.vault)(&task.spec.directory);
-        let obtained = tokio::time::timeout(task.spec.deadline, self.obtain(task, known, &vault));
+        let obtained = async {
+            let account = &self.known(&task.spec, known).await?;
+            let (spec, name, answers) = (&*task.spec, &*task.name, &*self.answers);
+            let ordering = Ordering { account, spec, name, answers };
+            ordering.obtain(task.issued.as_ref().and_then(id)).await
+        };
+        let obtained = tokio::time::timeout(task.spec.deadline, obtained).await;
         let detail = "the order was not done within its deadline";
-        let obtained = obtained.await;
         let obtained = obtained.unwrap_or_else(|_| Err(Fault::new(Reason::TimedOut, detail)));
         match obtained.and_then(|pem| Ok((self.check(task, &vault, &pem)?, pem))) {
             Ok((issued, pem)) => self.succeed(task, &vault, issued, &pem),
@@ -96,47 +100,13 @@ impl Keeper {
         }
     }
 
-    async fn obtain(
-        &self,
-        task: &Task,
-        known: &mut Known,
-        vault: &Vault,
-    ) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        let spec = &task.spec;
-        let authority = Authority::meet(spec, &self.clock).await?;
-        let account = match known.take() {
-            Some((directory, account)) if directory == spec.directory => account,
-            _ => authority.account(self.account_key(vault)?, spec).await?,
-        };
-        let facts = task.issued.as_ref().and_then(Issued::leaf).and_then(Facts::of);
-        let replaced = facts.and_then(|facts| facts.id).filter(|_| authority.knows_renewal());
-        let ordering = Ordering {
-            authority: &authority,
-            account: &account,
-            spec,
-            name: &task.name,
-            answers: &self.answers,
-        };
-        let obtained = ordering.obtain(replaced.as_deref()).await;
-        *known = Some((spec.directory.clone(), account));
-        obtained
-    }
-
-    /// The key of the account. One that is damaged is put aside: then the account is a new one.
-    fn account_key(&self, vault: &Vault) -> Result<AccountKey, Fault> {
-        let local = |fault: std::io::Error| Fault::new(Reason::Local, fault.to_string());
-        if let Some(pem) = vault.account().map_err(local)? {
-            if let Some(key) = AccountKey::read(&pem) {
-                return Ok(key);
-            }
-            vault.set_account_aside().map_err(local)?;
-            self.log.event(Level::Warn, "account_key_set_aside", json!({}));
+    async fn known(&self, spec: &Arc<Spec>, known: &mut Known) -> Result<Account, Fault> {
+        if let Some((_, account)) = known.as_ref().filter(|(own, _)| Arc::ptr_eq(own, spec)) {
+            return Ok(account.clone());
         }
-        let pem = AccountKey::make()?;
-        // On the disk before anybody hears of it: an account whose key is lost is of no use.
-        vault.keep_account(&pem).map_err(local)?;
-        let unusable = || Fault::new(Reason::Local, "a new key cannot be read");
-        AccountKey::read(pem.as_bytes()).ok_or_else(unusable)
+        let account = self.account(spec, &(self.vault)(&spec.directory)).await?;
+        *known = Some((Arc::clone(spec), account.clone()));
+        Ok(account)
     }
 
     /// What was issued, if it can be served.
@@ -190,13 +160,20 @@ impl Keeper {
     }
 
     /// Asks when the certificate is to be renewed. Without an answer it is renewed by its life.
-    async fn ask(&self, task: &Task) {
-        let asked = tokio::time::timeout(task.spec.deadline, self.renewal_info(task)).await;
+    async fn ask(&self, task: &Task, known: &mut Known) {
+        let asked = async {
+            let Some(id) = task.issued.as_ref().and_then(id) else { return Ok(None) };
+            match self.known(&task.spec, known).await?.renewal_info(&id).await {
+                Err(Error::Unsupported(_)) => Ok(None),
+                told => Ok(Some(told?)),
+            }
+        };
+        let asked = tokio::time::timeout(task.spec.deadline, asked).await;
         let detail = "no answer within the deadline";
         let asked = asked.unwrap_or_else(|_| Err(Fault::new(Reason::TimedOut, detail)));
         let now = self.clock.now();
         let told = match &asked {
-            Ok(Some((info, wait))) => self.shelf.told(task, now, Some(info), *wait),
+            Ok(Some((info, wait))) => self.shelf.told(task, now, Some(info), Some(*wait)),
             Ok(None) => self.shelf.told(task, now, None, None),
             Err(fault) => self.shelf.told(task, now, None, fault.wait),
         };
@@ -205,6 +182,7 @@ impl Keeper {
             (Ok(_), Err(())) => Fault::unreadable("a window that is none"),
             (Ok(_), Ok(())) => return,
         };
+        *known = None;
         let fields = json!({
             "certificate": &*task.name,
             "reason": fault.reason.as_str(),
@@ -213,16 +191,10 @@ impl Keeper {
         });
         self.log.event(Level::Warn, "renewal_info_failed", fields);
     }
+}
 
-    async fn renewal_info(
-        &self,
-        task: &Task,
-    ) -> Result<Option<(RenewalInfo, Option<Duration>)>, Fault> {
-        let facts = task.issued.as_ref().and_then(Issued::leaf).and_then(Facts::of);
-        let Some(id) = facts.and_then(|facts| facts.id) else { return Ok(None) };
-        let authority = Authority::meet(&task.spec, &self.clock).await?;
-        let Some(answer) = authority.renewal_info(&id).await? else { return Ok(None) };
-        let wait = authority.wait(&answer);
-        parse(&answer).map(|info| Some((info, wait)))
-    }
+/// What a certificate is called in renewal information (RFC 9773, section 4.1); none where it does
+/// not name its authority's key.
+fn id(issued: &Issued) -> Option<CertificateIdentifier<'static>> {
+    CertificateIdentifier::try_from(issued.leaf()?).ok()
 }

@@ -2,77 +2,31 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Response;
+use instant_acme::{
+    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier,
+    NewOrder, Order, OrderStatus, RetryPolicy,
+};
 use rcgen::{
     CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
     PKCS_RSA_SHA256, RsaKeySize,
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::account::encode;
-use super::answers::Answers;
-use super::authority::{Account, Authority, Problem, fault_of, location, parse};
+use super::answers::{Answers, Shown};
 use super::fault::{Fault, Reason};
-use super::{CertificateKey, Spec};
+use super::{CertificateKey, Challenge, Spec};
 
-/// The first wait for something that the authority has under way; each further one is half as long
-/// again.
-const WAIT: Duration = Duration::from_millis(250);
-/// The longest of these waits, whatever the authority says: the order's deadline ends them.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often it is looked how far the authority is: what took a while is seen within a fifth of it.
+/// The order's own deadline ends it.
+const LOOK: RetryPolicy = RetryPolicy::new()
+    .initial_delay(Duration::from_millis(250))
+    .backoff(1.2)
+    .timeout(Duration::from_secs(24 * 3600));
 /// The longest token: those of authorities have 43 bytes.
 const TOKEN_BYTES_MAX: usize = 128;
 
-/// An order as the authority sees it (RFC 8555, section 7.1.3).
-#[derive(Deserialize)]
-struct OrderDocument {
-    status: Status,
-    authorizations: Vec<String>,
-    finalize: String,
-    certificate: Option<String>,
-    error: Option<Problem>,
-}
-
-/// What the authority has to see (RFC 8555, section 7.1.4).
-#[derive(Deserialize)]
-struct Authorization {
-    identifier: Identifier,
-    status: Status,
-    challenges: Vec<ChallengeDocument>,
-}
-
-#[derive(Deserialize)]
-struct Identifier {
-    value: String,
-}
-
-#[derive(Deserialize)]
-struct ChallengeDocument {
-    #[serde(rename = "type")]
-    kind: String,
-    url: String,
-    token: Option<String>,
-    error: Option<Problem>,
-}
-
-/// How far something is (RFC 8555, section 7.1.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Status {
-    Pending,
-    Processing,
-    Ready,
-    Valid,
-    #[serde(other)]
-    Ended,
-}
-
 /// An order that is being made for one name.
 pub(super) struct Ordering<'a> {
-    pub(super) authority: &'a Authority<'a>,
     pub(super) account: &'a Account,
     pub(super) spec: &'a Spec,
     pub(super) name: &'a str,
@@ -82,122 +36,90 @@ pub(super) struct Ordering<'a> {
 impl Ordering<'_> {
     /// Makes the order and sees it through: the new key and the chain, in one PEM text. `replaced`
     /// names the certificate that it is instead of (RFC 9773, section 5).
-    pub(super) async fn obtain(&self, replaced: Option<&str>) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        let answer = match self.begin(replaced).await {
-            Err(fault) if replaced.is_some() && fault.is("alreadyReplaced") => {
+    pub(super) async fn obtain(
+        &self,
+        replaced: Option<CertificateIdentifier<'_>>,
+    ) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let mut order = match self.begin(replaced.clone()).await {
+            // It may be about what is replaced: another order was first, or nobody knows it there.
+            Err(Fault { reason: Reason::Refused, .. }) if replaced.is_some() => {
                 self.begin(None).await?
             }
-            outcome => outcome?,
+            order => order?,
         };
-        let (url, order) = (location(&answer)?, parse::<OrderDocument>(&answer)?);
-        if order.status == Status::Pending {
-            let [authorization] = order.authorizations.as_slice() else {
-                return Err(Fault::unreadable("not one authorization for one name"));
-            };
-            self.prove(authorization).await?;
+        if order.state().status == OrderStatus::Pending {
+            let _shown = self.prove(&mut order).await?;
+            self.be_seen(&mut order).await?;
         }
-        let order = self.until(&url, |status| status != Status::Pending).await?;
         let key = self.make_key()?;
-        let order = match order.status {
-            Status::Ready => {
-                let request = json!({ "csr": encode(&self.request_for(&key)?) });
-                self.ask(&order.finalize, Some(&request)).await?;
-                let ended = |status| matches!(status, Status::Valid | Status::Ended);
-                self.until(&url, ended).await?
+        order.finalize_csr(&self.request_for(&key)?).await?;
+        let chain = match order.poll_certificate(&LOOK).await {
+            Err(Error::Str(_)) if order.state().status == OrderStatus::Invalid => {
+                return Err(Fault::new(Reason::Refused, "the authority ended the order"));
             }
-            _ => order,
+            chain => chain?,
         };
-        let place = order.certificate.filter(|_| order.status == Status::Valid);
-        let Some(place) = place else {
-            let problem = order.error.unwrap_or_default();
-            return Err(told(problem, Reason::Refused, "the authority ended the order"));
-        };
-        let chain = self.ask(&place, None).await?;
         let mut pem = Zeroizing::new(key.serialize_pem().into_bytes());
         // In one piece, so that no part of the key is left behind where it grew.
-        let mut whole = Zeroizing::new(Vec::with_capacity(pem.len() + chain.body().len() + 1));
+        let mut whole = Zeroizing::new(Vec::with_capacity(pem.len() + chain.len() + 1));
         whole.append(&mut pem);
         whole.push(b'\n');
-        whole.extend_from_slice(chain.body());
+        whole.extend_from_slice(chain.as_bytes());
         Ok(whole)
     }
 
-    async fn begin(&self, replaced: Option<&str>) -> Result<Response<Bytes>, Fault> {
-        let mut order = json!({ "identifiers": [{ "type": "dns", "value": self.name }] });
-        if let Some(order) = order.as_object_mut() {
-            if let Some(profile) = &self.spec.profile {
-                order.insert("profile".into(), json!(profile));
-            }
-            if let Some(replaced) = replaced {
-                order.insert("replaces".into(), json!(replaced));
-            }
-        }
-        self.ask(self.authority.new_order(), Some(&order)).await
+    async fn begin(&self, replaced: Option<CertificateIdentifier<'_>>) -> Result<Order, Fault> {
+        let names = [Identifier::Dns(self.name.to_owned())];
+        let new = NewOrder::new(&names);
+        let new = self.spec.profile.iter().fold(new, |new, profile| new.profile(profile));
+        let new = replaced.into_iter().fold(new, NewOrder::replaces);
+        Ok(self.account.new_order(&new).await?)
     }
 
-    /// Shows the authority that the name leads here, until it has seen it.
-    async fn prove(&self, url: &str) -> Result<(), Fault> {
-        let authorization: Authorization = parse(&self.ask(url, None).await?)?;
-        if authorization.status == Status::Valid {
-            return Ok(());
+    /// Shows the authority that the name leads here, if it does not know.
+    async fn prove(&self, order: &mut Order) -> Result<Option<Shown<'_>>, Fault> {
+        if order.state().authorizations.len() != 1 {
+            return Err(Fault::unreadable("not one authorization for one name"));
         }
-        if authorization.identifier.value != self.name {
+        let mut authorizations = order.authorizations();
+        let Some(authorization) = authorizations.next().await else { return Ok(None) };
+        let mut authorization = authorization?;
+        if authorization.status == AuthorizationStatus::Valid {
+            return Ok(None);
+        }
+        if authorization.identifier().to_string() != self.name {
             return Err(Fault::unreadable("an authorization for another name"));
         }
         let wanted = self.spec.challenge;
-        let offered = authorization.challenges.iter().find(|one| one.kind == wanted.as_str());
-        let Some(challenge) = offered else {
+        let Some(mut challenge) = authorization.challenge(kind(wanted)) else {
             let detail = format!("the authority offers no {} for this name", wanted.as_str());
             return Err(Fault::new(Reason::ChallengeFailed, detail));
         };
-        let token = challenge.token.as_deref().filter(|token| is_token(token));
-        let token = token.ok_or_else(|| Fault::unreadable("a challenge without a good token"))?;
-        let thumbprint = self.account.key.thumbprint();
-        let _shown = self.answers.show(wanted, self.name, token, &thumbprint)?;
-        self.ask(&challenge.url, Some(&json!({}))).await?;
-        let mut wait = WAIT;
-        loop {
-            let answer = self.ask(url, None).await?;
-            let now: Authorization = parse(&answer)?;
-            match now.status {
-                Status::Valid => return Ok(()),
-                Status::Pending | Status::Processing => self.rest(&answer, &mut wait).await,
-                Status::Ready | Status::Ended => {
-                    let all = now.challenges.into_iter();
-                    let problem = all.filter(|one| one.kind == wanted.as_str());
-                    let problem = problem.filter_map(|one| one.error).next().unwrap_or_default();
-                    let detail = "the authority did not see the proof";
-                    return Err(told(problem, Reason::ChallengeFailed, detail));
-                }
-            }
+        let (token, proof) = (challenge.token.clone(), challenge.key_authorization());
+        if !is_token(&token) {
+            return Err(Fault::unreadable("a challenge without a good token"));
+        }
+        let shown = self.answers.show(wanted, self.name, token, proof.as_str())?;
+        match challenge.set_ready().await {
+            Err(Error::Api(problem)) => Err(Fault::told(&problem, Reason::ChallengeFailed)),
+            outcome => Ok(outcome.map(|()| Some(shown))?),
         }
     }
 
-    /// Looks at the order until it is as far as wanted.
-    async fn until(
-        &self,
-        url: &str,
-        enough: impl Fn(Status) -> bool,
-    ) -> Result<OrderDocument, Fault> {
-        let mut wait = WAIT;
-        loop {
-            let answer = self.ask(url, None).await?;
-            let order: OrderDocument = parse(&answer)?;
-            if enough(order.status) {
-                return Ok(order);
-            }
-            self.rest(&answer, &mut wait).await;
-        }
-    }
-
-    async fn rest(&self, answer: &Response<Bytes>, wait: &mut Duration) {
-        let asked = self.authority.wait(answer).unwrap_or_default();
-        tokio::time::sleep(asked.clamp(*wait, WAIT_MAX)).await;
-        *wait = (*wait * 3 / 2).min(WAIT_MAX);
-    }
-
-    async fn ask(&self, url: &str, payload: Option<&Value>) -> Result<Response<Bytes>, Fault> {
-        self.authority.ask(self.account, url, payload).await
+    /// Waits until the authority has seen what is shown.
+    async fn be_seen(&self, order: &mut Order) -> Result<(), Fault> {
+        let unseen = match order.poll_ready(&LOOK).await {
+            Ok(OrderStatus::Ready) => return Ok(()),
+            Ok(_) => Fault::new(Reason::ChallengeFailed, "the authority did not see the proof"),
+            Err(Error::Api(problem)) => Fault::told(&problem, Reason::ChallengeFailed),
+            Err(error) => return Err(error.into()),
+        };
+        let mut authorizations = order.authorizations();
+        let Some(authorization) = authorizations.next().await else { return Err(unseen) };
+        let (mut authorization, wanted) = (authorization?, kind(self.spec.challenge));
+        let all = authorization.refresh().await?.challenges.iter();
+        let problem = all.filter(|one| one.r#type == wanted).find_map(|one| one.error.as_ref());
+        Err(problem.map_or(unseen, |problem| Fault::told(problem, Reason::ChallengeFailed)))
     }
 
     fn make_key(&self) -> Result<Zeroizing<KeyPair>, Fault> {
@@ -208,33 +130,24 @@ impl Ordering<'_> {
                 KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)
             }
         };
-        made.map(Zeroizing::new).map_err(|fault| local(&fault))
+        made.map(Zeroizing::new).map_err(Fault::local)
     }
 
     /// What the authority is to sign, in DER (RFC 2986).
     fn request_for(&self, key: &KeyPair) -> Result<Vec<u8>, Fault> {
         let params = CertificateParams::new(vec![self.name.to_owned()]);
-        let mut params = params.map_err(|fault| local(&fault))?;
+        let mut params = params.map_err(Fault::local)?;
         params.distinguished_name = DistinguishedName::new();
-        let request = params.serialize_request(key).map_err(|fault| local(&fault))?;
+        let request = params.serialize_request(key).map_err(Fault::local)?;
         Ok(request.der().to_vec())
     }
 }
 
-fn local(fault: &rcgen::Error) -> Fault {
-    Fault::new(Reason::Local, fault.to_string())
-}
-
-/// What the authority says, or `detail` where it says nothing.
-fn told(problem: Problem, reason: Reason, detail: &str) -> Fault {
-    let mut fault = fault_of(problem, reason, None);
-    if fault.is("rateLimited") {
-        fault.reason = Reason::RateLimited;
+fn kind(challenge: Challenge) -> ChallengeType {
+    match challenge {
+        Challenge::TlsAlpn01 => ChallengeType::TlsAlpn01,
+        Challenge::Http01 => ChallengeType::Http01,
     }
-    if fault.detail.is_empty() {
-        detail.clone_into(&mut fault.detail);
-    }
-    fault
 }
 
 fn is_token(token: &str) -> bool {

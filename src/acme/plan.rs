@@ -3,14 +3,10 @@
 
 use std::time::Duration;
 
+use instant_acme::RenewalInfo;
 use rustls::pki_types::CertificateDer;
-use serde::Deserialize;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
-
-use super::account::encode;
 
 /// The first wait after a failure; each further one doubles it.
 const WAIT: Duration = Duration::from_secs(60);
@@ -20,7 +16,7 @@ const WAIT_MAX: Duration = Duration::from_secs(6 * 3600);
 const LET_ALONE: Duration = Duration::from_secs(60);
 
 /// When an authority is asked again where it does not say when (RFC 9773, section 4.3).
-const ASK_AGAIN: Duration = Duration::from_secs(6 * 3600);
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(6 * 3600);
 /// The shortest and the longest time between two questions.
 const ASK_MIN: Duration = Duration::from_secs(60);
 const ASK_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -33,9 +29,6 @@ const REST: Duration = Duration::from_secs(3600);
 pub(super) struct Facts {
     begins: u64,
     ends: u64,
-    /// What it is called in renewal information (RFC 9773, section 4.1); none where it does not
-    /// name its authority's key.
-    pub(super) id: Option<String>,
 }
 
 /// When something is done for one name, in Unix seconds. A time that has passed means now.
@@ -54,19 +47,6 @@ pub(super) struct Plan {
     pub(super) try_at: u64,
 }
 
-/// When an authority wants a certificate renewed.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct RenewalInfo {
-    suggested_window: Window,
-}
-
-#[derive(Deserialize)]
-struct Window {
-    start: String,
-    end: String,
-}
-
 impl Facts {
     /// Reads them; none where it cannot be read.
     pub(super) fn of(leaf: &CertificateDer<'_>) -> Option<Self> {
@@ -74,13 +54,7 @@ impl Facts {
         let validity = certificate.validity();
         let begins = u64::try_from(validity.not_before.timestamp()).ok()?;
         let ends = u64::try_from(validity.not_after.timestamp()).ok()?;
-        let issuer = certificate.extensions().iter().find_map(|one| match one.parsed_extension() {
-            ParsedExtension::AuthorityKeyIdentifier(own) => own.key_identifier.as_ref(),
-            _ => None,
-        });
-        let serial = encode(certificate.raw_serial());
-        let id = issuer.map(|issuer| format!("{}.{serial}", encode(issuer.0)));
-        Some(Self { begins, ends, id })
+        Some(Self { begins, ends })
     }
 }
 
@@ -135,9 +109,11 @@ impl Plan {
 
     /// The authority said when it wants the certificate renewed. A time after its end is none.
     pub(super) fn told(&mut self, info: &RenewalInfo, facts: &Facts) -> Result<(), ()> {
-        let (start, end) = (unix(&info.suggested_window.start), unix(&info.suggested_window.end));
-        let (start, end) = start.zip(end).filter(|(start, end)| start <= end).ok_or(())?;
-        let chosen = start.saturating_add(part_of(end - start, self.place));
+        let unix = |time: OffsetDateTime| u64::try_from(time.unix_timestamp()).map_err(|_| ());
+        let window = &info.suggested_window;
+        let (start, end) = (unix(window.start)?, unix(window.end)?);
+        let span = end.checked_sub(start).ok_or(())?;
+        let chosen = start.saturating_add(part_of(span, self.place));
         if chosen < facts.ends {
             self.renew_at = chosen;
         }
@@ -151,11 +127,6 @@ impl Plan {
     }
 }
 
-fn unix(text: &str) -> Option<u64> {
-    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    u64::try_from(time.unix_timestamp()).ok()
-}
-
 /// As much of a span as a place says, in parts of 2^32.
 fn part_of(span: u64, place: u32) -> u64 {
     let part = (u128::from(span) * u128::from(place)) >> 32;
@@ -164,17 +135,20 @@ fn part_of(span: u64, place: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use instant_acme::SuggestedWindow;
+    use time::format_description::well_known::Rfc3339;
+
     use super::*;
 
     const DAY: u64 = 24 * 3600;
 
     fn facts(days: u64) -> Facts {
-        Facts { begins: 1_000 * DAY, ends: (1_000 + days) * DAY, id: None }
+        Facts { begins: 1_000 * DAY, ends: (1_000 + days) * DAY }
     }
 
     fn window(start: &str, end: &str) -> RenewalInfo {
-        let window = Window { start: start.to_owned(), end: end.to_owned() };
-        RenewalInfo { suggested_window: window }
+        let [start, end] = [start, end].map(|text| OffsetDateTime::parse(text, &Rfc3339).unwrap());
+        RenewalInfo { suggested_window: SuggestedWindow { start, end }, explanation_url: None }
     }
 
     #[test]
@@ -188,7 +162,7 @@ mod tests {
         let mut plan = Plan::new(0);
         plan.has(&facts(6));
         assert_eq!(plan.renew_at, 1_004 * DAY);
-        let hour = Facts { begins: 0, ends: 3600, id: None };
+        let hour = Facts { begins: 0, ends: 3600 };
         plan.has(&hour);
         plan.succeeded(0);
         assert!(plan.try_at < plan.renew_at, "one of an hour does not end before it is renewed");
@@ -233,7 +207,8 @@ mod tests {
         let mut plan = Plan::new(0);
         plan.has(&facts(90));
         let before = plan.renew_at;
-        for (start, end) in [("x", "y"), ("1972-10-03T00:00:00Z", "1972-10-01T00:00:00Z")] {
+        let start = "1972-10-03T00:00:00Z";
+        for end in ["1972-10-01T00:00:00Z", "1969-12-31T23:59:59Z"] {
             assert!(plan.told(&window(start, end), &facts(90)).is_err());
         }
         plan.told(&window("2999-01-01T00:00:00Z", "2999-01-02T00:00:00Z"), &facts(90)).unwrap();

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use instant_acme::RenewalInfo;
 use serde_json::json;
 
 use super::Spec;
 use super::fault::{Fault, cleaned};
-use super::plan::{Facts, Plan, RenewalInfo};
+use super::plan::{Facts, Plan};
 use super::vault::{Failures, Vault};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::random;

@@ -60,6 +60,10 @@ pub(crate) enum Mischief {
     NoUrl,
     /// Everything is elsewhere.
     Redirected,
+    /// Everything is to be asked for again later than any clock tells.
+    Patient,
+    /// Nothing is said that may be left out.
+    Curt,
     /// The token of a challenge is one that no authority gives.
     BadToken,
 }
@@ -226,6 +230,14 @@ impl Shared {
         if asked.method != "GET" {
             reply.headers.push(("replay-nonce", nonce));
         }
+        if matches!(state.mischief, Mischief::Patient | Mischief::Curt) {
+            reply.headers.retain(|(name, _)| *name != "retry-after");
+        }
+        match state.mischief {
+            Mischief::Patient => reply.headers.push(("retry-after", u64::MAX.to_string())),
+            Mischief::Curt if asked.method == "HEAD" => reply.status = 204,
+            _ => {}
+        }
         reply
     }
 
@@ -374,7 +386,8 @@ impl Shared {
             "authorizations": [self.url(&format!("/authorization/{number}"))],
             "finalize": self.url(&format!("/finalize/{number}")),
         });
-        if let Some(replaces) = &order.replaces {
+        let told = order.replaces.as_ref().filter(|_| state.mischief != Mischief::Curt);
+        if let Some(replaces) = told {
             document["replaces"] = json!(replaces);
         }
         if order.certificate.is_some() {
@@ -441,7 +454,9 @@ impl Shared {
                 |why| json!({ "type": "urn:ietf:params:acme:error:connection", "detail": why }),
             );
         });
-        text(200, &json!({ "status": "processing", "url": self.url("/x") }).to_string())
+        let kind = if over_tls { "tls-alpn-01" } else { "http-01" };
+        let document = json!({ "type": kind, "status": "processing", "url": self.url("/x") });
+        text(200, &document.to_string())
     }
 
     fn finalize(&self, state: &mut State, number: usize, payload: &Value) -> Reply {

@@ -61,6 +61,38 @@ fn an_order_has_a_deadline() {
     assert!(!ready(&gateway));
 }
 
+/// A wait that no clock can tell is none that anything breaks by.
+#[test]
+fn an_authority_may_ask_for_any_wait() {
+    let acme = Acme::start();
+    acme.with(|state| state.proofs_held = true);
+    acme.does(Mischief::Patient);
+    let gateway = start(&acme, usual(&acme).with("listener.acme.deadline", "\"2s\""));
+    wait_failed(&gateway, "timed_out", 1.0);
+    assert_eq!(gateway.metric("countersign_panics_total", &[]), 0.0);
+    acme.with(|state| state.proofs_held = false);
+    acme.does(Mischief::None);
+    gateway.advance(LONG);
+    wait_until("the gate to be ready", || ready(&gateway));
+}
+
+/// An authority that was set up anew knows no account.
+#[test]
+fn an_authority_may_forget_an_account() {
+    let acme = Acme::start();
+    let mut gateway = start(&acme, usual(&acme));
+    wait_ready(&gateway);
+    wait_logged(&gateway, "certificate_issued");
+    let file = kept(&gateway.folder.path().join("state"), "api.example.com.pem");
+    gateway.stop();
+    let key = acme.with(|state| state.accounts.pop().unwrap().0);
+    fs::remove_file(&file).unwrap();
+    gateway.start_again();
+    leads_to(&acme, &gateway);
+    wait_ready(&gateway);
+    acme.with(|state| assert_eq!(state.accounts[0].0, key, "the key stays"));
+}
+
 /// Nobody is there: neither an authority nor anything else.
 #[test]
 fn an_authority_that_is_not_there_is_told() {

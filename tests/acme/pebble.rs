@@ -76,7 +76,7 @@ fn authority_for(folder: &Path, tls: u16, clear: u16) -> (String, [Running; 2]) 
         .arg(folder.join("pebble.json"))
         .args(["-dnsserver", &dns])
         .env("PEBBLE_VA_NOSLEEP", "1")
-        .env("PEBBLE_WFE_NONCEREJECT", "5")
+        .env("PEBBLE_WFE_NONCEREJECT", "2")
         .env("PEBBLE_AUTHZREUSE", "0"));
     wait_until("pebble", || TcpStream::connect(own).is_ok());
     (format!("https://localhost:{}/dir", own.port()), [pebble, resolver])

@@ -230,6 +230,21 @@ fn a_renewal_that_fails_changes_nothing() {
     wait_renewed(&gateway, &before);
 }
 
+/// Nobody misses what an authority may leave out.
+#[test]
+fn an_authority_may_say_little() {
+    let acme = Acme::start();
+    acme.does(Mischief::Curt);
+    wants_renewal(&acme, START - 2 * DAY, START - DAY);
+    let gateway = start(&acme, usual(&acme));
+    wait_ready(&gateway);
+    let before = usual_served(&gateway);
+    wait_until("the gate to be told", || next_order(&gateway) == START + 3600);
+    gateway.advance(REST);
+    wait_renewed(&gateway, &before);
+    assert!(!gateway.log().contains("renewal_info_failed"), "{}", gateway.log());
+}
+
 /// Somebody wants a certificate now.
 #[test]
 fn an_operator_can_have_a_certificate_renewed() {
