@@ -2,7 +2,6 @@
 //! that bodies come in by.
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
@@ -101,19 +100,11 @@ impl Reading {
         incoming: &mut B,
         deadlines: BodyDeadlines,
     ) -> Result<(), Rejection> {
-        let mut started = None;
+        let started = Instant::now();
         loop {
-            // What is there already takes no timer and no look at the clock.
-            let frame = match incoming.frame().now_or_never() {
-                Some(frame) => frame,
-                None => {
-                    let started = *started.get_or_insert_with(Instant::now);
-                    let patience = deadlines.total.min(deadlines.pace.allows(self.bytes));
-                    let frame = timeout_at(started + patience, incoming.frame()).await;
-                    frame.map_err(|_| Rejection::BodyTooSlow)?
-                }
-            };
-            let Some(frame) = frame else { return Ok(()) };
+            let patience = deadlines.total.min(deadlines.pace.allows(self.bytes));
+            let frame = timeout_at(started + patience, incoming.frame()).await;
+            let Some(frame) = frame.map_err(|_| Rejection::BodyTooSlow)? else { return Ok(()) };
             let frame = frame.map_err(|_| Rejection::BadRequest(Flaw::Body))?;
             // Trailers end here: nothing in them is signed.
             if let Ok(piece) = frame.into_data() {
