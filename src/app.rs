@@ -2,6 +2,7 @@
 
 mod acme;
 mod assembly;
+mod background;
 mod chores;
 mod control;
 mod handover;

@@ -4,17 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use prometheus::IntGauge;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -26,13 +22,16 @@ use crate::limit::{BodyDeadlines, HeadLimits};
 use crate::telemetry::{InboxMetrics, Level, Log};
 
 use super::assembly::{Parts, lock};
-use super::worker::runtime;
+use super::background::{Background, Called};
 
-/// How long the courier may take to end its calls. What it had under way is done again at the next
-/// start.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a courier that ended unasked is let alone before the next one begins.
-const PAUSE: Duration = Duration::from_secs(1);
+/// What a courier had under way is done again at the next start. One that a defect ends must not
+/// leave deliveries to lie for ever.
+const COURIER: Called = Called {
+    name: "courier",
+    ended: "courier_ended",
+    left: "courier_left",
+    pause: Duration::from_secs(1),
+};
 
 /// The states that a delivery can be in, and whether one in it waits for an operator.
 const STATES: [(State, &str, bool); 6] = [
@@ -55,24 +54,11 @@ pub(super) struct InboxOnDemand {
     /// far as they are still configured.
     sources: Arc<ArcSwap<Sources>>,
     unsigned: Arc<Unsigned>,
-    courier: Mutex<Option<Running>>,
+    courier: Mutex<Option<Background>>,
     /// Destinations that have gauges.
     shown: Mutex<BTreeSet<String>>,
     /// Whether the log was told of a failure that has not ended.
     told: Mutex<bool>,
-}
-
-/// A courier at work. Dropped, it is told to end, and not waited for.
-struct Running {
-    stop: CancellationToken,
-    thread: Option<JoinHandle<()>>,
-    ended: Receiver<()>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
 }
 
 impl InboxOnDemand {
@@ -148,17 +134,8 @@ impl InboxOnDemand {
 
     /// Ends the courier, and waits for it as long as it may take.
     pub(super) fn stop(&self, log: &Log) {
-        let Some(mut running) = lock(&self.courier).take() else { return };
-        running.stop.cancel();
-        match running.ended.recv_timeout(PATIENCE) {
-            // A thread that panicked has nothing left to do.
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                drop(running.thread.take().map(JoinHandle::join));
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                log.event(Level::Warn, "courier_left", json!({}));
-            }
-        }
+        let running = lock(&self.courier).take();
+        running.into_iter().for_each(|courier| courier.stop(log));
     }
 
     /// Brings the gauges up to date.
@@ -257,48 +234,21 @@ impl Parts {
         let Some(journal) = lock(&inbox.journal).clone().filter(|_| running.is_none()) else {
             return Ok(());
         };
-        let (stop, panics) = (CancellationToken::new(), self.metrics.panics.clone());
         let (sources, keyring) = (Arc::clone(&inbox.sources), Arc::clone(&self.keyring));
         let (clock, log) = (self.clock.clone(), self.log.clone());
         let metrics = self.metrics.inbox.clone();
-        let (own, (tell, ended)) = (stop.clone(), mpsc::channel());
-        // One that is left behind still writes: the next gate must not begin before it is gone.
-        let folder = self.folder();
-        let thread = std::thread::Builder::new().name("courier".into()).spawn(move || {
-            let _folder = folder;
-            while !own.is_cancelled() {
-                let courier = Courier {
-                    journal: Arc::clone(&journal),
-                    sources: Arc::clone(&sources),
-                    keyring: Arc::clone(&keyring),
-                    clock: clock.clone(),
-                    log: log.clone(),
-                    metrics: metrics.clone(),
-                };
-                // One that a defect ends must not leave deliveries to lie for ever.
-                let run = AssertUnwindSafe(|| work(courier, &own));
-                let cause = match std::panic::catch_unwind(run) {
-                    Ok(Ok(())) => "it ended unasked".to_owned(),
-                    Ok(Err(error)) => error.to_string(),
-                    Err(_) => {
-                        panics.inc();
-                        "a panic".to_owned()
-                    }
-                };
-                if !own.is_cancelled() {
-                    log.event(Level::Error, "courier_ended", json!({ "cause": cause }));
-                    std::thread::sleep(PAUSE);
-                }
-            }
-            // Nobody to tell is nobody to wait for.
-            let _ = tell.send(());
+        let courier = Background::start(&COURIER, self, move |stop| {
+            let courier = Courier {
+                journal: Arc::clone(&journal),
+                sources: Arc::clone(&sources),
+                keyring: Arc::clone(&keyring),
+                clock: clock.clone(),
+                log: log.clone(),
+                metrics: metrics.clone(),
+            };
+            courier.run(stop)
         })?;
-        *running = Some(Running { stop, thread: Some(thread), ended });
+        *running = Some(courier);
         Ok(())
     }
-}
-
-fn work(courier: Courier, stop: &CancellationToken) -> io::Result<()> {
-    runtime()?.block_on(courier.run(stop.clone()));
-    Ok(())
 }
