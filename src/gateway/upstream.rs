@@ -9,6 +9,7 @@ mod dial;
 mod ejection;
 mod health;
 mod identity;
+mod joined;
 mod names;
 
 use std::fmt;

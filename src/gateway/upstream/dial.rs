@@ -8,10 +8,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+use super::joined::Joined;
 use super::{Address, Upstream};
 
 /// A connection that nothing was said on yet.
-pub type Wire = Either<TcpStream, TlsStream<TcpStream>>;
+pub type Wire = Either<Joined, TlsStream<Joined>>;
 
 /// Runs what the HTTP library runs beside a connection on the thread that it is asked on.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,7 @@ impl Upstream {
             Some(found) => TcpStream::connect(found).await?,
         };
         stream.set_nodelay(true)?;
+        let stream = Joined::new(stream);
         match self.tls.as_ref().zip(address.server.clone()) {
             None => Ok(Either::Left(stream)),
             Some((config, server)) => {
