@@ -48,6 +48,8 @@ impl Gateway {
     /// Answers one request.
     pub async fn handle(&self, request: Request<Arriving>, peer: &Rc<Peer>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
+        // Boxed, so that a step passes on a pointer.
+        let head = Box::new(head);
         let (visit, asked) = (self.visit(&head, peer), Asked::of(&head));
         let open = Open { lane: &self.lane, record: Rc::clone(&visit.record), closed: false };
         // Boxed, because the library keeps room for this future in every idle connection.
@@ -68,7 +70,7 @@ impl Gateway {
 
     async fn outcome(
         &self,
-        head: Parts,
+        head: Box<Parts>,
         body: &mut Arriving,
         visit: Visit,
         slot: &ReplySlot,

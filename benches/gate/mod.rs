@@ -169,7 +169,7 @@ impl Bench {
         let record = self.lane.begin(&case.head.method, target, case.head.version, &self.peer);
         let visit = Visit { peer: Rc::clone(&self.peer), record: Rc::clone(&record) };
         let (admission, slot) = (self.admission.load_full(), ReplySlot::default());
-        let outcome = admission.admit(case.head, &mut case.body, visit, &slot);
+        let outcome = admission.admit(Box::new(case.head), &mut case.body, visit, &slot);
         let rejection = outcome.now_or_never().expect("nothing to wait for").err();
         let rejection = rejection.and_then(|refused| refused.rejection());
         (rejection, record)

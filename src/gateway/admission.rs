@@ -90,7 +90,7 @@ impl Admission {
     /// it was refused.
     pub async fn admit<B: Body<Data = Bytes> + Unpin>(
         &self,
-        head: Parts,
+        head: Box<Parts>,
         body: &mut B,
         visit: Visit,
         slot: &ReplySlot,
@@ -107,7 +107,7 @@ impl Admission {
     /// Every request passes these steps, in this order, or is rejected.
     async fn steps<B: Body<Data = Bytes> + Unpin>(
         &self,
-        head: Parts,
+        head: Box<Parts>,
         body: &mut B,
         visit: Visit,
         slot: &ReplySlot,

@@ -36,7 +36,7 @@ pub struct Entered(Box<Guarded>);
 
 /// In one place from here to the upstream, so that a step passes on a pointer and copies nothing.
 struct Guarded {
-    head: Parts,
+    head: Box<Parts>,
     authority: Authority,
     coded: bool,
     now: Timestamp,
@@ -65,7 +65,12 @@ impl Intake {
     /// # Errors
     /// `rate_limited` for an address that keeps failing; `bad_request`, `headers_too_large`,
     /// `unsupported_encoding` or `misdirected` for what the guard finds.
-    pub fn enter(&self, head: Parts, visit: Visit, now: Timestamp) -> Result<Entered, Rejection> {
+    pub fn enter(
+        &self,
+        head: Box<Parts>,
+        visit: Visit,
+        now: Timestamp,
+    ) -> Result<Entered, Rejection> {
         let arrived = visit.record.since(self.started);
         let standing = self.addresses.standing(visit.peer.ip, arrived);
         if let Some(wait) = standing.slowed {
@@ -153,7 +158,7 @@ impl Entered {
     }
 
     /// Takes the request apart; what was checked is not checked any more.
-    pub(super) fn into_parts(self) -> (Parts, HeaderValue, Timestamp, Visit) {
+    pub(super) fn into_parts(self) -> (Box<Parts>, HeaderValue, Timestamp, Visit) {
         let Guarded { head, authority, now, visit, .. } = *self.0;
         (head, authority.value, now, visit)
     }

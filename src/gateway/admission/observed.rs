@@ -46,7 +46,7 @@ pub struct Observed {
 /// An observed request taken apart for its way.
 pub struct Watched {
     /// The head as received.
-    pub head: Parts,
+    pub head: Box<Parts>,
     /// Host or `:authority` as received.
     pub authority: HeaderValue,
     /// The body as received.

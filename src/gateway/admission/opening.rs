@@ -39,13 +39,13 @@ const DIGESTS: [HeaderName; 4] = [
 pub(super) struct Readable {
     unrolled: Unrolled,
     protection: Option<Box<Protection>>,
-    opened: Option<Opened>,
+    opened: Option<Box<Opened>>,
 }
 
 /// A request taken apart for its way to the upstream.
 pub struct Outbound {
     /// The head as received; where a body was opened, with what is true of that body.
-    pub head: Parts,
+    pub head: Box<Parts>,
     /// Host or `:authority` as received.
     pub authority: HeaderValue,
     /// The gate's time at which it was verified.
@@ -103,7 +103,7 @@ pub(super) async fn open(mut unrolled: Unrolled) -> Result<Readable, Rejection> 
     if opened.is_none() && unrolled.is_coded() {
         return Err(Rejection::CannotOpen);
     }
-    Ok(Readable { unrolled, protection, opened })
+    Ok(Readable { unrolled, protection, opened: opened.map(Box::new) })
 }
 
 /// What the route does to answers, for this request and the key that verified it.
@@ -166,11 +166,11 @@ impl Readable {
         let (received, credential) = presented.into_permitted().into_verified().into_received();
         let (fresh, body) = received.into_fresh();
         let (entered, route) = fresh.into_claimed().into_routed().into_entered();
-        let (head, authority, now, visit) = entered.into_parts();
+        let (mut head, authority, now, visit) = entered.into_parts();
         let was_opened = opened.is_some();
-        let (head, body) = match opened {
-            Some(opened) => in_place(head, body, opened),
-            None => (head, body),
+        let body = match opened {
+            Some(opened) => in_place(&mut head, body, *opened),
+            None => body,
         };
         let opened = was_opened || was_rolled;
         Outbound { head, authority, now, body, protection, opened, ready, route, credential, visit }
@@ -187,7 +187,7 @@ impl Deref for Readable {
 
 /// Puts a text in the place of what it was sealed in, with headers that are true of it. Its memory
 /// is wiped when the last piece of it has left.
-fn in_place(mut head: Parts, sealed: Held, opened: Opened) -> (Parts, Held) {
+fn in_place(head: &mut Parts, sealed: Held, opened: Opened) -> Held {
     let headers = &mut head.headers;
     headers.insert(CONTENT_TYPE, opened.content_type);
     headers.remove(CONTENT_ENCODING);
@@ -196,7 +196,7 @@ fn in_place(mut head: Parts, sealed: Held, opened: Opened) -> (Parts, Held) {
     headers.extend(digest.flatten().map(|digest| (CONTENT_DIGEST, digest)));
     let bytes = opened.text.len();
     let pieces = vec![Bytes::from_owner(opened.text)];
-    (head, Held { pieces, bytes, present: true, reservation: sealed.reservation })
+    Held { pieces, bytes, present: true, reservation: sealed.reservation }
 }
 
 /// `sha-256=:…:` (RFC 9530, section 2).

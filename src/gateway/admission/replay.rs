@@ -22,7 +22,7 @@ pub(super) struct Unseen<'memory> {
     /// None under a scheme without time, whose requests the ledger remembers instead.
     claim: Option<Claim<'memory>>,
     /// That of the sealed message, which must not be signed anew and sent again.
-    sealed: Option<Claim<'memory>>,
+    sealed: Option<Box<Claim<'memory>>>,
     remembered: Option<Box<Hold>>,
 }
 
@@ -53,7 +53,8 @@ pub(super) async fn claim(memory: &Memory, presented: Presented) -> Result<Unsee
     let stamped = Stamped { proof: &proof, kind: Kind::Once, ..stamped };
     match memory.claim(stamped, &credential.shares).await {
         Ok(sealed) => {
-            Ok(Unseen { presented, claim: Some(claim), sealed: Some(sealed), remembered })
+            let sealed = Some(Box::new(sealed));
+            Ok(Unseen { presented, claim: Some(claim), sealed, remembered })
         }
         Err(refusal) => {
             claim.withdraw();
@@ -100,7 +101,7 @@ impl Unseen<'_> {
     /// Keeps the claims: from here the request may be forwarded, and never again.
     pub(super) fn keep(self) -> Result<(Presented, Option<Box<Hold>>), Stopped> {
         let Self { presented, claim, sealed, remembered } = self;
-        match claim.into_iter().chain(sealed).try_for_each(Claim::keep) {
+        match claim.into_iter().chain(sealed.map(|one| *one)).try_for_each(Claim::keep) {
             Ok(()) => Ok((presented, remembered)),
             Err(refusal) => Err(stopped(refusal, presented)),
         }
@@ -108,7 +109,8 @@ impl Unseen<'_> {
 
     /// Gives the claims back: the same bytes may come again.
     pub(super) fn withdraw(self) -> Presented {
-        self.claim.into_iter().chain(self.sealed).for_each(Claim::withdraw);
+        let sealed = self.sealed.map(|one| *one);
+        self.claim.into_iter().chain(sealed).for_each(Claim::withdraw);
         self.presented
     }
 }

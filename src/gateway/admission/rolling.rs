@@ -21,7 +21,7 @@ use crate::store::ledger::Hold;
 #[must_use]
 pub(super) struct Unrolled {
     granted: Granted,
-    opened: Option<Opened>,
+    opened: Option<Box<Opened>>,
     ready: Option<Bytes>,
 }
 
@@ -64,7 +64,7 @@ pub(super) fn open(granted: Granted, roll: &Roll, slot: &ReplySlot) -> Result<Un
         Form::Proof => None,
         Form::Raw | Form::Json => {
             let content_type = kind_of(&opened.text);
-            Some(Opened { text: opened.text, content_type })
+            Some(Box::new(Opened { text: opened.text, content_type }))
         }
     };
     Ok(Unrolled { granted, opened, ready: None })
@@ -85,7 +85,7 @@ impl Unrolled {
     }
 
     /// The body that was sealed, taken out for the step that puts it in its place.
-    pub(super) fn take_opened(&mut self) -> Option<Opened> {
+    pub(super) fn take_opened(&mut self) -> Option<Box<Opened>> {
         self.opened.take()
     }
 

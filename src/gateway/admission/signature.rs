@@ -23,7 +23,10 @@ use crate::telemetry::Stage;
 
 /// A request whose signature is good.
 #[must_use]
-pub(super) struct Verified {
+pub(super) struct Verified(Box<Signed>);
+
+/// In one place from here to the upstream, so that a step passes on a pointer.
+struct Signed {
     stated: Stated,
     credential: Arc<Credential>,
     key: Arc<VerifyingKey>,
@@ -60,18 +63,18 @@ pub(super) async fn verify(
     }
     stated.record.verified(matched.map(|index| keys.version_of(index)).unwrap_or_default());
     stated.record.passed(Stage::Verify);
-    Ok(Verified { stated, credential, key, proof: verdict.proof })
+    Ok(Verified(Box::new(Signed { stated, credential, key, proof: verdict.proof })))
 }
 
 impl Verified {
     /// Whose secret signed the request.
     pub(super) fn credential(&self) -> &Arc<Credential> {
-        &self.credential
+        &self.0.credential
     }
 
     /// The version of the secret that signed it: what is sealed is opened by the same.
     pub(super) fn key(&self) -> &Arc<VerifyingKey> {
-        &self.key
+        &self.0.key
     }
 
     /// The address that it came from.
@@ -83,11 +86,12 @@ impl Verified {
     /// computed, or the digest of what a private key has signed. Never a header's text, for one MAC
     /// has many spellings.
     pub(super) fn proof(&self) -> &[u8] {
-        self.claims().nonce().unwrap_or(self.proof.as_bytes())
+        self.claims().nonce().unwrap_or(self.0.proof.as_bytes())
     }
 
     pub(super) fn into_received(self) -> (Received, Arc<Credential>) {
-        (self.stated.into_received(), self.credential)
+        let Signed { stated, credential, .. } = *self.0;
+        (stated.into_received(), credential)
     }
 }
 
@@ -95,6 +99,6 @@ impl Deref for Verified {
     type Target = Stated;
 
     fn deref(&self) -> &Stated {
-        &self.stated
+        &self.0.stated
     }
 }

@@ -13,7 +13,7 @@ pub enum Body {
     /// All of it, until it is sent: a problem, or an answer that was sealed or signed.
     Whole(Option<Bytes>),
     /// As it comes from an upstream.
-    Upstream(UpstreamBody),
+    Upstream(Box<UpstreamBody>),
 }
 
 impl Body {

@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Extensions, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 
@@ -44,7 +44,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// `Unreachable` as for [`request`].
 pub(super) fn towards_upstream(
     outbound: Outbound,
-) -> Result<(Request<Pieces>, Option<Box<Protection>>), UpstreamFault> {
+) -> Result<(Box<Request<Pieces>>, Option<Box<Protection>>), UpstreamFault> {
     let Outbound {
         mut head,
         authority,
@@ -91,7 +91,7 @@ pub(super) fn towards_upstream(
 ///
 /// # Errors
 /// `Unreachable` as for [`request`].
-pub(super) fn as_refused(watched: Watched) -> Result<Request<Pieces>, UpstreamFault> {
+pub(super) fn as_refused(watched: Watched) -> Result<Box<Request<Pieces>>, UpstreamFault> {
     let Watched { mut head, authority, body, route, visit, verdict } = watched;
     pass_on(&mut head, authority, &body, &route, &visit);
     let verdict = HeaderValue::from_str(&format!("refused; {}", verdict.as_str()));
@@ -143,18 +143,20 @@ fn pass_on(head: &mut Parts, authority: HeaderValue, body: &Held, route: &Route,
 ///
 /// # Errors
 /// `Unreachable` where no target can be made; routing lets none of these through.
-fn request(head: Parts, body: Held, route: &Route) -> Result<Request<Pieces>, UpstreamFault> {
-    let mut request = Request::new(Pieces::new(body));
-    *request.method_mut() = head.method;
-    *request.uri_mut() = match &route.spec.changes.path {
-        None => origin_form(head.uri),
-        Some(change) => {
-            let target = head.uri.path_and_query().and_then(|target| change.apply(target));
-            Uri::from(target.ok_or(UpstreamFault::Unreachable)?)
-        }
-    };
-    *request.headers_mut() = head.headers;
-    Ok(request)
+fn request(
+    mut head: Box<Parts>,
+    body: Held,
+    route: &Route,
+) -> Result<Box<Request<Pieces>>, UpstreamFault> {
+    if let Some(change) = &route.spec.changes.path {
+        let target = head.uri.path_and_query().and_then(|target| change.apply(target));
+        head.uri = Uri::from(target.ok_or(UpstreamFault::Unreachable)?);
+    } else if head.uri.scheme().is_some() {
+        head.uri = origin_form(std::mem::take(&mut head.uri));
+    }
+    head.version = Version::HTTP_11;
+    head.extensions = Extensions::new();
+    Ok(Box::new(Request::from_parts(*head, Pieces::new(body))))
 }
 
 /// A request in the form of HTTP/2, where the host is a part of the target (RFC 9113, section
@@ -186,7 +188,7 @@ pub(super) fn ready(outbound: Outbound) -> Response<Body> {
 pub(super) fn towards_client(
     (answer, lease): (Response<Incoming>, Lease),
     change: Option<&HeaderChange>,
-) -> Result<Response<UpstreamBody>, UpstreamFault> {
+) -> Result<Response<Box<UpstreamBody>>, UpstreamFault> {
     let (mut head, body) = answer.into_parts();
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
     let coding = codings.next();
@@ -202,8 +204,8 @@ pub(super) fn towards_client(
         change.apply(&mut head.headers);
     }
     head.version = Version::HTTP_11;
-    head.extensions = http::Extensions::new();
-    Ok(Response::from_parts(head, UpstreamBody::new(body, lease)))
+    head.extensions = Extensions::new();
+    Ok(Response::from_parts(head, Box::new(UpstreamBody::new(body, lease))))
 }
 
 /// HTTP/2 may split a cookie over several fields; HTTP/1.1 has one (RFC 9113, section 8.2.3).
@@ -255,10 +257,8 @@ pub fn is_set_here(name: &HeaderName) -> bool {
         || matches!(name, "forwarded" | "x-real-ip" | "true-client-ip" | "client-ip" | "via")
 }
 
+/// The target without scheme and authority (RFC 9112, section 3.2.1).
 fn origin_form(uri: Uri) -> Uri {
-    if uri.scheme().is_none() {
-        return uri;
-    }
     uri.into_parts().path_and_query.map(Uri::from).unwrap_or_default()
 }
 

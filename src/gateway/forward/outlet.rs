@@ -21,7 +21,7 @@ use super::streams::{Stream, Streams};
 use crate::gateway::upstream::{Address, Upstream};
 
 /// What came of a request on a connection; nothing: its time was over.
-pub(super) type Sent = Option<Result<Response<Incoming>, TrySendError<Request<Pieces>>>>;
+pub(super) type Sent = Option<Result<Response<Incoming>, Box<TrySendError<Request<Pieces>>>>>;
 
 /// The connections to one address.
 pub(super) struct Outlet {
@@ -49,7 +49,7 @@ pub(super) enum Connection {
 
 impl Connection {
     /// Sends a request and waits for the head of its answer.
-    pub(super) async fn send(&mut self, request: Request<Pieces>, deadline: Instant) -> Sent {
+    pub(super) async fn send(&mut self, request: Box<Request<Pieces>>, deadline: Instant) -> Sent {
         match self {
             Self::Own(own) => own.send(request, deadline).await,
             // Boxed, so that the path over HTTP/1.1 keeps no room for it.

@@ -83,15 +83,15 @@ impl Own {
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub(super) async fn send(&mut self, request: Request<Pieces>, deadline: Instant) -> Sent {
+    pub(super) async fn send(&mut self, request: Box<Request<Pieces>>, deadline: Instant) -> Sent {
         let Self { sender, moved, patience, .. } = self;
         // It is moved next, and so need not be woken for that.
-        let answer = moved.relay.hush(|| sender.try_send_request(request)).0;
+        let answer = moved.relay.hush(|| sender.try_send_request(*request)).0;
         // Out of turns it would keep back an answer that is there, and wake nobody for it.
         let mut answer = pin!(unconstrained(answer));
         let exchange = poll_fn(|cx| {
             moved.advance_for(cx);
-            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).map_err(Box::new)
         });
         patience.within(deadline, exchange).await
     }

@@ -169,7 +169,7 @@ impl Pool {
     /// leaves.
     pub(super) async fn send(
         self: &Rc<Self>,
-        mut request: Request<Pieces>,
+        mut request: Box<Request<Pieces>>,
         now: Instant,
         patience: Option<Duration>,
         mut noted: Option<&mut Noted>,
@@ -209,7 +209,7 @@ impl Pool {
                 }
                 Err(error) => error,
             };
-            let unsent = error.take_message();
+            let unsent = error.take_message().map(Box::new);
             if let (None, Some(noted)) = (&unsent, &mut noted) {
                 noted.may_have_arrived();
             }
@@ -217,7 +217,7 @@ impl Pool {
             let stale = reused && unsent.is_some();
             let fault =
                 if unsent.is_some() { UpstreamFault::Unreachable } else { UpstreamFault::Broke };
-            let next = unsent.or_else(|| again.take().map(|copy| *copy));
+            let next = unsent.or_else(|| again.take());
             if !stale {
                 turn.failed();
             }

@@ -58,13 +58,13 @@ impl Stream {
 
     /// Sends a request and waits for the head of its answer. One that is not answered in time is
     /// reset.
-    pub(super) async fn send(&mut self, request: Request<Pieces>, deadline: Instant) -> Sent {
+    pub(super) async fn send(&mut self, request: Box<Request<Pieces>>, deadline: Instant) -> Sent {
         let mut sender = self.0.sender.clone();
-        let sent = Patience::default().within(deadline, sender.try_send_request(request)).await;
+        let sent = Patience::default().within(deadline, sender.try_send_request(*request)).await;
         if sent.is_none() {
             self.doubt();
         }
-        sent
+        sent.map(|sent| sent.map_err(Box::new))
     }
 
     /// Keeps new requests off its connection.

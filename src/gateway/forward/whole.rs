@@ -15,7 +15,7 @@ use super::response::{Stopped, UpstreamBody};
 /// # Errors
 /// When it is longer than `bytes_max`, does not come in time, or breaks off.
 pub(super) async fn whole(
-    answer: Response<UpstreamBody>,
+    answer: Response<Box<UpstreamBody>>,
     bytes_max: usize,
 ) -> Result<Response<Bytes>, UpstreamFault> {
     let (head, body) = answer.into_parts();
