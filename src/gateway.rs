@@ -20,13 +20,14 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use prometheus::IntCounter;
 
+use crate::own::Own;
 use crate::peer::Peer;
 use crate::serve::Arriving;
 use crate::telemetry::{Code, Lane, Record};
 
 use admission::intake::Visit;
 use admission::unread::Asked;
-use admission::{Admission, Refused};
+use admission::{Admission, Refused, View};
 use answer::{Body, Outcome, respond, sealed};
 use forward::Forwarder;
 use rejection::Rejection;
@@ -34,17 +35,37 @@ use reply::ReplySlot;
 
 /// One core's gateway.
 pub struct Gateway {
-    /// The snapshot in force, shared by all cores.
-    pub admission: Arc<ArcSwap<Admission>>,
+    /// The snapshot in force.
+    admission: Own<Admission, View>,
     /// This core's way to the upstreams.
-    pub forwarder: Forwarder,
+    forwarder: Forwarder,
     /// This core's notebook.
-    pub lane: Lane,
+    lane: Lane,
     /// Requests that ended in a panic.
-    pub panics: IntCounter,
+    panics: IntCounter,
 }
 
 impl Gateway {
+    /// A core's gateway, from the snapshot that all cores share, and what is the core's alone.
+    pub fn new(
+        admission: Arc<ArcSwap<Admission>>,
+        forwarder: Forwarder,
+        lane: Lane,
+        panics: IntCounter,
+    ) -> Self {
+        let keys = View::keys_of(&admission.load());
+        let admission = Own::new(admission, move |shared| View::of(shared, &keys));
+        Self { admission, forwarder, lane, panics }
+    }
+
+    /// Does what is due once a second: lets go of what is not in force any more and of connections
+    /// that nobody uses, and hands over what was noted.
+    pub fn tidy(&self) {
+        self.admission.current().tidy();
+        self.forwarder.tidy();
+        self.lane.flush();
+    }
+
     /// Answers one request.
     pub async fn handle(&self, request: Request<Arriving>, peer: &Rc<Peer>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
@@ -75,8 +96,8 @@ impl Gateway {
         visit: Visit,
         slot: &ReplySlot,
     ) -> Outcome {
-        let admission = self.admission.load_full();
-        match admission.admit(head, body, visit, slot).await {
+        let view = self.admission.current();
+        match view.admit(head, body, visit, slot).await {
             Ok(admitted) => Outcome::from(self.forwarder.forward(admitted).await),
             Err(Refused::Rejected(rejection)) => Outcome::from(rejection),
             // Only on a route that watches for a while: on as it came, as nobody's.

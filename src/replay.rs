@@ -4,6 +4,7 @@
 //! and crashes. It refuses to know requests, schemes and policies: it takes bytes and times. Must
 //! never be done here: evicting a live entry, reading a clock, or waiting on a disk in a claim.
 
+mod apart;
 mod bucket;
 mod claim;
 mod fingerprint;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 
+use apart::Apart;
 use bucket::Buckets;
 use fingerprint::FingerprintKey;
 use mark::Settled;
@@ -49,7 +51,7 @@ pub struct Memory {
     key: FingerprintKey,
     buckets: Buckets,
     /// Entries in all buckets, and how many may be.
-    live: AtomicUsize,
+    live: Apart<AtomicUsize>,
     capacity: usize,
     /// The newest stamp, in seconds plus one, that is no longer remembered; 0 is none. Only raised.
     forgotten: AtomicU64,
@@ -109,7 +111,7 @@ impl Memory {
         Self {
             key,
             buckets: Buckets::default(),
-            live: AtomicUsize::new(0),
+            live: Apart::default(),
             capacity,
             forgotten: AtomicU64::new(0),
             known_after: 0,

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use countersign::clock::{Clock, Timestamp};
 use countersign::config::scheme::builtin;
 use countersign::doctor::Practice;
-use countersign::gateway::admission::Admission;
 use countersign::gateway::admission::budget::Budget;
 use countersign::gateway::admission::intake::{Intake, Visit};
+use countersign::gateway::admission::{Admission, View};
 use countersign::gateway::rejection::Rejection;
 use countersign::gateway::reply::ReplySlot;
 use countersign::gateway::route::{Answers, Route, RouteSpec, Routes};
@@ -41,7 +41,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const SECRET: &[u8] = b"a-secret-of-the-bench-0123456789";
 /// A gate without sockets.
 pub(crate) struct Bench {
-    admission: ArcSwap<Admission>,
+    view: View,
     lane: Lane,
     peer: Rc<Peer>,
     scheme: Arc<Scheme>,
@@ -108,11 +108,12 @@ impl Bench {
             forwarded_for: HeaderValue::from_static("127.0.0.1"),
         });
         let lane = lane.expect("random bytes");
-        let admission = ArcSwap::from_pointee(admission);
+        let admission = Arc::new(admission);
+        let view = View::of(&admission, &View::keys_of(&admission));
         let local = tokio::task::LocalSet::new();
         let entered = local.enter();
         Self {
-            admission,
+            view,
             lane,
             peer,
             scheme,
@@ -133,7 +134,7 @@ impl Bench {
         let key = self.scheme.key(&secret, NamedSecrets::default()).expect("a key");
         let outgoing = Outgoing {
             key_id: merchant,
-            timestamp: Timestamp::from_secs(self.admission.load().clock.now().secs()),
+            timestamp: Timestamp::from_secs(self.view.clock.now().secs()),
             method: &Method::POST,
             authority: "localhost",
             target: "/v1/orders",
@@ -168,8 +169,8 @@ impl Bench {
         let target = case.head.uri.path_and_query();
         let record = self.lane.begin(&case.head.method, target, case.head.version, &self.peer);
         let visit = Visit { peer: Rc::clone(&self.peer), record: Rc::clone(&record) };
-        let (admission, slot) = (self.admission.load_full(), ReplySlot::default());
-        let outcome = admission.admit(Box::new(case.head), &mut case.body, visit, &slot);
+        let slot = ReplySlot::default();
+        let outcome = self.view.admit(Box::new(case.head), &mut case.body, visit, &slot);
         let rejection = outcome.now_or_never().expect("nothing to wait for").err();
         let rejection = rejection.and_then(|refused| refused.rejection());
         (rejection, record)

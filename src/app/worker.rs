@@ -112,20 +112,16 @@ async fn serve(
     lane: Lane,
     cores: NonZeroUsize,
 ) -> io::Result<usize> {
-    let gateway = Gateway {
-        admission: Arc::clone(&parts.admission),
-        forwarder: Forwarder::new(cores, parts.clock.clone()),
-        lane,
-        panics: parts.metrics.panics.clone(),
-    };
+    let forwarder = Forwarder::new(cores, parts.clock.clone());
+    let (admission, panics) = (Arc::clone(&parts.admission), parts.metrics.panics.clone());
+    let gateway = Gateway::new(admission, forwarder, lane, panics);
     let doors = Rc::new(Doors { gateway, inbox: parts.kept.inbox.current() });
     let own = Rc::clone(&doors);
     let chores = tokio::task::spawn_local(async move {
         let mut second = tokio::time::interval(Duration::from_secs(1));
         loop {
             second.tick().await;
-            own.gateway.forwarder.tidy();
-            own.gateway.lane.flush();
+            own.gateway.tidy();
         }
     });
     let door = Door {
@@ -138,6 +134,6 @@ async fn serve(
     };
     let cut = run(socket, door).await;
     chores.abort();
-    doors.gateway.lane.flush();
+    doors.gateway.tidy();
     cut
 }

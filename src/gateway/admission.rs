@@ -1,4 +1,4 @@
-//! Who gets through: [`Admission::admit`] is the specification, one step a line.
+//! Who gets through: [`View::admit`] is the specification, one step a line.
 //!
 //! Each step takes the value of the step before and returns its own, which no one else can make. A
 //! step that is left out, doubled or moved does not compile.
@@ -22,6 +22,7 @@ mod routing;
 mod signature;
 mod stated;
 pub mod unread;
+mod view;
 
 use std::sync::Arc;
 
@@ -50,6 +51,7 @@ pub use body::Held;
 pub use observed::{Observed, Refused, WATCHABLE, Watched};
 pub use opening::Outbound;
 pub use orders::{Admitted, Noted};
+pub use view::{Keys, OwnRoute, View};
 
 /// What admission reads and writes: one immutable snapshot of routes, one of keys that is replaced
 /// apart, and the parts that outlive every reload.
@@ -78,7 +80,7 @@ pub struct Admission {
     pub bindings: Option<Bindings>,
 }
 
-impl Admission {
+impl View {
     /// Admits a request or says why not, and notes a failure against the address.
     ///
     /// The request keeps to the routes that it finds, and is verified by the keys that are in force
@@ -113,15 +115,15 @@ impl Admission {
         slot: &ReplySlot,
     ) -> Result<Admitted, Stopped> {
         let entered = self.intake.enter(head, visit, self.clock.now())?;
-        let routed = routing::find(&self.routes, entered)?;
+        let routed = routing::find(self, entered)?;
         let claimed = claims::read(routed)?;
         let fresh = freshness::check(claimed)?;
-        let memory = self.budget.open(fresh.peer.ip, fresh.standing().trusted);
+        let memory = self.reserve(fresh.peer.ip, fresh.standing().trusted);
         let received = body::receive(fresh, body, memory, self.body).await?;
         let stated = stated::read(received)?;
         // After the body, which may take its time: a key that was revoked or ended meanwhile is
         // none. This never refuses; for a key that is none there are decoys.
-        let keyring = self.keyring.load_full();
+        let keyring = self.keyring();
         let (scheme, now) = (&stated.route().spec.scheme, self.clock.now());
         let keys = keyring.verifying_keys(stated.key_id(), scheme, now);
         let verified = signature::verify(stated, keys, &self.addresses, &self.practice).await?;

@@ -196,9 +196,10 @@ impl Routes {
         Self(routes)
     }
 
-    /// The route for a host (without port, any case), method and raw path.
-    pub fn find(&self, host: &str, method: &Method, path: &str) -> Option<&Arc<Route>> {
-        self.0.iter().find(|route| {
+    /// Which route is for a host (without port, any case), method and raw path, counted as
+    /// [`Routes::iter`] gives them.
+    pub fn position(&self, host: &str, method: &Method, path: &str) -> Option<usize> {
+        self.0.iter().position(|route| {
             let spec = &route.spec;
             spec.path.matches(path)
                 && (spec.methods.is_empty() || spec.methods.contains(method))

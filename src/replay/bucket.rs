@@ -8,6 +8,7 @@ use dashmap::DashMap;
 
 use crate::clock::Timestamp;
 
+use super::apart::Apart;
 use super::fingerprint::{BuildIdentity, Fingerprint, TABLES};
 
 /// Seconds of signed time in one bucket. Longer ones keep entries longer than needed, shorter ones
@@ -31,7 +32,7 @@ pub(super) struct Bucket {
     number: u32,
     entries: DashMap<Fingerprint, (), BuildIdentity>,
     /// Entries counted for this bucket, those promised to a claim in progress included.
-    counted: AtomicUsize,
+    counted: Apart<AtomicUsize>,
     /// Whether something was read under a claim here, so that most claims need not look.
     has_reads: AtomicBool,
 }
@@ -42,7 +43,7 @@ impl Bucket {
         Self {
             number,
             entries: DashMap::with_hasher_and_shard_amount(BuildIdentity::default(), tables),
-            counted: AtomicUsize::new(0),
+            counted: Apart::default(),
             has_reads: AtomicBool::new(false),
         }
     }

@@ -129,7 +129,7 @@ pub(super) struct Notes {
     pub(super) target: Option<PathAndQuery>,
     pub(super) version: Version,
     pub(super) peer: Rc<Peer>,
-    pub(super) route: Option<RouteMetrics>,
+    pub(super) route: Option<Rc<RouteMetrics>>,
     pub(super) owner: Option<Arc<Owner>>,
     /// The version of the secret that signed it.
     pub(super) verified: Option<VerifiedBy>,
@@ -182,7 +182,7 @@ impl Record {
     }
 
     /// Notes the route.
-    pub fn is_for(&self, route: RouteMetrics) {
+    pub fn is_for(&self, route: Rc<RouteMetrics>) {
         self.note(|notes| notes.route = Some(route));
     }
 
@@ -262,7 +262,7 @@ impl Record {
             status,
             method: standard(&notes.method),
             protocol: protocol(notes.version),
-            route: notes.route,
+            route: notes.route.map(|route| (*route).clone()),
             owner: notes.owner,
             verified: notes.verified.is_some(),
         }
@@ -381,7 +381,7 @@ impl Lane {
             }
         }
         let Some(notes) = record.notes.take() else { return };
-        let route = notes.route.as_ref().unwrap_or(&self.unrouted);
+        let route = notes.route.as_deref().unwrap_or(&self.unrouted);
         route.count(code);
         if let Some(verdict) = notes.refused {
             route.count_observed(verdict);

@@ -5,18 +5,25 @@
 //! of them gets at most 1/64 of it. What is counted is bytes received, or the room made for them
 //! where they are copied, never bytes promised.
 
+use std::cell::Cell;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 
+use crate::limit::KIB;
 use crate::peer::network_of;
 
 /// The strangers' part of the budget: one in so many.
 const STRANGERS_PART: usize = 2;
 /// A stranger's part of that.
 const STRANGER_PART: usize = 64;
+/// A core keeps up to twice this part of the budget in its purse: one in so many.
+const STEP_PART: usize = 4096;
+/// That part at most, in bytes.
+const STEP_BYTES_MAX: usize = 64 * KIB;
 
 /// What all strangers together may hold of a budget, in bytes.
 pub fn strangers_bytes_max(bytes_max: usize) -> usize {
@@ -39,10 +46,19 @@ pub struct Budget {
     strangers: DashMap<IpAddr, usize>,
 }
 
+/// What a core holds of the budget in advance, so that most requests touch nothing that other cores
+/// write. Given back when dropped.
+#[derive(Debug)]
+pub struct Purse {
+    budget: Arc<Budget>,
+    step: usize,
+    spare: Cell<usize>,
+}
+
 /// Bytes held on behalf of one request; given back when dropped.
 #[derive(Debug)]
 pub struct Reservation {
-    budget: Arc<Budget>,
+    purse: Rc<Purse>,
     stranger: Option<IpAddr>,
     bytes: usize,
 }
@@ -54,13 +70,13 @@ impl Budget {
         Arc::new(Self { bytes_max, held, strangers_held, strangers: DashMap::new() })
     }
 
-    /// Opens an account for a request, with nothing on it yet.
-    pub fn open(self: &Arc<Self>, ip: IpAddr, trusted: bool) -> Reservation {
-        let stranger = (!trusted).then(|| network_of(ip));
-        Reservation { budget: Arc::clone(self), stranger, bytes: 0 }
+    /// An empty purse.
+    pub fn purse(self: &Arc<Self>) -> Rc<Purse> {
+        let step = (self.bytes_max / STEP_PART).min(STEP_BYTES_MAX);
+        Rc::new(Purse { budget: Arc::clone(self), step, spare: Cell::new(0) })
     }
 
-    /// Bytes held now.
+    /// Bytes held now, those in purses included.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
@@ -107,12 +123,61 @@ fn add_below(counter: &AtomicUsize, bytes: usize, bytes_max: usize) -> bool {
     false
 }
 
+impl Purse {
+    /// Opens an account for a request, with nothing on it yet.
+    pub fn open(self: &Rc<Self>, ip: IpAddr, trusted: bool) -> Reservation {
+        let stranger = (!trusted).then(|| network_of(ip));
+        Reservation { purse: Rc::clone(self), stranger, bytes: 0 }
+    }
+
+    /// Gives back what nobody holds.
+    pub fn empty(&self) {
+        self.budget.give_back(None, self.spare.take());
+    }
+
+    fn take(&self, stranger: Option<IpAddr>, bytes: usize) -> bool {
+        if stranger.is_some() {
+            return self.budget.take(stranger, bytes);
+        }
+        let spare = self.spare.get();
+        let lacks = bytes.saturating_sub(spare);
+        if lacks == 0 {
+            self.spare.set(spare - bytes);
+        } else if self.budget.take(None, lacks + self.step) {
+            self.spare.set(self.step);
+        } else if self.budget.take(None, lacks) {
+            self.spare.set(0);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn give_back(&self, stranger: Option<IpAddr>, bytes: usize) {
+        if stranger.is_some() {
+            return self.budget.give_back(stranger, bytes);
+        }
+        self.spare.set(self.spare.get() + bytes);
+        let above = self.spare.get().saturating_sub(2 * self.step);
+        if above > 0 {
+            self.spare.set(self.step);
+            self.budget.give_back(None, above + self.step);
+        }
+    }
+}
+
+impl Drop for Purse {
+    fn drop(&mut self) {
+        self.empty();
+    }
+}
+
 impl Reservation {
     /// Holds so many bytes in all, not fewer than before, and says whether that is granted.
     #[must_use]
     pub fn hold(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let granted = more == 0 || self.budget.take(self.stranger, more);
+        let granted = more == 0 || self.purse.take(self.stranger, more);
         if granted {
             self.bytes += more;
         }
@@ -123,7 +188,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.budget.give_back(self.stranger, self.bytes);
+            self.purse.give_back(self.stranger, self.bytes);
         }
     }
 }
@@ -137,24 +202,48 @@ mod tests {
     #[test]
     fn a_stranger_gets_a_small_part_and_gives_it_back() {
         let budget = Budget::new(128 * 1024);
-        let mut first = budget.open(IP, false);
+        let purse = budget.purse();
+        let mut first = purse.open(IP, false);
         assert!(first.hold(1024));
         assert!(!first.hold(1025), "1/64 of half of 128 KiB is 1 KiB");
-        assert!(!budget.open(IP, false).hold(1), "the same address under another request");
+        assert!(!purse.open(IP, false).hold(1), "the same address under another request");
         drop(first);
         assert_eq!((budget.held(), budget.strangers.len()), (0, 0));
-        assert!(budget.open(IP, false).hold(1024));
+        assert!(purse.open(IP, false).hold(1024));
     }
 
     #[test]
     fn strangers_together_leave_half_to_known_addresses() {
         let budget = Budget::new(128 * 1024);
+        let purse = budget.purse();
         let address = |n: u8| IpAddr::from([198, 51, 100, n]);
-        let mut strangers: Vec<_> = (0..80).map(|n| budget.open(address(n), false)).collect();
+        let mut strangers: Vec<_> = (0..80).map(|n| purse.open(address(n), false)).collect();
         let granted = strangers.iter_mut().filter_map(|one| one.hold(1024).then_some(())).count();
         assert_eq!(granted, 64);
-        assert!(budget.open(IP, true).hold(64 * 1024));
-        let mut known = budget.open(IP, true);
+        assert!(purse.open(IP, true).hold(64 * 1024));
+        let mut known = purse.open(IP, true);
         assert!(known.hold(64 * 1024) && !known.hold(64 * 1024 + 1));
+    }
+
+    #[test]
+    fn a_purse_holds_a_little_in_advance_and_gives_all_of_it_back() {
+        let budget = Budget::new(4096 * 1024);
+        let (purse, other) = (budget.purse(), budget.purse());
+        let mut known = purse.open(IP, true);
+        assert!(known.hold(10));
+        assert_eq!(budget.held(), 10 + 1024);
+        assert!(known.hold(1000));
+        assert_eq!(budget.held(), 10 + 1024, "the purse had it");
+        drop(known);
+        assert_eq!(budget.held(), 10 + 1024);
+        let mut long = other.open(IP, true);
+        assert!(!long.hold(4096 * 1024 - 1000), "the other purse has some of it");
+        purse.empty();
+        assert!(long.hold(4096 * 1024), "near the end no purse takes more than it is asked for");
+        assert!(!purse.open(IP, true).hold(1));
+        drop(long);
+        assert_eq!(budget.held(), 1024);
+        drop((purse, other));
+        assert_eq!(budget.held(), 0);
     }
 }

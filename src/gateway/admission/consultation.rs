@@ -4,6 +4,7 @@
 //! Owners of test credentials are told the mistake with the refusal. Of live ones it is found out
 //! after the answer, and kept for operators: nothing that a caller sees or can time depends on it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
 use crate::doctor::{BODY_BYTES_MAX, Case, Finding, Mistake, Practice, Work, diagnose};
+use crate::gateway::admission::OwnRoute;
 use crate::gateway::admission::claims::subject;
 use crate::gateway::admission::stated::Stated;
-use crate::gateway::route::Route;
 use crate::keyring::{Credential, Environment, VerifyingKeys};
 use crate::recipe::Subject;
 use crate::scheme::{Claims, VerifyingKey};
@@ -39,7 +40,7 @@ pub(super) fn ask(
     }
     let patient = Patient {
         credential: Arc::clone(credential),
-        route: Arc::clone(stated.route()),
+        route: Rc::clone(stated.route()),
         at: stated.now(),
         request_id: *stated.record.id(),
     };
@@ -69,7 +70,7 @@ pub(super) fn ask(
 /// Whose request it is.
 struct Patient {
     credential: Arc<Credential>,
-    route: Arc<Route>,
+    route: Rc<OwnRoute>,
     at: Timestamp,
     request_id: RequestId,
 }

@@ -5,14 +5,14 @@
 //! What guards framing, memory and the gate always ends a request: intake, routing, body, `busy`.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use http::request::Parts;
 use http_body::Body;
 
-use crate::gateway::admission::Admission;
+use crate::gateway::admission::OwnRoute;
+use crate::gateway::admission::View;
 use crate::gateway::admission::body::{Held, Received};
 use crate::gateway::admission::claims::Claimed;
 use crate::gateway::admission::intake::Visit;
@@ -23,7 +23,6 @@ use crate::gateway::admission::routing::Routed;
 use crate::gateway::admission::signature::Verified;
 use crate::gateway::admission::stated::Stated;
 use crate::gateway::rejection::Rejection;
-use crate::gateway::route::Route;
 use crate::keyring::KeyId;
 use crate::telemetry::{Code, Stage};
 
@@ -52,7 +51,7 @@ pub struct Watched {
     /// The body as received.
     pub body: Held,
     /// Where it goes.
-    pub route: Arc<Route>,
+    pub route: Rc<OwnRoute>,
     /// Where it came from.
     pub visit: Visit,
     /// Why it was refused.
@@ -104,7 +103,7 @@ pub const WATCHABLE: [Code; 9] = [
 /// Says what becomes of a request that a step stopped. One that is watched is read whole first, by
 /// the rules for every body.
 pub(super) async fn settle<B: Body<Data = Bytes> + Unpin>(
-    admission: &Admission,
+    view: &View,
     stopped: Stopped,
     incoming: &mut B,
 ) -> Refused {
@@ -112,7 +111,7 @@ pub(super) async fn settle<B: Body<Data = Bytes> + Unpin>(
         Stopped::Rejected(rejection) => Refused::Rejected(rejection),
         // Boxed, because most requests do not come here.
         Stopped::Watchable(watchable) => {
-            match Box::pin(observe(admission, *watchable, incoming)).await {
+            match Box::pin(observe(view, *watchable, incoming)).await {
                 Ok(observed) => Refused::Observed(Box::new(observed)),
                 Err(rejection) => Refused::Rejected(rejection),
             }
@@ -121,7 +120,7 @@ pub(super) async fn settle<B: Body<Data = Bytes> + Unpin>(
 }
 
 async fn observe<B: Body<Data = Bytes> + Unpin>(
-    admission: &Admission,
+    view: &View,
     watchable: Watchable,
     incoming: &mut B,
 ) -> Result<Observed, Rejection> {
@@ -130,7 +129,7 @@ async fn observe<B: Body<Data = Bytes> + Unpin>(
     let observe = spec.observe.as_ref().filter(|observe| observe.lasts(routed.now()));
     let observe = observe.ok_or(rejection)?;
     if !observe.merchants.is_empty() {
-        let keyring = admission.keyring.load();
+        let keyring = view.keyring();
         let key_id = key_id.as_deref().or(spec.credential.as_ref().map(KeyId::as_str));
         let keys = keyring.verifying_keys(key_id.unwrap_or_default(), &spec.scheme, routed.now());
         if !observe.covers(keys.credential().map(|credential| &*credential.merchant.id)) {
@@ -142,9 +141,9 @@ async fn observe<B: Body<Data = Bytes> + Unpin>(
         Some(held) => held,
         None => {
             record.passed(Stage::Head);
-            let memory = admission.budget.open(routed.peer.ip, routed.standing().trusted);
+            let memory = view.reserve(routed.peer.ip, routed.standing().trusted);
             let bytes_max = spec.body_bytes_max.get();
-            let deadlines = spec.body_deadlines(admission.body);
+            let deadlines = spec.body_deadlines(view.body);
             let whole = reading::read(incoming, memory, bytes_max, deadlines).await;
             let whole = whole.map_err(|broken| broken.why)?;
             record.passed(Stage::Body);

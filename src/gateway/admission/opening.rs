@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,13 +15,13 @@ use http::{HeaderName, HeaderValue};
 use crate::clock::Timestamp;
 use crate::crypto::sha256;
 use crate::envelope::Opened;
+use crate::gateway::admission::OwnRoute;
 use crate::gateway::admission::body::Held;
 use crate::gateway::admission::intake::Visit;
 use crate::gateway::admission::rolling::Unrolled;
 use crate::gateway::opener::Sealed;
 use crate::gateway::protection::{Asked, Protection};
 use crate::gateway::rejection::Rejection;
-use crate::gateway::route::Route;
 use crate::keyring::Credential;
 use crate::scheme::AnswerSecret;
 use crate::store::ledger::Hold;
@@ -59,7 +60,7 @@ pub struct Outbound {
     /// The gate's own answer, on a route that leads to no upstream.
     pub ready: Option<Bytes>,
     /// Where it goes.
-    pub route: Arc<Route>,
+    pub route: Rc<OwnRoute>,
     /// Who sent it.
     pub credential: Arc<Credential>,
     /// Where it came from.

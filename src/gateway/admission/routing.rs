@@ -1,17 +1,17 @@
 //! Second step: the route. [`Routed`] is a request that is going somewhere.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use crate::gateway::admission::intake::Entered;
+use crate::gateway::admission::{OwnRoute, View};
 use crate::gateway::rejection::Rejection;
-use crate::gateway::route::{Route, Routes};
 
 /// A request with its route.
 #[must_use]
 pub(super) struct Routed {
     entered: Entered,
-    route: Arc<Route>,
+    route: Rc<OwnRoute>,
 }
 
 /// Finds the route of a request.
@@ -20,11 +20,11 @@ pub(super) struct Routed {
 /// `no_route` when nothing is configured for its host, method and path; `headers_too_large` where
 /// its target would be too long as the route changes it; `unsupported_encoding` for a body that is
 /// sealed by a content coding where the route opens none.
-pub(super) fn find(routes: &Routes, entered: Entered) -> Result<Routed, Rejection> {
+pub(super) fn find(view: &View, entered: Entered) -> Result<Routed, Rejection> {
     let head = entered.head();
-    let route = routes.find(entered.host(), &head.method, head.uri.path());
-    let route = Arc::clone(route.ok_or(Rejection::NoRoute)?);
-    entered.record.is_for(route.metrics.clone());
+    let route = view.route(entered.host(), &head.method, head.uri.path());
+    let route = Rc::clone(route.ok_or(Rejection::NoRoute)?);
+    entered.record.is_for(Rc::clone(route.metrics()));
     if let Some(change) = &route.spec.changes.path
         && !change.fits(head.uri.path_and_query())
     {
@@ -38,11 +38,11 @@ pub(super) fn find(routes: &Routes, entered: Entered) -> Result<Routed, Rejectio
 
 impl Routed {
     /// The route.
-    pub(super) fn route(&self) -> &Arc<Route> {
+    pub(super) fn route(&self) -> &Rc<OwnRoute> {
         &self.route
     }
 
-    pub(super) fn into_entered(self) -> (Entered, Arc<Route>) {
+    pub(super) fn into_entered(self) -> (Entered, Rc<OwnRoute>) {
         (self.entered, self.route)
     }
 }
