@@ -50,17 +50,6 @@ impl Stage {
         }
     }
 
-    /// Its name in log lines, where its time is in microseconds.
-    pub fn label_us(self) -> &'static str {
-        match self {
-            Self::Head => "head_us",
-            Self::Body => "body_us",
-            Self::Verify => "verify_us",
-            Self::Decide => "decide_us",
-            Self::Upstream => "upstream_us",
-        }
-    }
-
     /// Its place in [`Stage::ALL`].
     #[expect(clippy::as_conversions, reason = "the number of a fieldless variant")]
     pub fn index(self) -> usize {
