@@ -31,6 +31,7 @@ pub mod recipe;
 pub mod crypto;
 pub mod peer;
 pub mod relay;
+pub mod bell;
 pub mod own;
 pub mod target;
 pub mod clock;

@@ -4,6 +4,7 @@
 //! too, after which nothing is left to do. Where the task that takes a piece is the one that moves
 //! the connection, such a wake-up costs a whole turn of it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
@@ -12,39 +13,58 @@ use futures_util::task::AtomicWaker;
 
 /// Stands between what wakes and the task that is woken. Everything that is hushed happens on the
 /// thread of that task.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Relay {
+    line: Arc<Line>,
+    /// Made once, because it counts references that every processor may write.
+    waker: Waker,
+}
+
+#[derive(Debug, Default)]
+struct Line {
     task: AtomicWaker,
     hushed: AtomicBool,
     heard: AtomicBool,
 }
 
 impl Relay {
+    /// One that leads to no task yet.
+    pub fn new() -> Rc<Self> {
+        let line = Arc::<Line>::default();
+        let waker = Waker::from(Arc::clone(&line));
+        Rc::new(Self { line, waker })
+    }
+
     /// The waker whose calls it hands on.
-    pub fn waker(self: &Arc<Self>) -> Waker {
-        Waker::from(Arc::clone(self))
+    pub fn waker(&self) -> &Waker {
+        &self.waker
     }
 
     /// From now on the task of this context is woken.
     pub fn follow(&self, cx: &Context<'_>) {
-        self.task.register(cx.waker());
+        self.line.task.register(cx.waker());
     }
 
     /// From now on nobody is woken.
     pub fn forget(&self) {
-        drop(self.task.take());
+        drop(self.line.task.take());
     }
 
     /// Does something; a wake-up from within it reaches nobody, and is told.
     pub fn hush<T>(&self, deed: impl FnOnce() -> T) -> (T, bool) {
-        self.hushed.store(true, Ordering::Relaxed);
+        self.line.hushed.store(true, Ordering::Relaxed);
         let done = deed();
-        self.hushed.store(false, Ordering::Relaxed);
-        (done, self.heard.swap(false, Ordering::Relaxed))
+        self.line.hushed.store(false, Ordering::Relaxed);
+        // Mostly nothing was heard, and to look is cheaper than to exchange.
+        let heard = self.line.heard.load(Ordering::Relaxed);
+        if heard {
+            self.line.heard.store(false, Ordering::Relaxed);
+        }
+        (done, heard)
     }
 }
 
-impl Wake for Relay {
+impl Wake for Line {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -76,20 +96,19 @@ mod tests {
     fn only_what_is_hushed_and_what_has_no_task_wakes_nobody() {
         let count = Arc::new(Count::default());
         let task = Waker::from(Arc::clone(&count));
-        let relay = Arc::new(Relay::default());
-        let waker = relay.waker();
+        let relay = Relay::new();
         let woken = || count.0.swap(0, Ordering::Relaxed);
-        waker.wake_by_ref();
+        relay.waker().wake_by_ref();
         assert_eq!(woken(), 0);
         relay.follow(&Context::from_waker(&task));
-        assert_eq!(relay.hush(|| waker.wake_by_ref()), ((), true));
+        assert_eq!(relay.hush(|| relay.waker().wake_by_ref()), ((), true));
         assert_eq!(relay.hush(|| 7), (7, false));
         assert_eq!(woken(), 0);
-        waker.wake_by_ref();
+        relay.waker().wake_by_ref();
         assert_eq!(woken(), 1);
         relay.follow(&Context::from_waker(&task));
         relay.forget();
-        waker.wake();
+        relay.waker().wake_by_ref();
         assert_eq!(woken(), 0);
     }
 }

@@ -154,7 +154,7 @@ impl<H: Handler> Arrival<H> {
         let unclear = false;
         let peer =
             Peer { address, ip, socket, unclear, server_name, names, certificate, forwarded_for };
-        let relay = (protocol == Protocol::Http1).then(Arc::default);
+        let relay = (protocol == Protocol::Http1).then(Relay::new);
         let speaks_for_others = settings.origins.speaks_for_others(ip);
         let exchange = Rc::new(Exchange {
             handler: Rc::clone(&door.handler),
@@ -175,7 +175,7 @@ impl<H: Handler> Arrival<H> {
 struct Connected<H> {
     exchange: Rc<Exchange<H>>,
     pulse: Rc<Pulse>,
-    relay: Option<Arc<Relay>>,
+    relay: Option<Rc<Relay>>,
     settings: Arc<Settings>,
     ticket: Ticket,
     slot: Slot,

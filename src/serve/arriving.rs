@@ -1,8 +1,8 @@
 //! The body of a request as it arrives.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake as _};
+use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -16,11 +16,11 @@ pub struct Arriving {
     incoming: Incoming,
     /// What stands before the connection's task; none over HTTP/2, where a piece that is taken
     /// makes room for others, which the connection tells the client.
-    relay: Option<Arc<Relay>>,
+    relay: Option<Rc<Relay>>,
 }
 
 impl Arriving {
-    pub(super) fn new(incoming: Incoming, relay: Option<Arc<Relay>>) -> Self {
+    pub(super) fn new(incoming: Incoming, relay: Option<Rc<Relay>>) -> Self {
         Self { incoming, relay }
     }
 }
@@ -38,7 +38,7 @@ impl Body for Arriving {
         let (frame, woken) = relay.hush(|| Pin::new(&mut *incoming).poll_frame(cx));
         // After the last piece the connection has nothing to do but to wait for the answer.
         if woken && !incoming.is_end_stream() {
-            relay.wake_by_ref();
+            relay.waker().wake_by_ref();
         }
         frame
     }

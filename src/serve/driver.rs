@@ -41,7 +41,7 @@ pub(super) struct Driver<C> {
     protocol: Protocol,
     pulse: Rc<Pulse>,
     /// Over HTTP/1 the connection wakes its task by way of this.
-    relay: Option<Arc<Relay>>,
+    relay: Option<Rc<Relay>>,
     settings: Arc<Settings>,
     ticket: Ticket,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -77,7 +77,7 @@ impl<C: Future> Driver<C> {
         graceful: fn(Pin<&mut C>),
         protocol: Protocol,
         pulse: Rc<Pulse>,
-        relay: Option<Arc<Relay>>,
+        relay: Option<Rc<Relay>>,
         settings: Arc<Settings>,
         ticket: Ticket,
     ) -> Self {
@@ -103,7 +103,7 @@ impl<C: Future> Driver<C> {
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<C::Output> {
         let Some(relay) = &self.relay else { return self.connection.as_mut().poll(cx) };
         relay.follow(cx);
-        self.connection.as_mut().poll(&mut Context::from_waker(&relay.waker()))
+        self.connection.as_mut().poll(&mut Context::from_waker(relay.waker()))
     }
 
     /// HTTP/1 ends by `Connection: close` on an answer or when it has been quiet; HTTP/2 is told.

@@ -28,7 +28,7 @@ pub(super) struct Exchange<H> {
     pub(super) proxied: Option<Arc<Settings>>,
     pub(super) pulse: Rc<Pulse>,
     /// What stands before the connection's task, over HTTP/1.
-    pub(super) relay: Option<Arc<Relay>>,
+    pub(super) relay: Option<Rc<Relay>>,
     pub(super) roster: Rc<Roster>,
     pub(super) protocol: Protocol,
     pub(super) requests_max: usize,

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::pulse::Pulse;
+use crate::bell::Bell;
 use crate::limit::KIB;
 
 /// Bytes that are still read, and thrown away, after the last answer: twice the longest body by
@@ -33,17 +34,36 @@ thread_local! {
 /// that much at once is read a whole record at a time from then on.
 #[derive(Debug)]
 pub(super) struct Metered {
-    tcp: TcpStream,
+    source: Source,
+    bell: Bell,
     pulse: Rc<Pulse>,
-    reads_ahead: bool,
+    /// What was read beyond what TLS asked for.
     ahead: Bytes,
+}
+
+#[derive(Debug)]
+struct Source {
+    tcp: TcpStream,
+    reads_ahead: bool,
 }
 
 impl Metered {
     pub(super) fn new(tcp: TcpStream, pulse: Rc<Pulse>) -> Self {
-        Self { tcp, pulse, reads_ahead: false, ahead: Bytes::new() }
+        let source = Source { tcp, reads_ahead: false };
+        Self { source, bell: Bell::default(), pulse, ahead: Bytes::new() }
     }
 
+    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) => self.pulse.sent(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.pulse.write_blocked(),
+        }
+        written
+    }
+}
+
+impl Source {
     /// Reads as much as was asked for.
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         let before = buf.filled().len();
@@ -52,13 +72,14 @@ impl Metered {
         Poll::Ready(Ok(buf.filled().len() - before))
     }
 
-    /// Reads more than was asked for, and keeps the rest for the next time.
+    /// Reads more than was asked for, and keeps the rest for the next time. By one simple read and a
+    /// copy: that costs less than to have the kernel scatter it.
     fn read_ahead(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
+        rest: &mut Bytes,
     ) -> Poll<io::Result<usize>> {
-        // By one simple read and a copy: that costs less than to have the kernel scatter it.
         AHEAD.with_borrow_mut(|ahead| {
             loop {
                 ready!(self.tcp.poll_read_ready(cx))?;
@@ -70,9 +91,9 @@ impl Metered {
                     self.note_all_read();
                 }
                 let came = ahead.get(..bytes).unwrap_or_default();
-                let (asked, rest) = came.split_at(bytes.min(buf.remaining()));
+                let (asked, more) = came.split_at(bytes.min(buf.remaining()));
                 buf.put_slice(asked);
-                self.ahead = Bytes::copy_from_slice(rest);
+                *rest = Bytes::copy_from_slice(more);
                 return Poll::Ready(Ok(bytes));
             }
         })
@@ -83,15 +104,6 @@ impl Metered {
     fn note_all_read(&self) {
         let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
         drop(self.tcp.try_io(Interest::READABLE, nothing));
-    }
-
-    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &written {
-            Poll::Ready(Ok(bytes)) => self.pulse.sent(*bytes),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.pulse.write_blocked(),
-        }
-        written
     }
 }
 
@@ -107,7 +119,11 @@ impl AsyncRead for Metered {
             buf.put_slice(&this.ahead.split_to(bytes));
             return Poll::Ready(Ok(()));
         }
-        let read = if this.reads_ahead { this.read_ahead(cx, buf) } else { this.read(cx, buf) };
+        let (source, ahead) = (&mut this.source, &mut this.ahead);
+        let read = this.bell.poll(cx, |cx| match source.reads_ahead {
+            true => source.read_ahead(cx, buf, ahead),
+            false => source.read(cx, buf),
+        });
         match ready!(read)? {
             0 => this.pulse.client_ended(),
             _ => this.pulse.received(),
@@ -123,7 +139,7 @@ impl AsyncWrite for Metered {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.tcp).poll_write(cx, buf);
+        let written = Pin::new(&mut this.source.tcp).poll_write(cx, buf);
         this.note(written)
     }
 
@@ -137,20 +153,20 @@ impl AsyncWrite for Metered {
             return self.poll_write(cx, record);
         }
         let this = self.get_mut();
-        let written = Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs);
+        let written = Pin::new(&mut this.source.tcp).poll_write_vectored(cx, bufs);
         this.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.source.tcp.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+        Pin::new(&mut self.get_mut().source.tcp).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().source.tcp).poll_shutdown(cx)
     }
 }
 

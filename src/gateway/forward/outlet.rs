@@ -99,12 +99,8 @@ impl Outlet {
             return streams.reuse().map(Connection::Stream);
         }
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { mut connection, .. }) = idle.pop() {
-            if connection.stands() {
-                return Some(Connection::Own(connection));
-            }
-        }
-        None
+        // Whether it still stands shows when a request is given to it, which comes back unsent if not.
+        idle.pop().map(|Idle { connection, .. }| Connection::Own(connection))
     }
 
     /// Puts a connection back for the next request, at the time of a `second`.

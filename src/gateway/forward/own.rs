@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -42,14 +42,14 @@ struct Moved {
     /// None once it has ended.
     connection: Option<Pin<Box<Http1>>>,
     /// Wakes whoever uses it.
-    relay: Arc<Relay>,
+    relay: Rc<Relay>,
 }
 
 impl Moved {
     fn advance(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         // How it ended is told to the request that was on it.
-        if connection.as_mut().poll(&mut Context::from_waker(&self.relay.waker())).is_ready() {
+        if connection.as_mut().poll(&mut Context::from_waker(self.relay.waker())).is_ready() {
             self.connection = None;
         }
     }
@@ -76,7 +76,7 @@ impl Own {
         let wire = upstream.dial(address).await?;
         let handshake = Builder::new().handshake(TokioIo::new(wire)).await;
         let (sender, connection) = handshake.map_err(io::Error::other)?;
-        let mut moved = Moved { connection: Some(Box::pin(connection)), relay: Arc::default() };
+        let mut moved = Moved { connection: Some(Box::pin(connection)), relay: Relay::new() };
         // Only what has moved once takes requests.
         moved.advance();
         Ok(Self { sender, moved, patience: Patience::default(), open: Open::count(upstream) })

@@ -223,7 +223,9 @@ impl Pool {
             }
             let may = next.is_some() && (stale || turn.moves_on(deadline) || reused);
             request = next.filter(|_| may).ok_or(fault)?;
-            self.upstream.metrics.retries.inc();
+            if !stale {
+                self.upstream.metrics.retries.inc();
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::bell::Bell;
 use crate::limit::KIB;
 
 /// Up to so many bytes are copied; the kernel gathers what is longer.
@@ -23,11 +24,14 @@ thread_local! {
 
 /// A TCP connection to an upstream.
 #[derive(Debug)]
-pub struct Joined(TcpStream);
+pub struct Joined {
+    tcp: TcpStream,
+    bell: Bell,
+}
 
 impl Joined {
     pub(super) fn new(tcp: TcpStream) -> Self {
-        Self(tcp)
+        Self { tcp, bell: Bell::default() }
     }
 }
 
@@ -49,7 +53,8 @@ impl AsyncRead for Joined {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        let Self { tcp, bell } = &mut *self;
+        bell.poll(cx, |cx| Pin::new(tcp).poll_read(cx, buf))
     }
 }
 
@@ -59,7 +64,7 @@ impl AsyncWrite for Joined {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -72,7 +77,7 @@ impl AsyncWrite for Joined {
         }
         JOINED.with_borrow_mut(|room| match join(bufs, room) {
             Some(joined) => self.poll_write(cx, joined),
-            None => Pin::new(&mut self.0).poll_write_vectored(cx, bufs),
+            None => Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs),
         })
     }
 
@@ -81,11 +86,11 @@ impl AsyncWrite for Joined {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.tcp).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }
 

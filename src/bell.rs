@@ -1,0 +1,117 @@
+//! Waiting for a socket once. The HTTP library asks several times in a turn whether something has
+//! come, and again in every turn; each time the runtime looks, locks and takes the waker anew.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_util::task::AtomicWaker;
+
+/// Rings when there is something to read; until then nobody need look.
+#[derive(Debug)]
+pub struct Bell {
+    line: Arc<Line>,
+    waker: Waker,
+    /// Who waits for it, if anybody does.
+    waits: bool,
+    who: Option<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    task: AtomicWaker,
+    rang: AtomicBool,
+}
+
+impl Default for Bell {
+    fn default() -> Self {
+        let line = Arc::<Line>::default();
+        let waker = Waker::from(Arc::clone(&line));
+        Self { line, waker, waits: false, who: None }
+    }
+}
+
+impl Bell {
+    /// Looks whether there is something, unless that was done and the bell has not rung since. The
+    /// task of the context is woken when it does.
+    pub fn poll<T>(
+        &mut self,
+        cx: &Context<'_>,
+        look: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let same = self.who.as_ref().is_some_and(|who| who.will_wake(cx.waker()));
+        if self.waits && same && !self.line.rang.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        if !same {
+            self.who = Some(cx.waker().clone());
+        }
+        // In this order: what comes after the look rings, and is not forgotten.
+        self.line.rang.store(false, Ordering::Release);
+        self.line.task.register(cx.waker());
+        let found = look(&mut Context::from_waker(&self.waker));
+        self.waits = found.is_pending();
+        found
+    }
+}
+
+impl Wake for Line {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rang.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn nobody_looks_twice_before_it_rings_and_every_ring_wakes_who_asked_last() {
+        let counts = [Arc::new(Count::default()), Arc::new(Count::default())];
+        let [first, second] = counts.each_ref().map(|count| Waker::from(Arc::clone(count)));
+        let woken = || counts.each_ref().map(|count| count.0.swap(0, Ordering::Relaxed));
+        let (looks, kept) = (Cell::new(0), Cell::new(None));
+        let mut bell = Bell::default();
+        let mut poll = |task: &Waker, found: Poll<()>| {
+            let found = bell.poll(&Context::from_waker(task), |cx| {
+                looks.set(looks.get() + 1);
+                kept.set(Some(cx.waker().clone()));
+                found
+            });
+            (found, looks.get())
+        };
+        let ring = || kept.take().unwrap().wake();
+        assert_eq!(poll(&first, Poll::Pending), (Poll::Pending, 1));
+        assert_eq!(poll(&first, Poll::Ready(())), (Poll::Pending, 1));
+        ring();
+        assert_eq!(woken(), [1, 0]);
+        assert_eq!(poll(&first, Poll::Ready(())), (Poll::Ready(()), 2));
+        assert_eq!(
+            poll(&first, Poll::Pending),
+            (Poll::Pending, 3),
+            "it was found, so it may be again"
+        );
+        assert_eq!(poll(&second, Poll::Pending), (Poll::Pending, 4), "another task waits now");
+        assert_eq!(poll(&second, Poll::Pending), (Poll::Pending, 4));
+        ring();
+        assert_eq!(woken(), [0, 1]);
+        assert_eq!(poll(&second, Poll::Pending), (Poll::Pending, 5));
+    }
+}
