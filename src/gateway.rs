@@ -20,7 +20,7 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use prometheus::IntCounter;
 
-use crate::own::Own;
+use crate::local::Local;
 use crate::peer::Peer;
 use crate::serve::Arriving;
 use crate::telemetry::{Code, Lane, Record};
@@ -36,7 +36,7 @@ use reply::ReplySlot;
 /// One core's gateway.
 pub struct Gateway {
     /// The snapshot in force.
-    admission: Own<Admission, View>,
+    admission: Local<Admission, View>,
     /// This core's way to the upstreams.
     forwarder: Forwarder,
     /// This core's notebook.
@@ -54,7 +54,7 @@ impl Gateway {
         panics: IntCounter,
     ) -> Self {
         let keys = View::keys_of(&admission.load());
-        let admission = Own::new(admission, move |shared| View::of(shared, &keys));
+        let admission = Local::new(admission, move |shared| View::of(shared, &keys));
         Self { admission, forwarder, lane, panics }
     }
 

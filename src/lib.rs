@@ -32,7 +32,7 @@ pub mod crypto;
 pub mod peer;
 pub mod relay;
 pub mod bell;
-pub mod own;
+pub mod local;
 pub mod target;
 pub mod clock;
 pub mod secret;

@@ -12,11 +12,11 @@ use crate::gateway::admission::Admission;
 use crate::gateway::admission::budget::{Purse, Reservation};
 use crate::gateway::route::Route;
 use crate::keyring::Keyring;
-use crate::own::Own;
+use crate::local::Local;
 use crate::telemetry::RouteMetrics;
 
 /// The keys in force, as a core holds them.
-pub type Keys = Rc<Own<Keyring, Arc<Keyring>>>;
+pub type Keys = Rc<Local<Keyring, Arc<Keyring>>>;
 
 /// A core's handles on one snapshot.
 pub struct View {
@@ -48,7 +48,7 @@ impl View {
 
     /// A core's handle on the keys of a snapshot, and of those that follow it.
     pub fn keys_of(shared: &Admission) -> Keys {
-        Rc::new(Own::new(Arc::clone(&shared.keyring), Arc::clone))
+        Rc::new(Local::new(Arc::clone(&shared.keyring), Arc::clone))
     }
 
     /// The route for a host (without port, any case), method and raw path.

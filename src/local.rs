@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 
 /// A core's view `V` of a shared `T`, made anew whenever `T` was replaced.
-pub struct Own<T, V> {
+pub struct Local<T, V> {
     held: RefCell<Held<T, V>>,
     make: Box<dyn Fn(&Arc<T>) -> V>,
 }
@@ -23,7 +23,7 @@ struct Held<T, V> {
     view: Rc<V>,
 }
 
-impl<T, V> Own<T, V> {
+impl<T, V> Local<T, V> {
     /// A view of what is in force now, made by `make`, and of what will be.
     pub fn new(shared: Arc<ArcSwap<T>>, make: impl Fn(&Arc<T>) -> V + 'static) -> Self {
         let mut cache = Cache::new(shared);
@@ -52,7 +52,7 @@ mod tests {
     fn what_was_replaced_is_seen_and_held_no_longer() {
         let shared = Arc::new(ArcSwap::from_pointee(1));
         let first = Arc::downgrade(&shared.load_full());
-        let own = Own::new(Arc::clone(&shared), |number| **number * 10);
+        let own = Local::new(Arc::clone(&shared), |number| **number * 10);
         let before = own.current();
         assert!(Rc::ptr_eq(&before, &own.current()));
         shared.store(Arc::new(2));
