@@ -153,9 +153,7 @@ impl Clock {
     /// The same in nanoseconds, as far as the machine tells them.
     pub fn wall_nanos(&self) -> u64 {
         match &self.0.source {
-            Source::System => {
-                u64::try_from(system_since_1970().as_nanos()).unwrap_or(u64::MAX)
-            }
+            Source::System => u64::try_from(system_since_1970().as_nanos()).unwrap_or(u64::MAX),
             Source::Hand(_) => self.wall_millis().saturating_mul(1_000_000),
         }
     }
@@ -268,9 +266,7 @@ impl Source {
 
     fn wall_ms(&self) -> i64 {
         match self {
-            Self::System => {
-                i64::try_from(system_since_1970().as_millis()).unwrap_or(i64::MAX)
-            }
+            Self::System => i64::try_from(system_since_1970().as_millis()).unwrap_or(i64::MAX),
             Self::Hand(hand) => hand.0.wall_ms.load(Ordering::SeqCst),
         }
     }

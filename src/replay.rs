@@ -4,28 +4,29 @@
 //! and crashes. It refuses to know requests, schemes and policies: it takes bytes and times. Must
 //! never be done here: evicting a live entry, reading a clock, or waiting on a disk in a claim.
 
-mod apart;
 mod bucket;
 mod claim;
 mod fingerprint;
 mod folder;
 mod mark;
+mod room;
 mod saved;
 mod share;
+mod stripe;
 
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-use apart::Apart;
 use bucket::Buckets;
 use fingerprint::FingerprintKey;
 use mark::Settled;
+use room::Room;
 use share::Shares;
 
 pub use claim::{Claim, Kind, Refusal, Stamped};
@@ -50,9 +51,8 @@ pub const HELD_LONGER: Duration = Duration::from_secs(bucket::SECONDS + 1);
 pub struct Memory {
     key: FingerprintKey,
     buckets: Buckets,
-    /// Entries in all buckets, and how many may be.
-    live: Apart<AtomicUsize>,
-    capacity: usize,
+    /// Entries in all buckets.
+    room: Room,
     /// The newest stamp, in seconds plus one, that is no longer remembered; 0 is none. Only raised.
     forgotten: AtomicU64,
     /// Until the gate's time is past this many seconds the past is not fully known.
@@ -111,8 +111,7 @@ impl Memory {
         Self {
             key,
             buckets: Buckets::default(),
-            live: Apart::default(),
-            capacity,
+            room: Room::new(capacity),
             forgotten: AtomicU64::new(0),
             known_after: 0,
             closed: AtomicBool::new(false),
@@ -141,7 +140,7 @@ impl Memory {
         // Raised before the buckets go; `claim` looks at it after its insertion (see there).
         self.raise_forgotten(bucket::last_stamp(newest));
         for bucket in self.buckets.remove_up_to(newest) {
-            self.live.fetch_sub(bucket.close(), Ordering::SeqCst);
+            self.room.free(bucket.close());
         }
         self.shares.forget_up_to(newest);
     }
@@ -167,8 +166,8 @@ impl Memory {
     /// How much is held.
     pub fn usage(&self) -> Usage {
         Usage {
-            entries: self.live.load(Ordering::Relaxed),
-            capacity: self.capacity,
+            entries: self.room.used(),
+            capacity: self.room.capacity(),
             buckets: self.buckets.count(),
             test_entries: self.shares.of_tests().used(),
         }

@@ -8,13 +8,13 @@ use dashmap::DashMap;
 
 use crate::clock::Timestamp;
 
-use super::apart::Apart;
 use super::fingerprint::{BuildIdentity, Fingerprint, TABLES};
+use super::stripe::{Apart, Stripe, Striped};
 
 /// Seconds of signed time in one bucket. Longer ones keep entries longer than needed, shorter ones
 /// make more tables, each with room to spare.
 pub(super) const SECONDS: u64 = 10;
-/// Set in a bucket's count once it is dropped.
+/// Set in every piece of a bucket's count once it is dropped.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
 /// The bucket of a stamp; none for a stamp beyond the year 3300.
@@ -32,7 +32,7 @@ pub(super) struct Bucket {
     number: u32,
     entries: DashMap<Fingerprint, (), BuildIdentity>,
     /// Entries counted for this bucket, those promised to a claim in progress included.
-    counted: Apart<AtomicUsize>,
+    counted: Striped<Apart<AtomicUsize>>,
     /// Whether something was read under a claim here, so that most claims need not look.
     has_reads: AtomicBool,
 }
@@ -43,7 +43,7 @@ impl Bucket {
         Self {
             number,
             entries: DashMap::with_hasher_and_shard_amount(BuildIdentity::default(), tables),
-            counted: Apart::default(),
+            counted: Striped::new(Apart::default),
             has_reads: AtomicBool::new(false),
         }
     }
@@ -78,21 +78,23 @@ impl Bucket {
     }
 
     /// Counts `entries` more; false when the bucket was dropped meanwhile.
-    pub(super) fn count(&self, entries: usize) -> bool {
-        self.counted.fetch_add(entries, Ordering::SeqCst) & CLOSED == 0
+    pub(super) fn count(&self, stripe: Stripe, entries: usize) -> bool {
+        self.counted.of(stripe).fetch_add(entries, Ordering::SeqCst) & CLOSED == 0
     }
 
-    /// Counts `entries` less; false when the bucket was dropped, and its count with it.
-    pub(super) fn discount(&self, entries: usize) -> bool {
+    /// Counts `entries` less in the piece that counted them; false when the bucket was dropped, and
+    /// its count with it.
+    pub(super) fn discount(&self, stripe: Stripe, entries: usize) -> bool {
         let less =
             |counted: usize| (counted & CLOSED == 0).then(|| counted.saturating_sub(entries));
-        self.counted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
+        let counted = self.counted.of(stripe);
+        counted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
     }
 
     /// Ends the count and tells it; 0 when it had ended before.
     pub(super) fn close(&self) -> usize {
-        let counted = self.counted.fetch_or(CLOSED, Ordering::SeqCst);
-        if counted & CLOSED == 0 { counted } else { 0 }
+        let ended = self.counted.iter().map(|piece| piece.fetch_or(CLOSED, Ordering::SeqCst));
+        ended.filter(|counted| counted & CLOSED == 0).sum()
     }
 
     /// Hands every entry to `each`.
@@ -110,7 +112,7 @@ impl Bucket {
     pub(super) fn restore(&self, entry: Fingerprint) -> bool {
         let new = self.insert(entry);
         if new {
-            self.counted.fetch_add(1, Ordering::SeqCst);
+            self.counted.of(Stripe::default()).fetch_add(1, Ordering::SeqCst);
         }
         new
     }
@@ -120,30 +122,38 @@ impl Bucket {
     }
 }
 
+/// A bucket in use. References to one are counted in pieces as well.
+pub(super) type Handle = Arc<Apart<Arc<Bucket>>>;
+
+/// The pieces.
+type Handles = Arc<Striped<Handle>>;
+
 /// All buckets, sorted by number; looked up without a lock, changed under one.
 #[derive(Default)]
 pub(super) struct Buckets {
-    list: ArcSwap<Vec<(u32, Arc<Bucket>)>>,
+    list: ArcSwap<Vec<(u32, Handles)>>,
     changing: Mutex<()>,
 }
 
 impl Buckets {
     /// The bucket of a number, opened when there is none.
-    pub(super) fn find_or_open(&self, number: u32) -> Arc<Bucket> {
-        if let Some(bucket) = find(&self.list.load(), number) {
-            return bucket;
+    pub(super) fn find_or_open(&self, number: u32, stripe: Stripe) -> Handle {
+        if let Some(handles) = find(&self.list.load(), number) {
+            return Arc::clone(handles.of(stripe));
         }
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let list = self.list.load();
-        if let Some(bucket) = find(&list, number) {
-            return bucket;
+        if let Some(handles) = find(&list, number) {
+            return Arc::clone(handles.of(stripe));
         }
         let bucket = Arc::new(Bucket::new(number));
+        let handles = Striped::new(|| Arc::new(Apart::new(Arc::clone(&bucket))));
+        let own = Arc::clone(handles.of(stripe));
         let mut longer = Vec::with_capacity(list.len() + 1);
         longer.extend_from_slice(&list);
-        longer.insert(list.partition_point(|(n, _)| *n < number), (number, Arc::clone(&bucket)));
+        longer.insert(list.partition_point(|(n, _)| *n < number), (number, Arc::new(handles)));
         self.list.store(Arc::new(longer));
-        bucket
+        own
     }
 
     /// The number of the last bucket that ends before `stamp`.
@@ -153,16 +163,17 @@ impl Buckets {
     }
 
     /// Takes the buckets up to a number off the list.
-    pub(super) fn remove_up_to(&self, number: u32) -> Vec<Arc<Bucket>> {
+    pub(super) fn remove_up_to(&self, number: u32) -> Vec<Handle> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let list = self.list.load();
         let (old, kept) = list.split_at(list.partition_point(|(n, _)| *n <= number));
         self.list.store(Arc::new(kept.to_vec()));
-        old.iter().map(|(_, bucket)| Arc::clone(bucket)).collect()
+        old.iter().map(|(_, handles)| Arc::clone(handles.of(Stripe::default()))).collect()
     }
 
-    pub(super) fn all(&self) -> Vec<Arc<Bucket>> {
-        self.list.load().iter().map(|(_, bucket)| Arc::clone(bucket)).collect()
+    pub(super) fn all(&self) -> Vec<Handle> {
+        let list = self.list.load();
+        list.iter().map(|(_, handles)| Arc::clone(handles.of(Stripe::default()))).collect()
     }
 
     pub(super) fn count(&self) -> usize {
@@ -170,9 +181,9 @@ impl Buckets {
     }
 }
 
-fn find(list: &[(u32, Arc<Bucket>)], number: u32) -> Option<Arc<Bucket>> {
+fn find(list: &[(u32, Handles)], number: u32) -> Option<&Striped<Handle>> {
     let at = list.binary_search_by_key(&number, |(n, _)| *n).ok()?;
-    list.get(at).map(|(_, bucket)| Arc::clone(bucket))
+    list.get(at).map(|(_, handles)| &**handles)
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 
 use crate::clock::Timestamp;
 
-use super::bucket::{self, Bucket};
+use super::bucket::{self, Handle};
 use super::fingerprint::{Fingerprint, Whole};
+use super::stripe::Stripe;
 use super::{Memory, Share};
 
 /// What a verified message says of itself.
@@ -62,7 +63,9 @@ pub enum Refusal {
 pub struct Claim<'a> {
     memory: &'a Memory,
     shares: Arc<[Share]>,
-    bucket: Arc<Bucket>,
+    bucket: Handle,
+    /// The piece of all counts in which it is counted.
+    stripe: Stripe,
     whole: Whole,
     own: Fingerprint,
     reads: bool,
@@ -128,9 +131,10 @@ impl Memory {
             Kind::Once => (whole.once(), false),
             Kind::Read { method, target } => (self.key.read(whole, method, target), true),
         };
-        let bucket = self.buckets.find_or_open(number);
+        let stripe = Stripe::of_thread();
+        let bucket = self.buckets.find_or_open(number, stripe);
         let shares = Arc::clone(shares);
-        let claim = Claim { memory: self, shares, bucket, whole, own, reads };
+        let claim = Claim { memory: self, shares, bucket, stripe, whole, own, reads };
         claim.take_room()?;
         if !claim.bucket.insert(claim.own) {
             claim.give_back(claim.room());
@@ -211,16 +215,15 @@ impl Claim<'_> {
             }
         }
         let entries = usize::try_from(room).unwrap_or(0);
-        let live = self.memory.live.fetch_add(entries, Ordering::SeqCst);
-        let refusal = if live.saturating_add(entries) > self.memory.capacity {
+        let refusal = if !self.memory.room.take(self.stripe, entries) {
             self.full()
-        } else if !self.bucket.count(entries) {
+        } else if !self.bucket.count(self.stripe, entries) {
+            self.memory.room.give_back(self.stripe, entries);
             // The sweep took the bucket, so it has forgotten the stamp.
             Refusal::Stale
         } else {
             return Ok(());
         };
-        self.memory.live.fetch_sub(entries, Ordering::SeqCst);
         self.give_back_shares(self.shares.len(), room);
         Err(refusal)
     }
@@ -233,8 +236,8 @@ impl Claim<'_> {
 
     fn give_back(&self, room: u32) {
         let entries = usize::try_from(room).unwrap_or(0);
-        if self.bucket.discount(entries) {
-            self.memory.live.fetch_sub(entries, Ordering::SeqCst);
+        if self.bucket.discount(self.stripe, entries) {
+            self.memory.room.give_back(self.stripe, entries);
         }
         self.give_back_shares(self.shares.len(), room);
     }

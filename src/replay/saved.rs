@@ -15,6 +15,7 @@ use crate::clock::Timestamp;
 
 use super::fingerprint::{self, Fingerprint, FingerprintKey};
 use super::mark::Settled;
+use super::stripe::Stripe;
 use super::{Memory, StateFolder, bucket};
 
 /// The file starts with this and the number of its form.
@@ -243,11 +244,11 @@ fn load(
         }
     }
     for _ in 0..take_u64(&mut from)? {
-        let bucket = memory.buckets.find_or_open(take_u32(&mut from)?);
+        let bucket = memory.buckets.find_or_open(take_u32(&mut from)?, Stripe::default());
         bucket.restore_has_reads(take_u64(&mut from)? != 0);
         for _ in 0..take_u64(&mut from)? {
             if bucket.restore(Fingerprint::from_bytes(take(&mut from)?)) {
-                memory.live.fetch_add(1, Ordering::SeqCst);
+                memory.room.restore();
             }
         }
     }

@@ -123,10 +123,10 @@ fn nothing_passes_twice_while_buckets_are_dropped() {
 fn a_claim_in_a_bucket_that_just_went_is_stale() {
     let memory = memory(100);
     let number = bucket::number_of(Timestamp::from_secs(NOW)).unwrap();
-    let old = memory.buckets.find_or_open(number);
+    let old = memory.buckets.find_or_open(number, Stripe::default());
     let later = Timestamp::from_secs(NOW + 400);
     memory.sweep(later, Duration::from_secs(300));
-    assert!(!old.count(1));
+    assert!(!old.count(Stripe::of_thread(), 1));
     assert_eq!(old.close(), 0);
     assert_eq!(memory.pass(once(NOW, b"a"), &[]), Err(Refusal::Stale));
 }
