@@ -145,12 +145,13 @@ impl Clock {
         self.0.gate_at(self.0.source.read())
     }
 
-    /// The wall clock as it is, in milliseconds since 1970: for log lines and certificates only.
+    /// The wall clock as it is, in milliseconds since 1970, up to 10 ms late: for log lines and
+    /// certificates only.
     pub fn wall_millis(&self) -> u64 {
         to_unsigned(self.0.source.wall_ms())
     }
 
-    /// The same in nanoseconds, as far as the machine tells them.
+    /// The same in nanoseconds, and not late.
     pub fn wall_nanos(&self) -> u64 {
         match &self.0.source {
             Source::System => u64::try_from(system_since_1970().as_nanos()).unwrap_or(u64::MAX),
@@ -258,7 +259,7 @@ impl Source {
     fn read(&self) -> Reading {
         let wall_ms = self.wall_ms();
         let monotonic_ms = match self {
-            Self::System => monotonic_ms(),
+            Self::System => coarse_ms(ClockId::MonotonicCoarse),
             Self::Hand(hand) => hand.0.monotonic_ms.load(Ordering::SeqCst),
         };
         Reading { wall_ms, monotonic_ms }
@@ -266,16 +267,16 @@ impl Source {
 
     fn wall_ms(&self) -> i64 {
         match self {
-            Self::System => i64::try_from(system_since_1970().as_millis()).unwrap_or(i64::MAX),
+            Self::System => coarse_ms(ClockId::RealtimeCoarse),
             Self::Hand(hand) => hand.0.wall_ms.load(Ordering::SeqCst),
         }
     }
 }
 
-/// Behind by one of the kernel's ticks, 10 ms at most, at an eighth of the cost: it only tells drift
-/// from steps.
-fn monotonic_ms() -> i64 {
-    let time = clock_gettime(ClockId::MonotonicCoarse);
+/// A clock of the kernel as of its last tick, 10 ms ago at most: at an eighth of the cost, and the
+/// gate's time counts seconds.
+fn coarse_ms(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
     time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000)
 }
 
