@@ -328,7 +328,7 @@ impl ProtocolVerification<'_> {
     pub(super) fn finish(mut self) -> Verdict {
         while self.step() {}
         let body = self.digests.is_some_and(BodyDigests::finish);
-        let digest = self.own_digest.map(DigestInProgress::finish);
+        let digest = self.own_digest.as_mut().map(DigestInProgress::finish);
         let mut verdict = Verdict { matched: None, proof: Tag::new(&[]) };
         for (index, state) in self.states.into_iter().enumerate() {
             let proof = state.finish();
