@@ -1,12 +1,11 @@
 //! The typed face of the cryptographic libraries: keyed MACs, digests, random bytes, hexadecimal.
 //!
 //! No HTTP and no input or output. A key is set up once and its state cloned for every message.
+//! Digests and MACs end in place, since moving one would leave a copy of its last block behind.
 
 pub mod asymmetric;
 
-use hmac::block_api::HmacCore;
-use hmac::digest::block_api::CoreProxy as _;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::digest::block_api::{Buffer, CoreProxy, FixedOutputCore as _, UpdateCore as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -22,11 +21,20 @@ pub type Bytes32 = [u8; 32];
 /// A key that is ready to authenticate messages with HMAC-SHA-256 (RFC 2104, FIPS 180-4): the two
 /// states that it begins from, without the buffer that only a message needs.
 #[derive(Clone)]
-pub struct MacKey(HmacCore<Sha256>);
+pub struct MacKey {
+    inner: Sha256Core,
+    outer: Sha256Core,
+}
 
 /// An HMAC-SHA-256 in the making.
 #[derive(Clone)]
-pub struct MacInProgress(Hmac<Sha256>);
+pub struct MacInProgress {
+    key: MacKey,
+    buffer: Buffer<Sha256Core>,
+}
+
+/// SHA-256 over whole blocks.
+type Sha256Core = <Sha256 as CoreProxy>::Core;
 
 /// A SHA-256 digest in the making.
 #[derive(Clone, Default)]
@@ -47,27 +55,36 @@ impl MacKey {
     }
 
     fn from_bytes(bytes: &[u8]) -> Self {
-        // HMAC takes keys of any length, so this never fails; the fallback would match nothing
-        // either.
-        let mac = HmacCore::new_from_slice(bytes);
-        Self(mac.unwrap_or_else(|_| HmacCore::new(&Default::default())))
+        // A block that is whole is taken in from where it stands.
+        let [inner, outer] = mac::states::<Sha256, _>(bytes, |block| {
+            let mut core = Sha256Core::default();
+            Buffer::<Sha256Core>::default().digest_blocks(block, |block| core.update_blocks(block));
+            core
+        });
+        Self { inner, outer }
     }
 
     /// Begins a message.
     pub fn begin(&self) -> MacInProgress {
-        MacInProgress(Hmac::compose(self.0.clone(), Default::default()))
+        MacInProgress { key: self.clone(), buffer: Default::default() }
     }
 }
 
 impl MacInProgress {
     /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        let Self { key, buffer } = self;
+        buffer.digest_blocks(bytes, |blocks| key.inner.update_blocks(blocks));
     }
 
-    /// Ends the message.
-    pub fn finish(self) -> Bytes32 {
-        self.0.finalize().into_bytes().into()
+    /// Ends the message, and is of no use afterwards.
+    pub fn finish(&mut self) -> Bytes32 {
+        let Self { key: MacKey { inner, outer }, buffer } = self;
+        let (mut digest, mut mac) = Default::default();
+        inner.finalize_fixed_core(buffer, &mut digest);
+        buffer.digest_blocks(&digest, |blocks| outer.update_blocks(blocks));
+        outer.finalize_fixed_core(buffer, &mut mac);
+        mac.into()
     }
 }
 
@@ -77,15 +94,17 @@ impl DigestInProgress {
         self.0.update(bytes);
     }
 
-    /// Ends the message.
-    pub fn finish(self) -> Bytes32 {
-        self.0.finalize().into()
+    /// Ends the message, and begins anew.
+    pub fn finish(&mut self) -> Bytes32 {
+        self.0.finalize_reset().into()
     }
 }
 
 /// SHA-256 of some bytes.
 pub fn sha256(bytes: &[u8]) -> Bytes32 {
-    Sha256::digest(bytes).into()
+    let mut digest = DigestInProgress::default();
+    digest.update(bytes);
+    digest.finish()
 }
 
 /// Whether two values are equal, in constant time: all of both is looked at, whatever differs.

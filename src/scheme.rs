@@ -39,7 +39,7 @@ use crate::limit::Window;
 pub use algorithm::KeyFault;
 pub use answer::{Answer, AnswerSecret, AnswerVerdict};
 pub use claims::{ClaimFault, Claims};
-pub use coverage::{Coverage, Strength, Unfit};
+pub use coverage::{ClaimCoverage, Coverage, Strength, Unfit};
 pub use definition::{
     AnswerTable, Definition, Formula, MustList, Place, Respond, SchemeMistake, Vector,
 };

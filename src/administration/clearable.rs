@@ -4,9 +4,15 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
-/// What marks such a member in its schema: for others, `null` is as if they were left out.
-pub const CLEARABLE: &str = "x-countersign-clearable";
+/// What marks such a member in its schema.
+const CLEARABLE: &str = "x-countersign-clearable";
+
+/// Whether a schema is that of such a member.
+pub fn is_clearable(schema: &Value) -> bool {
+    schema.get(CLEARABLE).is_some_and(|mark| *mark == true)
+}
 
 /// What an update says of a member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,7 +98,7 @@ mod tests {
     #[test]
     fn its_schema_says_so() {
         let schema = schemars::schema_for!(Update).to_value();
-        assert_eq!(schema["properties"]["limit"][CLEARABLE], true);
-        assert_eq!(schema["required"], serde_json::Value::Null);
+        assert!(is_clearable(&schema["properties"]["limit"]) && !is_clearable(&schema));
+        assert_eq!(schema["required"], Value::Null);
     }
 }

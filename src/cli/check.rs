@@ -143,7 +143,7 @@ fn summary(config: &Config, ends: &Ends) -> Vec<Vec<Cell>> {
 }
 
 fn describe(route: &RouteSpec) -> String {
-    let open = route.scheme.coverage().open_parts();
+    let open = route.scheme.coverage().unsigned_parts();
     let open = match open.as_slice() {
         [] => "signs everything".to_owned(),
         parts => format!("leaves unsigned: {}", parts.join(", ")),
@@ -176,7 +176,7 @@ fn to_json(config: &Config, ends: &Ends, notes: &[Note]) -> Value {
             "path": route.path.to_string(),
             "upstream": &*route.upstream,
             "scheme": route.scheme.name(),
-            "unsigned": route.scheme.coverage().open_parts(),
+            "unsigned": route.scheme.coverage().unsigned_parts(),
             "rolling": route.rolling.map(|rolling| rolling.policy.preset.as_str()),
         })
     };

@@ -301,7 +301,7 @@ pub(super) fn notes(
     let mut notes = observe::notes(routes, now);
     notes.extend(long_bodies(routes, unverified_bytes_max));
     for route in routes {
-        let open = route.scheme.coverage().open_parts();
+        let open = route.scheme.coverage().unsigned_parts();
         if !open.is_empty() {
             notes.push(Note {
                 weight: Weight::Warning,

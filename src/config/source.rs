@@ -216,7 +216,7 @@ fn head(table: &mut Table<'_>, scheme: Option<&Scheme>, around: &Surroundings<'_
         }
         _ => {}
     }
-    let timed = scheme.is_some_and(|scheme| scheme.coverage().time);
+    let timed = scheme.is_some_and(|scheme| scheme.coverage().time.is_signed());
     let remember = table.optional("remember", inbox::kept);
     if let Some(short) = remember.filter(|one| timed && *one < window.span()) {
         let problem = format!(

@@ -10,7 +10,8 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::administration::{Code, Problem, Verb};
+use crate::administration::clearable::is_clearable;
+use crate::administration::{Code, Method, Problem, Verb};
 use crate::recipe::form;
 
 use super::body::takes_body;
@@ -41,6 +42,9 @@ pub(super) fn read(
         if input.contains_key(name) {
             return Err(Refusal::input(format!("{name} is said by the header {header}")));
         }
+    }
+    if found.verb.method == Method::Patch {
+        form.refuse_null(&input)?;
     }
     for (name, value) in &found.members {
         if input.insert((*name).to_owned(), form.value(name, value)).is_some() {
@@ -87,6 +91,18 @@ impl Form {
     /// What a text stands for. One that is not of the form stays text, which the verb refuses.
     fn value(&self, name: &str, text: &str) -> Value {
         self.0.get(name).map_or(Shape::Text, Shape::of).read(text)
+    }
+
+    /// Refuses `null` for a member of an update that cannot be empty: whoever sends it means
+    /// something other than to leave it as it is.
+    fn refuse_null(&self, input: &Map<String, Value>) -> Result<(), Refusal> {
+        let stays = |name: &str| self.0.get(name).is_some_and(|schema| !is_clearable(schema));
+        match input.iter().find(|(name, value)| value.is_null() && stays(name)) {
+            None => Ok(()),
+            Some((name, _)) => Err(Refusal::input(format!(
+                "{name} is null, and cannot be emptied: give it a value, or leave it out"
+            ))),
+        }
     }
 
     /// Adds the parameters of a query. One that is a list stands there once for each item.
@@ -222,7 +238,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
 #[cfg(test)]
 mod tests {
-    use http::{Method, Request};
+    use http::Request;
     use serde_json::json;
 
     use super::super::route::Routes;
@@ -239,7 +255,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let method = http::Method::from_bytes(method.as_bytes()).unwrap();
         let found = Routes::new().find(&method, head.uri.path()).unwrap();
         let body = Some(Zeroizing::new(body.as_bytes().to_vec())).filter(|body| !body.is_empty());
         read(&found, &head, body).map(Value::Object).map_err(|refusal| refusal.detail())
@@ -286,6 +302,33 @@ mod tests {
         assert!(patch(&[("If-Match", "\"x\"")], "{}").unwrap_err().contains("no revision"));
         let create = input("POST", "/admin/v1/merchants", &[("If-Match", "\"1\"")], "{}");
         assert!(create.unwrap_err().contains("no revision"));
+    }
+
+    /// `null` empties what can be empty, as the document says of it; of all else it is a mistake.
+    #[test]
+    fn what_an_update_cannot_empty_is_never_null() {
+        let document = super::super::openapi::document();
+        let (mut emptied, mut refused) = (0, 0);
+        for verb in crate::administration::verbs().filter(|verb| verb.method == Method::Patch) {
+            let target = verb.path.replace(['{', '}'], "");
+            let body = &document["paths"][verb.path]["patch"]["requestBody"];
+            let schema = &body["content"]["application/json"]["schema"];
+            for (name, schema) in schema["properties"].as_object().unwrap() {
+                let read = input("PATCH", &target, &[], &json!({ name: null }).to_string());
+                if schema.to_string().contains("null") {
+                    assert_eq!(read.unwrap()[name], Value::Null, "{} {name}", verb.name);
+                    emptied += 1;
+                } else {
+                    let detail = read.unwrap_err();
+                    assert!(detail.starts_with(&format!("{name} is null, ")), "{detail}");
+                    refused += 1;
+                }
+            }
+        }
+        assert_eq!((emptied > 4, refused > 10), (true, true), "{emptied}, {refused}");
+        // Where something is made, there is nothing that it could empty.
+        let made = input("POST", "/admin/v1/merchants", &[], r#"{"name":null}"#);
+        assert_eq!(made.unwrap(), json!({ "name": null }));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::administration::clearable::is_clearable;
 use crate::administration::token::RoleWord;
-use crate::administration::{Verb, verbs};
+use crate::administration::{Method, Verb, verbs};
 
 use super::answer::makes;
 use super::body::takes_body;
@@ -90,6 +91,9 @@ fn operation(verb: &Verb) -> Value {
             parameter("query", &name, required, schema)
         }));
     } else if !rest.is_empty() {
+        if verb.method == Method::Patch {
+            rest.values_mut().filter(|schema| !is_clearable(schema)).for_each(remove_null);
+        }
         let required: Vec<&String> = rest.keys().filter(|name| is_required(name)).collect();
         let schema = json!({
             "type": "object",
@@ -141,8 +145,8 @@ fn idempotency_key() -> Value {
     })
 }
 
-fn parameter(place: &str, name: &str, required: bool, schema: Value) -> Value {
-    let mut schema = without_null(schema);
+fn parameter(place: &str, name: &str, required: bool, mut schema: Value) -> Value {
+    remove_null(&mut schema);
     let described = schema.as_object_mut().and_then(|members| members.remove("description"));
     if place == "path"
         && let Some(members) = schema.as_object_mut()
@@ -154,9 +158,10 @@ fn parameter(place: &str, name: &str, required: bool, schema: Value) -> Value {
     with(parameter, "description", described)
 }
 
-/// The schema without `null`, which text cannot say: the parameter is left out instead.
-fn without_null(mut schema: Value) -> Value {
-    let Some(members) = schema.as_object_mut() else { return schema };
+/// Takes `null` out of a schema: text cannot say it, and an update takes it only for what it can
+/// empty. The member is left out instead.
+fn remove_null(schema: &mut Value) {
+    let Some(members) = schema.as_object_mut() else { return };
     if members.get("default").is_some_and(Value::is_null) {
         members.remove("default");
     }
@@ -180,7 +185,6 @@ fn without_null(mut schema: Value) -> Value {
             members.entry(name.clone()).or_insert_with(|| value.clone());
         }
     }
-    schema
 }
 
 fn responses(verb: &Verb) -> Value {

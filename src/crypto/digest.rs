@@ -90,9 +90,11 @@ macro_rules! algorithms {
                 match &mut self.0 { $(State::$variant(state) => state.update(bytes),)* }
             }
 
-            /// Ends the message.
-            pub fn finish(self) -> Tag {
-                match self.0 { $(State::$variant(state) => Tag::new(&state.finalize()),)* }
+            /// Ends the message, and begins anew.
+            pub fn finish(&mut self) -> Tag {
+                match &mut self.0 {
+                    $(State::$variant(state) => Tag::new(&state.finalize_reset()),)*
+                }
             }
         }
     };

@@ -3,6 +3,8 @@
 //!
 //! HMAC-SHA-256, which most partners use, keeps its own key type and is not boxed.
 
+use sha2::Digest;
+use sha2::digest::FixedOutputReset;
 use sha2::digest::common::BlockSizeUser;
 use zeroize::Zeroizing;
 
@@ -107,8 +109,8 @@ impl InProgress {
         }
     }
 
-    /// Ends the message.
-    pub fn finish(self) -> Tag {
+    /// Ends the message, and is of no use afterwards.
+    pub fn finish(&mut self) -> Tag {
         match self {
             Self::HmacSha256(mac) => Tag::new(&mac.finish()),
             Self::Hmac(state) => state.finish(),
@@ -134,8 +136,8 @@ macro_rules! states {
                 match &mut self.0 { $(Inner::$variant(state) => state.add(bytes),)* }
             }
 
-            fn finish(self) -> Tag {
-                match self.0 { $(Inner::$variant(state) => state.end(),)* }
+            fn finish(&mut self) -> Tag {
+                match &mut self.0 { $(Inner::$variant(state) => state.end(),)* }
             }
         }
     };
@@ -167,29 +169,39 @@ struct Nested<D> {
     outer: D,
 }
 
-impl<D: sha2::Digest + BlockSizeUser> Nested<D> {
+/// The two states that an HMAC begins from, inner and outer: what is made of the block that the key
+/// fills, under each mask.
+pub(super) fn states<D, S>(key: &[u8], begin: impl Fn(&[u8]) -> S) -> [S; 2]
+where
+    D: Digest + BlockSizeUser + FixedOutputReset,
+{
+    let mut block = Zeroizing::new(vec![0; D::block_size()]);
+    let digest = (key.len() > block.len()).then(|| {
+        let mut digest = D::new_with_prefix(key);
+        Tag::new(&digest.finalize_reset())
+    });
+    let key = digest.as_ref().map_or(key, Tag::as_bytes);
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    // The second mask is laid over the first.
+    [0x36, 0x36 ^ 0x5c].map(|mask| {
+        block.iter_mut().for_each(|byte| *byte ^= mask);
+        begin(&block)
+    })
+}
+
+impl<D: Digest + BlockSizeUser + FixedOutputReset> Nested<D> {
     fn with(key: &[u8]) -> Self {
-        let mut block = Zeroizing::new(vec![0; D::block_size()]);
-        let digest = (key.len() > block.len()).then(|| Tag::new(&D::digest(key)));
-        let key = digest.as_ref().map_or(key, Tag::as_bytes);
-        block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        let mut masked = |mask: u8| {
-            block.iter_mut().for_each(|byte| *byte ^= mask);
-            D::new_with_prefix(&*block)
-        };
-        let inner = masked(0x36);
-        // The block holds the first mask now: the second is laid over both.
-        let outer = masked(0x36 ^ 0x5c);
+        let [inner, outer] = states::<D, _>(key, |block| D::new_with_prefix(block));
         Self { inner, outer }
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        self.inner.update(bytes);
+        Digest::update(&mut self.inner, bytes);
     }
 
-    fn end(mut self) -> Tag {
-        self.outer.update(self.inner.finalize());
-        Tag::new(&self.outer.finalize())
+    fn end(&mut self) -> Tag {
+        Digest::update(&mut self.outer, self.inner.finalize_reset());
+        Tag::new(&self.outer.finalize_reset())
     }
 }
 

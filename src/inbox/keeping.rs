@@ -37,7 +37,7 @@ fn must_confirm(verified: &Verified<'_>, journal: &Journal) -> Option<&'static s
         Strength::Partial => Some("partial"),
         // What signs no time can come again when its key is forgotten.
         Strength::Full
-            if !source.scheme.coverage().time
+            if !source.scheme.coverage().time.is_signed()
                 && journal.has_forgotten(&source.name, &by.secret) =>
         {
             Some("older_than_memory")

@@ -5,8 +5,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use proptest::prelude::*;
 
+use super::credential::KEY_ID_USUAL;
 use super::*;
 use crate::config::scheme::builtin;
+use crate::limit::Rate;
 use crate::secret::{NamedSecrets, Secret};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);

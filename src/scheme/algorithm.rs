@@ -150,7 +150,7 @@ impl InProgress {
     /// Ends the message.
     pub(super) fn finish(self) -> Proof {
         match self {
-            Self::Mac(mac) => Proof::Tag(mac.finish()),
+            Self::Mac(mut mac) => Proof::Tag(mac.finish()),
             Self::Public(message) => Proof::Public(message),
             Self::Comparison(message) => Proof::Comparison(message),
         }

@@ -27,9 +27,27 @@ pub struct Coverage {
     /// The body.
     pub body: bool,
     /// The time.
-    pub time: bool,
+    pub time: ClaimCoverage,
     /// A value that is used once.
-    pub nonce: bool,
+    pub nonce: ClaimCoverage,
+}
+
+/// What a signature binds of a claim, which not every scheme has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimCoverage {
+    /// It is stated, and signed as it is.
+    Signed,
+    /// It is stated, and can be changed.
+    Unsigned,
+    /// It is not stated, or need not be.
+    Absent,
+}
+
+impl ClaimCoverage {
+    /// Whether it is stated and signed.
+    pub fn is_signed(self) -> bool {
+        self == Self::Signed
+    }
 }
 
 /// How much a good signature proves.
@@ -70,16 +88,25 @@ impl fmt::Display for Strength {
 }
 
 impl Coverage {
-    /// The parts that stay open, in words.
+    /// The parts that are not bound, in words: unsigned, or not there at all.
     pub fn open_parts(&self) -> Vec<&'static str> {
+        self.parts_where(|claim| !claim.is_signed())
+    }
+
+    /// The parts that are there and can be changed, in words.
+    pub fn unsigned_parts(&self) -> Vec<&'static str> {
+        self.parts_where(|claim| claim == ClaimCoverage::Unsigned)
+    }
+
+    fn parts_where(&self, counts: impl Fn(ClaimCoverage) -> bool) -> Vec<&'static str> {
         let parts = [
-            (self.method, "method"),
-            (self.target, "target"),
-            (self.body, "body"),
-            (self.time, "time"),
-            (self.nonce, "nonce"),
+            (!self.method, "method"),
+            (!self.target, "target"),
+            (!self.body, "body"),
+            (counts(self.time), "time"),
+            (counts(self.nonce), "nonce"),
         ];
-        parts.iter().filter(|(bound, _)| !bound).map(|(_, name)| *name).collect()
+        parts.iter().filter(|(open, _)| *open).map(|(_, name)| *name).collect()
     }
 
     /// Whether one signature can serve several methods or targets.
@@ -146,8 +173,6 @@ pub(super) struct Found {
     pub(super) strength: Strength,
     /// What stays open, a sentence each.
     pub(super) open: Vec<String>,
-    time_is_signed: bool,
-    nonce_is_signed: bool,
 }
 
 /// Facts about a scheme that others ask for.
@@ -168,7 +193,14 @@ pub(super) fn of(plans: &[&Plan]) -> Found {
     let (path, query) = (bounds.iter().all(Bound::path), bounds.iter().all(Bound::query));
     let claimed = |claim: fn(&Plan) -> Option<&Claim>| {
         let mut both = plans.iter().zip(&bounds);
-        both.all(|(plan, bound)| claim(plan).is_some_and(|claim| bound.claim(plan, claim)))
+        let bound = |(plan, bound): (&&Plan, &Bound<'_>)| {
+            claim(plan).is_some_and(|claim| bound.claim(plan, claim))
+        };
+        match plans.iter().any(|plan| claim(plan).is_some()) {
+            true if both.all(bound) => ClaimCoverage::Signed,
+            true => ClaimCoverage::Unsigned,
+            false => ClaimCoverage::Absent,
+        }
     };
     let coverage = Coverage {
         method: bounds.iter().all(Bound::method),
@@ -183,7 +215,6 @@ pub(super) fn of(plans: &[&Plan]) -> Found {
         (false, true) => Strength::Partial,
         (false, false) => Strength::Token,
     };
-    let has = |claim: fn(&Plan) -> Option<&Claim>| plans.iter().any(|plan| claim(plan).is_some());
     let mut open = Vec::new();
     let mut say = |bound: bool, text: String| open.extend((!bound).then_some(text));
     say(coverage.method, "the method is not signed".to_owned());
@@ -205,20 +236,16 @@ pub(super) fn of(plans: &[&Plan]) -> Found {
             read => format!("of the body only some is signed: what is made of {read}"),
         },
     );
-    let claim = |has: bool, name: &str| match has {
-        true => format!("the {name} that the message states is not signed as it is"),
-        false => format!("there is no {name}"),
-    };
-    let (time, nonce) = (has(|plan| plan.time.as_ref()), has(|plan| plan.nonce.as_ref()));
-    say(coverage.time, claim(time, "time"));
-    say(coverage.nonce, claim(nonce, "nonce"));
-    Found {
-        coverage,
-        strength,
-        open,
-        time_is_signed: coverage.time,
-        nonce_is_signed: coverage.nonce || !nonce,
+    for (claim, name) in [(coverage.time, "time"), (coverage.nonce, "nonce")] {
+        open.extend(match claim {
+            ClaimCoverage::Signed => None,
+            ClaimCoverage::Unsigned => {
+                Some(format!("the {name} that the message states is not signed as it is"))
+            }
+            ClaimCoverage::Absent => Some(format!("there is no {name}")),
+        });
     }
+    Found { coverage, strength, open }
 }
 
 /// The origins that the messages read and a test picks, as a list for people.
@@ -247,12 +274,12 @@ pub(super) fn unfit(
     if plans.iter().any(|plan| plan.time.is_none()) {
         let problem = "signs no time, so a request could come again for ever";
         say(problem.to_owned(), remember, true);
-    } else if !found.time_is_signed {
+    } else if !found.coverage.time.is_signed() {
         let problem = "does not sign the time that it states: `time` must stand in `message` as it \
                        is, without `default`";
         say(problem.to_owned(), remember, true);
     }
-    if !found.nonce_is_signed {
+    if found.coverage.nonce == ClaimCoverage::Unsigned {
         say(
             "does not sign the nonce that it states: `nonce` must stand in `message` as it is, \
              without `default`"

@@ -14,7 +14,7 @@ use crate::recipe::{Fault, Origin, Subject};
 use crate::secret::Secret;
 
 use super::algorithm::{InProgress, Method};
-use super::coverage::{Coverage, Facts, Strength};
+use super::coverage::{ClaimCoverage, Coverage, Facts, Strength};
 use super::definition::{Definition, SchemeMistake};
 use super::http_signatures::{
     self as http_signatures, Algorithm, BodyDigests, Choice, HttpSignatures, Message, Request,
@@ -116,7 +116,9 @@ impl Protocol {
     /// What its signatures bind: what they must cover.
     pub(super) fn coverage(&self) -> Coverage {
         let Requirement { method, target, body, nonce, .. } = self.signatures.requirement;
-        Coverage { method, target, body, time: true, nonce }
+        // A nonce is a parameter of the signature, and so signed wherever it is.
+        let nonce = if nonce { ClaimCoverage::Signed } else { ClaimCoverage::Absent };
+        Coverage { method, target, body, time: ClaimCoverage::Signed, nonce }
     }
 
     /// Whether what a message gives for an origin is covered by every signature that counts.
@@ -326,7 +328,7 @@ impl ProtocolVerification<'_> {
     pub(super) fn finish(mut self) -> Verdict {
         while self.step() {}
         let body = self.digests.is_some_and(BodyDigests::finish);
-        let digest = self.own_digest.map(DigestInProgress::finish);
+        let digest = self.own_digest.as_mut().map(DigestInProgress::finish);
         let mut verdict = Verdict { matched: None, proof: Tag::new(&[]) };
         for (index, state) in self.states.into_iter().enumerate() {
             let proof = state.finish();

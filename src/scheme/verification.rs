@@ -166,7 +166,7 @@ impl Verification<'_> {
         });
         let holds = |key| checked.as_ref().is_none_or(|all| all.get(key) == Some(&true));
         for run in &mut self.runs {
-            let digest = run.own_digest.take().map(|digest| digest.finish());
+            let digest = run.own_digest.take().map(|mut digest| digest.finish());
             for stream in run.streams.drain(..) {
                 let proof = stream.state.finish();
                 let own = self.claims.signatures.iter().filter(|one| one.place == stream.place);

@@ -247,6 +247,21 @@ fn what_alerts_count_begins_with_zero() {
     assert_eq!(codes.len(), WATCHABLE.len(), "{codes:?}");
 }
 
+/// What the gate was to do to keys by itself and could not is told to somebody.
+#[test]
+fn whatever_was_not_done_to_keys_has_an_alert() {
+    let metrics = GateMetrics::new().unwrap();
+    let text = String::from_utf8(encode(&metrics.registry).unwrap()).unwrap();
+    let events = &known(&text)["countersign_key_events_total"]["event"];
+    let failures: Vec<_> = events.iter().filter(|event| event.contains("_not_")).collect();
+    assert!(failures.len() > 1, "{events:?}");
+    let alerts = alerts();
+    for event in failures {
+        let named = format!("countersign_key_events_total{{event=\"{event}\"}}");
+        assert!(alerts.iter().any(|(expression, _)| expression.contains(&named)), "{event}");
+    }
+}
+
 /// No alert is lost because two have one name, or because Prometheus cannot read it.
 #[test]
 fn prometheus_takes_every_expression() {

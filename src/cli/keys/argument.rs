@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use countersign::administration::Verb;
-use countersign::administration::clearable::CLEARABLE;
+use countersign::administration::clearable::is_clearable;
 use countersign::administration::disclosure::FORMAT;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -71,7 +71,7 @@ fn members(verb: &Verb) -> Vec<Member> {
             about: about(schema),
             value_name: value_name(schema),
             required: required.contains(&name.as_str()),
-            clearable: member(schema, CLEARABLE) == true,
+            clearable: is_clearable(schema),
             position: positions.iter().position(|own| own == name),
             name: name.clone(),
         })

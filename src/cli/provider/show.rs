@@ -136,9 +136,10 @@ fn spare(provider: &Provider) -> Vec<String> {
 }
 
 fn identity(provider: &Provider) -> String {
+    let nonce = provider.scheme.coverage().nonce.is_signed();
     match provider.profile.identity.as_deref() {
         Some(all) if !all.is_empty() => all.join(", "),
-        None if provider.scheme.coverage().nonce && provider.profile.unsigned.is_none() => {
+        None if nonce && provider.profile.unsigned.is_none() => {
             "the nonce, which is signed".to_owned()
         }
         _ => "all that is signed".to_owned(),

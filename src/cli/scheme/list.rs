@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 "strength": scheme.strength().as_str(),
                 "gateway": scheme.unfit_for_routes().is_empty(),
                 "gateway_remembered": scheme.needs_remembering(),
-                "unsigned": scheme.coverage().open_parts(),
+                "unsigned": scheme.coverage().unsigned_parts(),
             })
         });
         writeln!(out, "{:#}", all.collect::<serde_json::Value>())?;

@@ -147,7 +147,7 @@ fn follows(source: &Source) -> String {
 fn known_by(source: &Source, noted: &Noted) -> String {
     let by = match noted.identity.as_deref() {
         Some(all) if !all.is_empty() => all.join(", "),
-        _ if source.scheme.coverage().nonce => "the nonce, which is signed".to_owned(),
+        _ if source.scheme.coverage().nonce.is_signed() => "the nonce, which is signed".to_owned(),
         _ => "all that is signed".to_owned(),
     };
     let kept = days(source.remember);

@@ -80,7 +80,7 @@ fn notes_say_what_stays_open() {
     let text: Vec<String> = notes.iter().map(ToString::to_string).collect();
     let text = text.join("\n");
     for words in [
-        "WARNING: routes.orders.scheme: kwikpaisa leaves the method, target, nonce unsigned",
+        "WARNING: routes.orders.scheme: kwikpaisa leaves the method, target unsigned",
         "good for a GET or HEAD of every target in scope, once each, with pk_acme;",
         "no route takes the scheme countersign-v1, so nobody can use pk_bolt",
         "WARNING: upstreams.app.url: PLAIN HTTP to 10.0.0.7",

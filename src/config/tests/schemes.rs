@@ -180,10 +180,13 @@ fn what_a_right_configuration_leaves_open_is_told() {
     };
     let schemes = change(ACME, "{body}{header:X-Time}", "{json:amount}{json:order}{header:X-Time}");
     let text = notes(&folder(&schemes, "acme"));
-    let open = "acme leaves the method, target, body, nonce unsigned";
+    let open = "acme leaves the method, target, body unsigned";
     assert!(text.contains(open), "{text}");
     let some = "acme: of the body only some is signed: what is made of json:amount, json:order";
     assert!(text.contains(some), "{text}");
+    let schemes = change(ACME, "{body}", "{method}{target}{body}");
+    let text = notes(&folder(&schemes, "acme"));
+    assert!(!text.contains("unsigned"), "there is no nonce to change: {text}");
     let schemes = change(ACME, "key_id    = \"{header:X-Key}\"\n", "");
     let silent = folder(&schemes, "acme\"\ncredential = \"pk_nobody");
     let text = notes(&silent);

@@ -155,9 +155,10 @@ fn derived<'a>(key: Result<Zeroizing<Vec<u8>>, DerivationFault>) -> Result<Value
 }
 
 /// Takes a whole value in.
-fn taken<'a>(mut into: impl Absorb, input: Option<&Value<'a>>) -> Result<Value<'a>, Fault> {
+fn taken<'a>(into: impl Absorb, input: Option<&Value<'a>>) -> Result<Value<'a>, Fault> {
+    let mut into = Box::new(into);
     given(input)?.feed(&mut |bytes| into.update(bytes))?;
-    Ok(Value::from(Box::new(into).finish()))
+    Ok(Value::from(into.finish()))
 }
 
 struct Hashing(Hasher);
@@ -167,7 +168,7 @@ impl Absorb for Hashing {
         self.0.update(bytes);
     }
 
-    fn finish(self: Box<Self>) -> Vec<u8> {
+    fn finish(mut self: Box<Self>) -> Vec<u8> {
         self.0.finish().as_bytes().to_vec()
     }
 }
@@ -184,7 +185,7 @@ impl Absorb for Authenticating {
         self.0.update(bytes);
     }
 
-    fn finish(self: Box<Self>) -> Vec<u8> {
+    fn finish(mut self: Box<Self>) -> Vec<u8> {
         self.0.finish().as_bytes().to_vec()
     }
 }

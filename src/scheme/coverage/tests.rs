@@ -112,6 +112,33 @@ fn names_of_another_scope_are_followed() {
 }
 
 #[test]
+fn what_is_not_there_is_not_signed_and_cannot_be_changed() {
+    let always = |text: &str| Some(Formula::Always(text.to_owned()));
+    let parts = |message: &str, time: Option<&str>, nonce: Option<&str>| {
+        let definition = Definition {
+            time: time.and_then(always),
+            nonce: nonce.and_then(always),
+            message: always(&format!("{{method}}{{target}}{{body}}{message}")),
+            mac: Some("hmac-sha256".to_owned()),
+            signature: always("{header:X-S}"),
+            ..Definition::default()
+        };
+        let coverage = Scheme::compile("own", &definition).unwrap().coverage();
+        (coverage.open_parts(), coverage.unsigned_parts())
+    };
+    let (time, nonce) = (Some("{header:X-T}"), Some("{header:X-N}"));
+    let signed = "{header:X-T}{header:X-N}";
+    assert_eq!(parts(signed, time, nonce), (vec![], vec![]));
+    assert_eq!(parts(signed, None, None), (vec!["time", "nonce"], vec![]));
+    assert_eq!(parts("", time, nonce), (vec!["time", "nonce"], vec!["time", "nonce"]));
+    assert_eq!(parts("{header:X-T}", time, nonce), (vec!["nonce"], vec!["nonce"]));
+    assert_eq!(parts("{header:X-T}", time, None), (vec!["nonce"], vec![]));
+    // A protocol has it in the signature itself, or nowhere.
+    let protocol = builtin("rfc9421").unwrap().coverage();
+    assert!(!protocol.unsigned_parts().contains(&"nonce"), "{protocol:?}");
+}
+
+#[test]
 fn every_method_counts() {
     let text = |text: &str| Some(Formula::Always(text.to_owned()));
     let by_method = [("GET", "{query}"), ("*", "{body}")];

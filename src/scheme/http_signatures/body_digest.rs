@@ -117,7 +117,7 @@ impl BodyDigests {
         let values: SmallVec<[_; 2]> = self
             .hashers
             .into_iter()
-            .map(|(algorithm, hasher)| (algorithm, hasher.finish()))
+            .map(|(algorithm, mut hasher)| (algorithm, hasher.finish()))
             .collect();
         self.expected.iter().all(|(algorithm, expected)| {
             let own = values.iter().find(|(known, _)| known == algorithm);
