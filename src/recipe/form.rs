@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 
 use crate::recipe::fault::Fault;
-use crate::recipe::value::{ITEMS_MAX, Pairs, utf8};
+use crate::recipe::value::{ITEMS_MAX, Pairs, Value, utf8};
+use crate::secret::wipe;
 
 /// The fields in their order, names and values decoded.
 ///
@@ -44,37 +45,66 @@ pub enum Plus {
     Space,
 }
 
+impl Plus {
+    /// The place of the first byte that may stand for another.
+    fn find_encoded(self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::Itself => memchr::memchr(b'%', text),
+            Self::Space => memchr::memchr2(b'%', b'+', text),
+        }
+    }
+}
+
 /// Percent-decoded text. A percent sign without two digits stands for itself.
 ///
 /// # Errors
 /// [`Fault::NotText`] for what is no UTF-8 then.
 pub fn decode(text: &[u8], plus: Plus) -> Result<Cow<'_, str>, Fault> {
-    let plain = |text: &[u8]| match plus {
-        Plus::Itself => memchr::memchr(b'%', text),
-        Plus::Space => memchr::memchr2(b'%', b'+', text),
-    };
-    let Some(mut length) = plain(text) else {
-        return utf8(text).map(Cow::Borrowed);
-    };
+    let Ok(known) = utf8(text) else { return decode_bytes(text, plus).map(Cow::Owned) };
+    let Some(mut length) = plus.find_encoded(text) else { return Ok(Cow::Borrowed(known)) };
+    let mut decoded = String::with_capacity(text.len());
+    let mut rest = known;
+    // Long runs of plain text are copied whole, and what was UTF-8 stays so with ASCII between.
+    while let Some((run, encoded)) = rest.split_at_checked(length) {
+        decoded.push_str(run);
+        let Some((byte, encoded_bytes)) = first_byte(encoded.as_bytes()) else { break };
+        if !byte.is_ascii() {
+            wipe(&mut decoded.into_bytes());
+            return decode_bytes(text, plus).map(Cow::Owned);
+        }
+        decoded.push(char::from(byte));
+        rest = encoded.get(encoded_bytes..).unwrap_or_default();
+        length = plus.find_encoded(rest.as_bytes()).unwrap_or(rest.len());
+    }
+    Ok(Cow::Owned(decoded))
+}
+
+/// The same for text that is UTF-8 only when it is decoded.
+fn decode_bytes(text: &[u8], plus: Plus) -> Result<String, Fault> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
-    // Long runs of plain text are copied whole.
-    while let Some((run, marked)) = rest.split_at_checked(length) {
+    loop {
+        let length = plus.find_encoded(rest).unwrap_or(rest.len());
+        let (run, encoded) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         decoded.extend_from_slice(run);
-        let (byte, after) = match marked {
-            [b'%', high, low, after @ ..] => match (value_of(*high), value_of(*low)) {
-                (Some(high), Some(low)) => (high << 4 | low, after),
-                _ => (b'%', marked.get(1..).unwrap_or_default()),
-            },
-            [b'+', after @ ..] => (b' ', after),
-            [byte, after @ ..] => (*byte, after),
-            [] => break,
-        };
+        let Some((byte, encoded_bytes)) = first_byte(encoded) else { break };
         decoded.push(byte);
-        rest = after;
-        length = plain(rest).unwrap_or(rest.len());
+        rest = encoded.get(encoded_bytes..).unwrap_or_default();
     }
-    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| Fault::not_text())
+    Value::from(decoded).into_text().map(Cow::into_owned)
+}
+
+/// The byte that stands encoded at the beginning, and how long it is there.
+fn first_byte(encoded: &[u8]) -> Option<(u8, usize)> {
+    match encoded {
+        [b'%', high, low, ..] => match (value_of(*high), value_of(*low)) {
+            (Some(high), Some(low)) => Some((high << 4 | low, 3)),
+            _ => Some((b'%', 1)),
+        },
+        [b'+', ..] => Some((b' ', 1)),
+        [byte, ..] => Some((*byte, 1)),
+        [] => None,
+    }
 }
 
 fn value_of(digit: u8) -> Option<u8> {
@@ -122,6 +152,15 @@ mod tests {
     fn what_is_no_utf8_is_refused() {
         assert_eq!(parse(b"a=%ff"), Err(Fault::not_text()));
         assert_eq!(parse(b"\xff=a"), Err(Fault::not_text()));
+        assert_eq!(parse("a=ä%20%ff".as_bytes()), Err(Fault::not_text()));
+    }
+
+    #[test]
+    fn characters_may_be_encoded_in_part() {
+        for text in [&b"\xc3\xa4+x"[..], b"%c3%a4+x", b"\xc3%a4+x", b"%c3\xa4+x"] {
+            assert_eq!(decode(text, Plus::Space).unwrap(), "ä x");
+            assert_eq!(decode(text, Plus::Itself).unwrap(), "ä+x");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::recipe::fault::Fault;
 use crate::recipe::path::Path;
 use crate::recipe::value::{Pairs, utf8, wipe_text};
 
+mod marks;
 mod reader;
 mod writer;
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::Argument;
 use crate::recipe::fault::Fault;
 use crate::recipe::json::Json;
-use crate::recipe::value::{VALUE_BYTES_MAX, Value};
+use crate::recipe::value::{VALUE_BYTES_MAX, Value, utf8};
 
 /// The value that the function is called on.
 pub(super) fn given<'b, 'a>(input: Option<&'b Value<'a>>) -> Result<&'b Value<'a>, Fault> {
@@ -18,9 +18,7 @@ pub(super) fn given<'b, 'a>(input: Option<&'b Value<'a>>) -> Result<&'b Value<'a
 pub(super) fn text<'b>(input: Option<&'b Value<'_>>) -> Result<Cow<'b, str>, Fault> {
     match given(input)? {
         Value::Text(text) | Value::Json(Json::String(text)) => Ok(Cow::Borrowed(text)),
-        Value::Bytes(bytes) => {
-            std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| Fault::not_text())
-        }
+        Value::Bytes(bytes) => utf8(bytes).map(Cow::Borrowed),
         other => other.text(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::marks::Marks;
 use super::{DEPTH_MAX, Json, Member, VALUES_MAX};
 use crate::recipe::fault::Fault;
 
@@ -9,7 +10,7 @@ use crate::recipe::fault::Fault;
 const MEMBERS_SEARCHED: usize = 16;
 
 pub(super) fn parse(text: &str) -> Result<Json<'_>, Fault> {
-    let mut reader = Reader { text, at: 0, values: 0 };
+    let mut reader = Reader { text, at: 0, values: 0, marks: Marks::of(text) };
     reader.skip_space();
     let value = reader.value(0)?;
     reader.skip_space();
@@ -37,6 +38,7 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     values: usize,
+    marks: Marks<'a>,
 }
 
 impl<'a> Reader<'a> {
@@ -182,29 +184,25 @@ impl<'a> Reader<'a> {
         if !self.take(b'"') {
             return Err(Fault::malformed());
         }
-        let start = self.at;
         let first = self.plain()?;
         if self.take(b'"') {
-            return no_control(first).map(Cow::Borrowed);
+            return Ok(Cow::Borrowed(first));
         }
         let ahead = memchr::memchr(b'"', self.rest()).unwrap_or_default();
         let mut text = String::with_capacity(first.len() + ahead);
         text.push_str(first);
+        // A control character is no end and no escape: it is refused as one.
         while !self.take(b'"') {
             text.push(self.escape()?);
             text.push_str(self.plain()?);
         }
-        no_control(self.since(start)?)?;
         Ok(Cow::Owned(text))
     }
 
-    /// Text up to the next quote or escape. Sixteen bytes at a time: that is one register, and runs
-    /// are short where every slash is escaped.
+    /// Text up to the next quote, escape or control character.
     fn plain(&mut self) -> Result<&'a str, Fault> {
         let start = self.at;
-        let (chunks, _) = self.rest().as_chunks::<16>();
-        self.at += chunks.iter().take_while(|chunk| !has_end(chunk)).count() * 16;
-        self.skip(|byte| !matches!(byte, b'"' | b'\\'));
+        self.at = self.marks.find(|mark| *mark >= start).unwrap_or(self.text.len());
         self.since(start)
     }
 
@@ -253,21 +251,4 @@ impl<'a> Reader<'a> {
         }
         Ok(unit)
     }
-}
-
-/// Whether a quote or an escape is among some bytes.
-fn has_end(bytes: &[u8; 16]) -> bool {
-    let (mut quote, mut escape) = (0, 0);
-    for byte in bytes {
-        quote |= u8::from(*byte == b'"');
-        escape |= u8::from(*byte == b'\\');
-    }
-    quote | escape != 0
-}
-
-/// What was read as a string, if no control character stands in it as it is: the least of its bytes
-/// tells.
-fn no_control(text: &str) -> Result<&str, Fault> {
-    let least = text.bytes().fold(u8::MAX, u8::min);
-    if least < b' ' { Err(Fault::malformed()) } else { Ok(text) }
 }
