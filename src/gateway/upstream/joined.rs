@@ -15,10 +15,10 @@ use crate::bell::Bell;
 use crate::limit::KIB;
 
 /// Up to so many bytes are copied; the kernel gathers what is longer.
-const JOINED_BYTES_MAX: usize = 16 * KIB;
+const JOINED_BYTES_MAX: usize = 8 * KIB;
 
 thread_local! {
-    /// Where a core joins what it sends next.
+    /// Where a core joins what it sends next; empty in between.
     static JOINED: RefCell<[u8; JOINED_BYTES_MAX]> = const { RefCell::new([0; JOINED_BYTES_MAX]) };
 }
 
@@ -36,7 +36,7 @@ impl Joined {
 }
 
 /// Copies the pieces one behind the other, where all of them fit.
-fn join<'a>(pieces: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
+fn join<'a>(pieces: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a mut [u8]> {
     let joined = room.get_mut(..pieces.iter().map(|piece| piece.len()).sum())?;
     let mut rest = &mut *joined;
     for piece in pieces {
@@ -76,7 +76,12 @@ impl AsyncWrite for Joined {
             return self.poll_write(cx, only);
         }
         JOINED.with_borrow_mut(|room| match join(bufs, room) {
-            Some(joined) => self.poll_write(cx, joined),
+            Some(joined) => {
+                let written = self.as_mut().poll_write(cx, joined);
+                // What was sealed may stand here in clear.
+                joined.fill(0);
+                written
+            }
             None => Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs),
         })
     }
@@ -101,9 +106,11 @@ mod tests {
     #[test]
     fn pieces_are_joined_in_order_where_they_fit_and_only_there() {
         let pieces = [b"head".as_slice(), b"", b"body"].map(IoSlice::new);
-        assert_eq!(join(&pieces, &mut [0; 9]), Some(b"headbody".as_slice()));
-        assert_eq!(join(&pieces, &mut [0; 8]), Some(b"headbody".as_slice()));
-        assert_eq!(join(&pieces, &mut [0; 7]), None);
-        assert_eq!(join(&[], &mut []), Some(b"".as_slice()));
+        for (bytes, fits) in [(9, true), (8, true), (7, false)] {
+            let mut room = vec![0; bytes];
+            let joined = join(&pieces, &mut room).map(|joined| joined.to_vec());
+            assert_eq!(joined.as_deref(), fits.then_some(b"headbody".as_slice()), "{bytes}");
+        }
+        assert!(join(&[], &mut []).is_some_and(|joined| joined.is_empty()));
     }
 }
