@@ -5,29 +5,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use futures_util::task::AtomicWaker;
-
 /// Rings when there is something to read; until then nobody need look.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Bell {
-    line: Arc<Line>,
-    waker: Waker,
-    /// Who waits for it, if anybody does.
+    /// To who asked last. Mostly it is the same one for as long as the socket lives, so that a ring
+    /// need not be kept from a change.
+    line: Option<Line>,
+    /// Whether who asked found nothing, and waits.
     waits: bool,
-    who: Option<Waker>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
-    task: AtomicWaker,
+    cord: Arc<Cord>,
+    waker: Waker,
+}
+
+#[derive(Debug)]
+struct Cord {
+    task: Waker,
     rang: AtomicBool,
 }
 
-impl Default for Bell {
-    fn default() -> Self {
-        let line = Arc::<Line>::default();
-        let waker = Waker::from(Arc::clone(&line));
-        Self { line, waker, waits: false, who: None }
+impl Line {
+    fn to(task: &Waker) -> Self {
+        let cord = Arc::new(Cord { task: task.clone(), rang: AtomicBool::new(false) });
+        let waker = Waker::from(Arc::clone(&cord));
+        Self { cord, waker }
     }
 }
 
@@ -39,30 +43,31 @@ impl Bell {
         cx: &Context<'_>,
         look: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let same = self.who.as_ref().is_some_and(|who| who.will_wake(cx.waker()));
-        if self.waits && same && !self.line.rang.load(Ordering::Acquire) {
+        let same = self.line.take().filter(|line| line.cord.task.will_wake(cx.waker()));
+        if let Some(line) = &same
+            && self.waits
+            && !line.cord.rang.load(Ordering::Acquire)
+        {
+            self.line = same;
             return Poll::Pending;
         }
-        if !same {
-            self.who = Some(cx.waker().clone());
-        }
-        // In this order: what comes after the look rings, and is not forgotten.
-        self.line.rang.store(false, Ordering::Release);
-        self.line.task.register(cx.waker());
-        let found = look(&mut Context::from_waker(&self.waker));
+        let line = self.line.insert(same.unwrap_or_else(|| Line::to(cx.waker())));
+        // Before the look: what comes after it rings, and is not forgotten.
+        line.cord.rang.store(false, Ordering::Release);
+        let found = look(&mut Context::from_waker(&line.waker));
         self.waits = found.is_pending();
         found
     }
 }
 
-impl Wake for Line {
+impl Wake for Cord {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rang.store(true, Ordering::Release);
-        self.task.wake();
+        self.task.wake_by_ref();
     }
 }
 
