@@ -21,6 +21,8 @@ const LAYERS: [(&str, (u32, u32)); 44] = [
     ("target", (1, 0)),
     ("peer", (1, 0)),
     ("relay", (1, 0)),
+    ("bell", (1, 0)),
+    ("local", (1, 0)),
     ("crypto", (2, 0)),
     ("recipe", (2, 1)),
     ("telemetry", (2, 1)),

@@ -72,8 +72,8 @@ impl Source {
         Poll::Ready(Ok(buf.filled().len() - before))
     }
 
-    /// Reads more than was asked for, and keeps the rest for the next time. By one simple read and a
-    /// copy: that costs less than to have the kernel scatter it.
+    /// Reads more than was asked for, and keeps the rest for the next time: by one simple read and
+    /// a copy, which cost less than to have the kernel scatter it.
     fn read_ahead(
         &mut self,
         cx: &mut Context<'_>,

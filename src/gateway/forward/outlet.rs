@@ -99,7 +99,7 @@ impl Outlet {
             return streams.reuse().map(Connection::Stream);
         }
         let mut idle = self.idle.borrow_mut();
-        // Whether it still stands shows when a request is given to it, which comes back unsent if not.
+        // Whether it still stands shows when it is given a request, which comes back unsent if not.
         idle.pop().map(|Idle { connection, .. }| Connection::Own(connection))
     }
 
