@@ -13,8 +13,10 @@ use arc_swap::cache::Cache;
 /// A core's view `V` of a shared `T`, made anew whenever `T` was replaced.
 pub struct Local<T, V> {
     held: RefCell<Held<T, V>>,
-    make: Box<dyn Fn(&Arc<T>) -> V>,
+    make: Make<T, V>,
 }
+
+type Make<T, V> = Box<dyn Fn(&Arc<T>) -> V>;
 
 struct Held<T, V> {
     cache: Cache<Arc<ArcSwap<T>>, Arc<T>>,

@@ -91,7 +91,7 @@ mod tests {
         let all: Vec<_> = pieces.iter().map(|piece| piece.load(Ordering::Relaxed)).collect();
         assert_eq!((all.len(), all.iter().sum::<usize>()), (STRIPES, 3 * STRIPES));
         let places: HashSet<_> =
-            pieces.iter().map(|piece| &raw const *piece as usize / 128).collect();
+            pieces.iter().map(|piece| std::ptr::from_ref(piece).addr() / 128).collect();
         assert_eq!(places.len(), STRIPES);
     }
 }

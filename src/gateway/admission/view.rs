@@ -15,8 +15,11 @@ use crate::keyring::Keyring;
 use crate::local::Local;
 use crate::telemetry::RouteMetrics;
 
-/// The keys in force, as a core holds them.
-pub type Keys = Rc<Local<Keyring, Arc<Keyring>>>;
+/// What a core follows of the keys in force.
+pub type Keys = Rc<Local<Keyring, KeysInForce>>;
+
+/// Keys that were in force when a core looked.
+pub struct KeysInForce(Arc<Keyring>);
 
 /// A core's handles on one snapshot.
 pub struct View {
@@ -48,7 +51,7 @@ impl View {
 
     /// A core's handle on the keys of a snapshot, and of those that follow it.
     pub fn keys_of(shared: &Admission) -> Keys {
-        Rc::new(Local::new(Arc::clone(&shared.keyring), Arc::clone))
+        Rc::new(Local::new(Arc::clone(&shared.keyring), |keyring| KeysInForce(Arc::clone(keyring))))
     }
 
     /// The route for a host (without port, any case), method and raw path.
@@ -69,8 +72,16 @@ impl View {
     }
 
     /// The keys in force now.
-    pub(super) fn keyring(&self) -> Rc<Arc<Keyring>> {
+    pub(super) fn keyring(&self) -> Rc<KeysInForce> {
         self.keys.current()
+    }
+}
+
+impl Deref for KeysInForce {
+    type Target = Keyring;
+
+    fn deref(&self) -> &Keyring {
+        &self.0
     }
 }
 

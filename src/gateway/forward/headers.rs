@@ -37,6 +37,9 @@ const X_SEAL: &str = "x-seal-";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// A request as it leaves, passed on by a pointer.
+pub(super) type Leaving = Box<Request<Pieces>>;
+
 /// The request as the upstream gets it: credentials and everything hop by hop left out, identity
 /// set. And what is to be done to its answer.
 ///
@@ -44,7 +47,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// `Unreachable` as for [`request`].
 pub(super) fn towards_upstream(
     outbound: Outbound,
-) -> Result<(Box<Request<Pieces>>, Option<Box<Protection>>), UpstreamFault> {
+) -> Result<(Leaving, Option<Box<Protection>>), UpstreamFault> {
     let Outbound {
         mut head,
         authority,
@@ -91,7 +94,7 @@ pub(super) fn towards_upstream(
 ///
 /// # Errors
 /// `Unreachable` as for [`request`].
-pub(super) fn as_refused(watched: Watched) -> Result<Box<Request<Pieces>>, UpstreamFault> {
+pub(super) fn as_refused(watched: Watched) -> Result<Leaving, UpstreamFault> {
     let Watched { mut head, authority, body, route, visit, verdict } = watched;
     pass_on(&mut head, authority, &body, &route, &visit);
     let verdict = HeaderValue::from_str(&format!("refused; {}", verdict.as_str()));
@@ -143,11 +146,7 @@ fn pass_on(head: &mut Parts, authority: HeaderValue, body: &Held, route: &Route,
 ///
 /// # Errors
 /// `Unreachable` where no target can be made; routing lets none of these through.
-fn request(
-    mut head: Box<Parts>,
-    body: Held,
-    route: &Route,
-) -> Result<Box<Request<Pieces>>, UpstreamFault> {
+fn request(mut head: Box<Parts>, body: Held, route: &Route) -> Result<Leaving, UpstreamFault> {
     if let Some(change) = &route.spec.changes.path {
         let target = head.uri.path_and_query().and_then(|target| change.apply(target));
         head.uri = Uri::from(target.ok_or(UpstreamFault::Unreachable)?);
