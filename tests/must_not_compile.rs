@@ -180,7 +180,7 @@ const CASES: &[Case] = &[
     Case {
         name: "observe what was not let in",
         file: ADMISSION,
-        from: "let routed = routing::find(&self.routes, entered)?;",
+        from: "let routed = routing::find(self, entered)?;",
         to: "return Err(observed::stop(entered, crate::gateway::rejection::Rejection::NoRoute)); \
              let routed = loop {};",
         error: "E0277",
