@@ -176,13 +176,11 @@ pub enum HexCase {
 /// a wrong guess of the processor costs more; and the compiler takes sixteen at a time.
 pub fn unhex(text: &[u8], case: HexCase) -> Option<Bytes32> {
     let text: &[u8; 64] = text.try_into().ok()?;
-    let to_lower = if case == HexCase::Any { b'a' - b'A' } else { 0 };
     let mut good = true;
     let values = text.map(|digit| {
-        let number = digit.wrapping_sub(b'0');
-        let letter = (digit | to_lower).wrapping_sub(b'a');
-        good &= (number < 10) | (letter < 6);
-        if number < 10 { number } else { letter.wrapping_add(10) }
+        let (value, is_digit) = digit_value(digit, case);
+        good &= is_digit;
+        value
     });
     let mut bytes = [0; 32];
     let (pairs, _) = values.as_chunks::<2>();
@@ -190,6 +188,15 @@ pub fn unhex(text: &[u8], case: HexCase) -> Option<Bytes32> {
         *byte = (high << 4) | low;
     }
     good.then_some(bytes)
+}
+
+/// The value of a hexadecimal digit, and whether it is one. Without a branch, as [`unhex`].
+pub(crate) fn digit_value(digit: u8, case: HexCase) -> (u8, bool) {
+    let to_lower = if case == HexCase::Any { b'a' - b'A' } else { 0 };
+    let number = digit.wrapping_sub(b'0');
+    let letter = (digit | to_lower).wrapping_sub(b'a');
+    let value = if number < 10 { number } else { letter.wrapping_add(10) };
+    (value, (number < 10) | (letter < 6))
 }
 
 #[cfg(test)]

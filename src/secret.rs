@@ -5,7 +5,7 @@
 pub mod text;
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
@@ -70,43 +70,54 @@ impl fmt::Debug for Secret {
 
 /// What was sealed, in clear: wiped when dropped, with whatever room its buffer has to spare.
 #[derive(Default)]
-pub struct Plaintext(Vec<u8>);
+pub struct Plaintext {
+    buffer: Vec<u8>,
+    /// Where the text begins in it.
+    begin: usize,
+}
 
 impl From<Vec<u8>> for Plaintext {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+    fn from(buffer: Vec<u8>) -> Self {
+        Self { buffer, begin: 0 }
     }
 }
 
 impl From<Zeroizing<Vec<u8>>> for Plaintext {
     fn from(mut bytes: Zeroizing<Vec<u8>>) -> Self {
-        Self(std::mem::take(&mut *bytes))
+        Self::from(std::mem::take(&mut *bytes))
+    }
+}
+
+impl Plaintext {
+    /// Its buffer, where what was sealed is opened in place.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Skips bytes at its beginning and cuts it to a length, without moving what stays.
+    pub fn keep(&mut self, skipped: usize, length: usize) {
+        self.begin = self.begin.saturating_add(skipped).min(self.buffer.len());
+        self.buffer.truncate(self.begin.saturating_add(length));
     }
 }
 
 impl Deref for Plaintext {
-    type Target = Vec<u8>;
+    type Target = [u8];
 
-    fn deref(&self) -> &Vec<u8> {
-        &self.0
-    }
-}
-
-impl DerefMut for Plaintext {
-    fn deref_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.0
+    fn deref(&self) -> &[u8] {
+        self.buffer.get(self.begin..).unwrap_or_default()
     }
 }
 
 impl AsRef<[u8]> for Plaintext {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self
     }
 }
 
 impl Drop for Plaintext {
     fn drop(&mut self) {
-        wipe(&mut self.0);
+        wipe(&mut self.buffer);
     }
 }
 

@@ -186,8 +186,8 @@ impl Partner<'_> {
             let plain = Answer { answer, sealed: false, resynced: false };
             return if refusal { Ok(plain) } else { Err(Unproved.into()) };
         }
-        let mut text = wallet.open(&sealed, head.status.as_u16(), &head.headers, &body)?;
-        let answer = Response::from_parts(head, Bytes::from(std::mem::take(&mut *text)));
+        let text = wallet.open(&sealed, head.status.as_u16(), &head.headers, &body)?;
+        let answer = Response::from_parts(head, Bytes::from_owner(text));
         Ok(Answer { answer, sealed: true, resynced: false })
     }
 

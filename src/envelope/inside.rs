@@ -104,8 +104,7 @@ impl Inside {
                 Cow::Borrowed(text) => {
                     // The string ends with a quote and a semicolon: cut in place, not copied.
                     let (front, length) = (opened.len() - text.len() - 2, text.len());
-                    opened.drain(..front);
-                    opened.truncate(length);
+                    opened.keep(front, length);
                 }
                 Cow::Owned(json) => return Unpacked::json(json),
             },

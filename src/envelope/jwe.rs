@@ -110,9 +110,9 @@ impl Content {
                     return Err(CannotOpen);
                 }
             }
-            None => data.extend_from_slice(&token.tag),
+            None => data.buffer().extend_from_slice(&token.tag),
         }
-        self.cipher.open(&feed, &mut data)?;
+        self.cipher.open(&feed, data.buffer())?;
         Ok(data)
     }
 }

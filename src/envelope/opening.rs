@@ -40,7 +40,7 @@ impl Envelope {
         let opened = self.open_one(prepared, &look)?;
         let unpacked = self.unpack(prepared, subject, opened)?;
         if !self.after.is_empty() {
-            let given = [("plain", Value::from(unpacked.text.as_slice()))];
+            let given = [("plain", Value::from(&*unpacked.text))];
             let look = self.names.look(subject, &prepared.settled, given);
             check::all_hold(&self.after, &look, prepared)?;
         }
@@ -72,7 +72,7 @@ impl Envelope {
         if !self.inside.reads_message() {
             return self.inside.unpack(opened);
         }
-        let given = [("opened", Value::from(opened.as_slice()))];
+        let given = [("opened", Value::from(&*opened))];
         self.inside.unpack_with(&opened, &self.names.look(subject, &prepared.settled, given))
     }
 
@@ -126,7 +126,7 @@ impl Envelope {
         check::all_hold(&self.before, look, prepared)?;
         let key = self.content_key(prepared, look)?;
         let feed = Feed { key: &key, iv: &iv, aad: &aad, padding: choice.padding };
-        choice.cipher.open(&feed, &mut data)?;
+        choice.cipher.open(&feed, data.buffer())?;
         Ok(data)
     }
 
@@ -153,7 +153,7 @@ impl Envelope {
             if tag.len() != super::cipher::TAG_BYTES {
                 return Err(CannotOpen);
             }
-            data.extend_from_slice(&tag);
+            data.buffer().extend_from_slice(&tag);
         }
         Ok(Pieces { iv, aad, data })
     }

@@ -116,7 +116,12 @@ impl<'e> Held<'e> {
                 Ok(Value::Pairs(names.into_iter().zip(values).collect()))
             }
             (takes, value) => {
-                *value = value.take().map(|value| fitted(value, takes)).transpose()?;
+                // Mostly it is taken as it is, where it is.
+                if let Some(found) =
+                    value.take_if(|value| wanted(value.kind(), takes) != Some(value.kind()))
+                {
+                    *value = Some(fitted(found, takes)?);
+                }
                 (function.apply)(value.as_ref(), arguments)
             }
         }
@@ -163,18 +168,20 @@ fn typed(value: Value<'_>, kind: Type) -> Result<Value<'_>, Fault> {
     }
 }
 
+/// The type of value that a function takes for one of another; `None` if none.
+fn wanted(kind: Type, takes: Takes) -> Option<Type> {
+    match takes {
+        Takes::Text => Some(Type::Text),
+        Takes::Bytes if kind.is_scalar() => Some(kind),
+        Takes::Bytes => Some(Type::Text),
+        // A value of JSON type may have become text on the way.
+        Takes::Only(types) => accepted(types, kind),
+    }
+}
+
 /// A value as a function takes it.
 fn fitted(value: Value<'_>, takes: Takes) -> Result<Value<'_>, Fault> {
-    let kind = value.kind();
-    let wanted = match takes {
-        Takes::Text => Type::Text,
-        Takes::Bytes if kind.is_scalar() => kind,
-        Takes::Bytes => Type::Text,
-        // A value of JSON type may have become text on the way.
-        Takes::Only(types) => accepted(types, kind).ok_or_else(Fault::not_text)?,
-    };
-    match (wanted, value) {
-        (wanted, value) if wanted == kind => Ok(value),
+    match (wanted(value.kind(), takes).ok_or_else(Fault::not_text)?, value) {
         (Type::Text, value) => value.into_text().map(Value::Text),
         (Type::Bytes, value) => value.into_bytes().map(Value::Bytes),
         (Type::Pairs, Value::Json(json)) => json.pairs().map(Value::Pairs),

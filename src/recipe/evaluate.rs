@@ -236,12 +236,14 @@ impl<'s> Evaluation<'s> {
         let absorbed = first.and_then(|first| self.absorbed(expression, first));
         let done = usize::from(absorbed.is_some());
         let value = absorbed.unwrap_or_else(|| self.source(expression));
-        let at = |fault: Fault| fault.at(expression.source.origin(), None);
         let calls = expression.calls.get(done..).unwrap_or_default();
-        if calls.is_empty() {
-            return value.map_err(at);
-        }
-        calls.iter().fold(value.map_err(at), |value, call| self.call(call, value, expression))
+        let takes_absence = calls.first().is_some_and(|call| call.function.absence);
+        let value = value.map_err(|fault| match fault {
+            // It goes no further.
+            Fault::Absent(_) if takes_absence => fault,
+            _ => fault.at(expression.source.origin(), None),
+        });
+        calls.iter().fold(value, |value, call| self.call(call, value, expression))
     }
 
     /// What the first function of an expression makes of its source without joining that.

@@ -15,7 +15,9 @@ pub fn parse(text: &[u8]) -> Result<Pairs<'_>, Fault> {
     let mut pairs = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let (field, after) = split(rest, b'&');
+        // A field may be long: what is encoded in it is looked for on the way to its end.
+        let plain = memchr::memchr3(b'&', b'%', b'+', rest).unwrap_or(rest.len());
+        let (field, after) = split(rest, b'&', plain);
         rest = after;
         if field.is_empty() {
             continue;
@@ -23,15 +25,18 @@ pub fn parse(text: &[u8]) -> Result<Pairs<'_>, Fault> {
         if pairs.len() == ITEMS_MAX {
             return Err(Fault::too_long());
         }
-        let (name, value) = split(field, b'=');
-        pairs.push((decode(name, Plus::Space)?, decode(value, Plus::Space)?));
+        let (name, value) = split(field, b'=', 0);
+        let plain_value = plain.saturating_sub(name.len() + 1);
+        let decode = |text, plain| decode_from(text, Plus::Space, plain);
+        pairs.push((decode(name, plain)?, decode(value, plain_value)?));
     }
     Ok(pairs)
 }
 
-/// What stands before the first `byte`, and what behind it.
-fn split(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
-    let at = memchr::memchr(byte, text).unwrap_or(text.len());
+/// What stands before the first `byte`, which is not among the first `without`, and what behind it.
+fn split(text: &[u8], byte: u8, without: usize) -> (&[u8], &[u8]) {
+    let found = memchr::memchr(byte, text.get(without..).unwrap_or_default());
+    let at = found.map_or(text.len(), |at| without + at);
     let (before, after) = text.split_at_checked(at).unwrap_or((text, &[]));
     (before, after.get(1..).unwrap_or_default())
 }
@@ -46,12 +51,15 @@ pub enum Plus {
 }
 
 impl Plus {
-    /// The place of the first byte that may stand for another.
-    fn find_encoded(self, text: &[u8]) -> Option<usize> {
-        match self {
-            Self::Itself => memchr::memchr(b'%', text),
-            Self::Space => memchr::memchr2(b'%', b'+', text),
-        }
+    /// The place of the first byte that may stand for another, which is not among the first
+    /// `plain`.
+    fn find_encoded(self, text: &[u8], plain: usize) -> Option<usize> {
+        let rest = text.get(plain..)?;
+        let found = match self {
+            Self::Itself => memchr::memchr(b'%', rest),
+            Self::Space => memchr::memchr2(b'%', b'+', rest),
+        };
+        found.map(|at| plain + at)
     }
 }
 
@@ -60,8 +68,13 @@ impl Plus {
 /// # Errors
 /// [`Fault::NotText`] for what is no UTF-8 then.
 pub fn decode(text: &[u8], plus: Plus) -> Result<Cow<'_, str>, Fault> {
+    decode_from(text, plus, 0)
+}
+
+/// The same for text of which the first `plain` bytes stand for themselves.
+fn decode_from(text: &[u8], plus: Plus, plain: usize) -> Result<Cow<'_, str>, Fault> {
     let Ok(known) = utf8(text) else { return decode_bytes(text, plus).map(Cow::Owned) };
-    let Some(mut length) = plus.find_encoded(text) else { return Ok(Cow::Borrowed(known)) };
+    let Some(mut length) = plus.find_encoded(text, plain) else { return Ok(Cow::Borrowed(known)) };
     let mut decoded = String::with_capacity(text.len());
     let mut rest = known;
     // Long runs of plain text are copied whole, and what was UTF-8 stays so with ASCII between.
@@ -74,7 +87,7 @@ pub fn decode(text: &[u8], plus: Plus) -> Result<Cow<'_, str>, Fault> {
         }
         decoded.push(char::from(byte));
         rest = encoded.get(encoded_bytes..).unwrap_or_default();
-        length = plus.find_encoded(rest.as_bytes()).unwrap_or(rest.len());
+        length = plus.find_encoded(rest.as_bytes(), 0).unwrap_or(rest.len());
     }
     Ok(Cow::Owned(decoded))
 }
@@ -84,7 +97,7 @@ fn decode_bytes(text: &[u8], plus: Plus) -> Result<String, Fault> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
     loop {
-        let length = plus.find_encoded(rest).unwrap_or(rest.len());
+        let length = plus.find_encoded(rest, 0).unwrap_or(rest.len());
         let (run, encoded) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         decoded.extend_from_slice(run);
         let Some((byte, encoded_bytes)) = first_byte(encoded) else { break };

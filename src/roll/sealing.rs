@@ -109,8 +109,8 @@ impl Side<'_> {
         }
         let mut text = Plaintext::from(ciphertext.to_vec());
         let cipher = cbc::Decryptor::<Aes256>::new(self.encryption_key().into(), &iv.into());
-        let length = cipher.decrypt_padded::<Pkcs7>(&mut text).map_err(|_| CannotOpen)?.len();
-        text.truncate(length);
+        let length = cipher.decrypt_padded::<Pkcs7>(text.buffer()).map_err(|_| CannotOpen)?.len();
+        text.keep(0, length);
         Ok(text)
     }
 

@@ -65,7 +65,7 @@ fn both_ways(alg: &str, enc: &str, own: &str, theirs: &str, private: &str) {
     let tokens = run_json(PYTHON, &["jwe.py", "seal"], &ask);
     for (token, text) in tokens.as_array().unwrap().iter().zip(texts()) {
         let opened = kit.open(token.as_str().unwrap().as_bytes()).unwrap();
-        assert!(*opened.text == text.as_bytes(), "{alg} {enc}");
+        assert!(*opened.text == *text.as_bytes(), "{alg} {enc}");
     }
     // This version of jwcrypto takes an empty text for a failure.
     let texts: Vec<String> = texts().into_iter().filter(|text| !text.is_empty()).collect();
@@ -100,7 +100,7 @@ fn the_example_of_rfc_7516_opens() {
     let text = |name: &str| example[name].as_str().unwrap().to_owned();
     let kit = kit(envelope("RSA-OAEP", "A256GCM", &[]), &text("private"));
     let opened = kit.open(text("token").as_bytes()).unwrap();
-    assert_eq!(*opened.text, text("text").as_bytes());
+    assert_eq!(*opened.text, *text("text").as_bytes());
     assert!(opened.text.starts_with(b"The true sign of intelligence"));
 }
 
@@ -111,7 +111,7 @@ fn a_public_key_seals_but_does_not_open() {
     let token = sealing.seal(b"for you alone");
     assert!(sealing.open(&token).is_err());
     let opening = kit(envelope("RSA-OAEP-256", "A256GCM", &[]), &private);
-    assert_eq!(*opening.open(&token).unwrap().text, b"for you alone");
+    assert_eq!(*opening.open(&token).unwrap().text, *b"for you alone");
     let (other, _) = fresh_pem();
     assert!(kit(envelope("RSA-OAEP-256", "A256GCM", &[]), &other).open(&token).is_err());
 }

@@ -49,13 +49,13 @@ fn no_altered_byte_changes_what_opens() {
             subject.target = &target;
             envelope.open(&prepared, &subject)
         };
-        assert_eq!(*open(body.to_vec()).unwrap().text, plain, "{}", envelope.name());
+        assert_eq!(*open(body.to_vec()).unwrap().text, *plain, "{}", envelope.name());
         for at in 0..body.len() {
             for flip in [0x01, 0x20] {
                 let mut altered = body.to_vec();
                 altered[at] ^= flip;
                 match open(altered) {
-                    Ok(opened) => assert_eq!(*opened.text, plain, "{} at {at}", envelope.name()),
+                    Ok(opened) => assert_eq!(*opened.text, *plain, "{} at {at}", envelope.name()),
                     Err(_) => refused += 1,
                 }
             }

@@ -43,7 +43,7 @@ fn what_php_seals_opens() {
     assert_eq!(bodies.len(), texts.len());
     for (body, text) in bodies.iter().zip(&texts) {
         let opened = kit.open(body.as_str().unwrap().as_bytes()).unwrap();
-        assert!(*opened.text == text.as_bytes(), "{} bytes", text.len());
+        assert!(*opened.text == *text.as_bytes(), "{} bytes", text.len());
         assert_eq!(opened.content_type, "text/plain; charset=utf-8");
     }
 }
@@ -92,7 +92,7 @@ fn keys_of_other_lengths_are_what_php_makes_of_them() {
         let text = BASE64_STANDARD.encode("amount::1.00");
         let bodies = php("seal", json!({ "secret": secret, "texts": [text] }));
         let opened = kit.open(bodies[0].as_str().unwrap().as_bytes()).unwrap();
-        assert_eq!(*opened.text, b"amount::1.00");
+        assert_eq!(*opened.text, *b"amount::1.00");
         let body = String::from_utf8(kit.seal(b"amount::2.00")).unwrap();
         let opened = php("open", json!({ "secret": secret, "bodies": [body] }));
         assert_eq!(BASE64_STANDARD.decode(opened[0].as_str().unwrap()).unwrap(), b"amount::2.00");

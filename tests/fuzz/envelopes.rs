@@ -131,11 +131,8 @@ fn no_altered_message_opens_to_another_text() {
         if let Ok(opened) = kit.envelope.open(&kit.prepared, &subject)
             && kit.envelope.authenticates()
         {
-            assert!(
-                *opened.text == kit.plain,
-                "{name} opens {body:?} to {:?}",
-                opened.text.as_slice()
-            );
+            let text = &*opened.text;
+            assert!(*text == *kit.plain, "{name} opens {body:?} to {text:?}");
         }
     });
 }

@@ -191,7 +191,7 @@ impl World {
         }
         let (head, body) = answer?;
         let text = self.clients[client].open(&sealed, 200, &head.headers, &body).expect("opens");
-        assert_eq!(*text, b"{\"ok\":true}");
+        assert_eq!(*text, *b"{\"ok\":true}");
         self.keep(client);
         Ok(())
     }

@@ -74,7 +74,7 @@ fn every_value_of_the_vectors() {
         let aad = aad_request(time, text("method"), text("target"), label);
         let sealed = to_gate.seal_with(&aad, text("plaintext").as_bytes(), &p);
         assert_eq!(b64u(&sealed), expected["sealed_request"]);
-        assert_eq!(*to_gate.open(&aad, &sealed).unwrap(), text("plaintext").as_bytes());
+        assert_eq!(*to_gate.open(&aad, &sealed).unwrap(), *text("plaintext").as_bytes());
         let status = given["status"].as_u64().unwrap().try_into().unwrap();
         let aad = aad_response(status, label, &p);
         let sealed =

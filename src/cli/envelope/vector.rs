@@ -215,7 +215,7 @@ impl<'f> File<'f> {
             return "has secrets that do not fit";
         };
         match envelope.open(&prepared, &parcel.subject()) {
-            Ok(opened) if opened.text.as_slice() == plain.as_bytes() => "opens",
+            Ok(opened) if *opened.text == *plain.as_bytes() => "opens",
             Ok(_) => "opens to another text",
             Err(CannotOpen) => "is refused",
         }

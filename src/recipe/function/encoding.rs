@@ -9,6 +9,7 @@ use base64::engine::general_purpose::{
 
 use super::input::{bytes, change, concat, every, given, optional, text};
 use super::{Function, Kind, Parameter, Takes};
+use crate::crypto::{HexCase, digit_value};
 use crate::recipe::fault::Fault;
 use crate::recipe::form::{Plus, decode};
 use crate::recipe::json::{Style, escape};
@@ -42,13 +43,15 @@ pub(super) static TABLE: &[Function] = &[
         |input, _| {
             let text = text(input)?;
             let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-            let value = |digit: u8| char::from(digit).to_digit(16);
-            let byte = |[high, low]: &[u8; 2]| u8::try_from(value(*high)? * 16 + value(*low)?).ok();
-            let mut bytes = Vec::with_capacity(pairs.len());
-            for pair in pairs {
-                bytes.push(byte(pair).ok_or_else(Fault::malformed)?);
-            }
-            if rest.is_empty() { Ok(Value::from(bytes)) } else { Err(Fault::malformed()) }
+            let mut good = rest.is_empty();
+            let byte = |pair: &[u8; 2]| {
+                let [(high, is_high), (low, is_low)] =
+                    pair.map(|digit| digit_value(digit, HexCase::Any));
+                good &= is_high & is_low;
+                high << 4 | low
+            };
+            let bytes: Vec<u8> = pairs.iter().map(byte).collect();
+            if good { Ok(Value::from(bytes)) } else { Err(Fault::malformed()) }
         },
     ),
     Function::text(

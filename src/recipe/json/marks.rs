@@ -33,9 +33,7 @@ impl Iterator for Marks<'_> {
             } else if self.rest.is_empty() {
                 return None;
             } else {
-                let mut chunk = [b' '; CHUNK];
-                chunk.iter_mut().zip(self.rest).for_each(|(to, from)| *to = *from);
-                (self.found, self.rest) = (marked(&chunk), &[]);
+                (self.found, self.rest) = (marked_in_last(self.rest), &[]);
             }
             self.next += CHUNK;
         }
@@ -56,6 +54,14 @@ fn marked(chunk: &[u8; CHUNK]) -> u64 {
         let mark = low | bytes.simd_eq(u8x16::splat(b'\\'));
         bits << 16 | u64::from(mark.to_bitmask())
     })
+}
+
+/// The same for the end of a text, which fills no chunk. Kept out of the loop, which it would fill.
+#[cold]
+fn marked_in_last(rest: &[u8]) -> u64 {
+    let mut chunk = [b' '; CHUNK];
+    chunk.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    marked(&chunk)
 }
 
 #[cfg(test)]

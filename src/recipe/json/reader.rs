@@ -184,7 +184,7 @@ impl<'a> Reader<'a> {
         if !self.take(b'"') {
             return Err(Fault::malformed());
         }
-        let first = self.plain()?;
+        let first = self.plain(self.at)?;
         if self.take(b'"') {
             return Ok(Cow::Borrowed(first));
         }
@@ -193,27 +193,34 @@ impl<'a> Reader<'a> {
         text.push_str(first);
         // A control character is no end and no escape: it is refused as one.
         while !self.take(b'"') {
-            text.push(self.escape()?);
-            text.push_str(self.plain()?);
+            if !self.take(b'\\') {
+                return Err(Fault::malformed());
+            }
+            let letter = self.peek().ok_or_else(Fault::malformed)?;
+            let mut start = self.at;
+            self.at += 1;
+            // One that stands for itself is copied with what follows.
+            if !matches!(letter, b'"' | b'\\' | b'/') {
+                text.push(self.escaped(letter)?);
+                start = self.at;
+            }
+            text.push_str(self.plain(start)?);
         }
         Ok(Cow::Owned(text))
     }
 
-    /// Text up to the next quote, escape or control character.
-    fn plain(&mut self) -> Result<&'a str, Fault> {
-        let start = self.at;
-        self.at = self.marks.find(|mark| *mark >= start).unwrap_or(self.text.len());
+    /// Text from a place that was read, up to the next quote, escape or control character. Within
+    /// the loop over a string, the marks stay in registers.
+    #[inline(always)]
+    fn plain(&mut self, start: usize) -> Result<&'a str, Fault> {
+        let read = self.at;
+        self.at = self.marks.find(|mark| *mark >= read).unwrap_or(self.text.len());
         self.since(start)
     }
 
-    fn escape(&mut self) -> Result<char, Fault> {
-        if !self.take(b'\\') {
-            return Err(Fault::malformed());
-        }
-        let letter = self.peek().ok_or_else(Fault::malformed)?;
-        self.at += 1;
+    /// The character that a letter behind a backslash stands for.
+    fn escaped(&mut self, letter: u8) -> Result<char, Fault> {
         Ok(match letter {
-            b'"' | b'\\' | b'/' => char::from(letter),
             b'b' => '\u{8}',
             b'f' => '\u{c}',
             b'n' => '\n',
