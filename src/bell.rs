@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 /// Rings when there is something to read; until then nobody need look.
 #[derive(Debug, Default)]
 pub struct Bell {
-    /// To who asked last. Mostly that is the same task for as long as the socket lives; another gets
-    /// a line of its own, so that none is ever changed and a ring need not lock it.
+    /// To who asked last. Mostly that is the same task for as long as the socket lives; another
+    /// gets a line of its own, so that none is ever changed and a ring need not lock it.
     line: Option<Line>,
     /// Whether who asked found nothing, and waits.
     waits: bool,
