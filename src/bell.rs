@@ -74,18 +74,9 @@ impl Wake for Cord {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::sync::atomic::AtomicUsize;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::relay::tests::Count;
 
     #[test]
     fn nobody_looks_twice_before_it_rings_and_every_ring_wakes_who_asked_last() {

@@ -146,7 +146,7 @@ impl Inbox {
     ) -> Result<Outcome, Refused> {
         let entered = entry::enter(Arc::clone(&visit.source), head, &self.threshold(visit))?;
         let Some(announced) = entered.announces()? else { return Ok(Outcome::Probe) };
-        let memory = self.budget.purse().open(visit.peer.ip, announced.is_trusted());
+        let memory = self.budget.open(visit.peer.ip, announced.is_trusted());
         let received = body::receive(announced, body, memory, self.body, came).await;
         let stated = claims::read(visit.read(received)?)?;
         let fresh = freshness::check(stated)?;

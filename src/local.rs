@@ -1,7 +1,7 @@
 //! A core's own handle on what all cores share and somebody replaces as a whole.
 //!
 //! To count a reference where others count theirs takes its memory away from them, and what lies
-//! next to it: with two cores that was a tenth of a request. So a core counts its own.
+//! next to it. So a core counts its own.
 
 use std::cell::RefCell;
 use std::rc::Rc;

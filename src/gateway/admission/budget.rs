@@ -70,9 +70,17 @@ impl Budget {
         Arc::new(Self { bytes_max, held, strangers_held, strangers: DashMap::new() })
     }
 
-    /// An empty purse.
+    /// An empty purse, for all requests of a core.
     pub fn purse(self: &Arc<Self>) -> Rc<Purse> {
-        let step = (self.bytes_max / STEP_PART).min(STEP_BYTES_MAX);
+        self.purse_of((self.bytes_max / STEP_PART).min(STEP_BYTES_MAX))
+    }
+
+    /// Opens an account that takes nothing in advance, for a request without a purse of its core.
+    pub fn open(self: &Arc<Self>, ip: IpAddr, trusted: bool) -> Reservation {
+        self.purse_of(0).open(ip, trusted)
+    }
+
+    fn purse_of(self: &Arc<Self>, step: usize) -> Rc<Purse> {
         Rc::new(Purse { budget: Arc::clone(self), step, spare: Cell::new(0) })
     }
 
@@ -244,6 +252,11 @@ mod tests {
         drop(long);
         assert_eq!(budget.held(), 1024);
         drop((purse, other));
+        assert_eq!(budget.held(), 0);
+        let mut known = budget.open(IP, true);
+        assert!(known.hold(10));
+        assert_eq!(budget.held(), 10, "without a purse nothing is taken in advance");
+        drop(known);
         assert_eq!(budget.held(), 0);
     }
 }
