@@ -31,6 +31,7 @@ pub mod recipe;
 pub mod crypto;
 pub mod peer;
 pub mod relay;
+pub mod batch;
 pub mod bell;
 pub mod local;
 pub mod target;

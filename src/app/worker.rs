@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
 use crate::app::StartFault;
+use crate::batch;
 use crate::gateway::Gateway;
 use crate::gateway::answer::Body;
 use crate::gateway::forward::Forwarder;
@@ -124,6 +125,7 @@ async fn serve(
             own.gateway.tidy();
         }
     });
+    let sending = tokio::task::spawn_local(batch::send());
     let door = Door {
         tls: Arc::clone(&parts.tls),
         connections: Arc::clone(&parts.connections),
@@ -134,6 +136,7 @@ async fn serve(
     };
     let cut = run(socket, door).await;
     chores.abort();
+    sending.abort();
     doors.gateway.tidy();
     cut
 }

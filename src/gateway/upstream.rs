@@ -9,7 +9,6 @@ mod dial;
 mod ejection;
 mod health;
 mod identity;
-mod joined;
 mod names;
 
 use std::fmt;

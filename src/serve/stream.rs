@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::pulse::Pulse;
-use crate::bell::Bell;
+use crate::batch::Batched;
 use crate::limit::KIB;
 
 /// Bytes that are still read, and thrown away, after the last answer: twice the longest body by
@@ -34,23 +34,36 @@ thread_local! {
 /// that much at once is read a whole record at a time from then on.
 #[derive(Debug)]
 pub(super) struct Metered {
-    source: Source,
-    bell: Bell,
+    tcp: Batched,
     pulse: Rc<Pulse>,
+    reads_ahead: bool,
     /// What was read beyond what TLS asked for.
     ahead: Bytes,
 }
 
-#[derive(Debug)]
-struct Source {
-    tcp: TcpStream,
-    reads_ahead: bool,
-}
-
 impl Metered {
     pub(super) fn new(tcp: TcpStream, pulse: Rc<Pulse>) -> Self {
-        let source = Source { tcp, reads_ahead: false };
-        Self { source, bell: Bell::default(), pulse, ahead: Bytes::new() }
+        Self { tcp: Batched::new(tcp), pulse, reads_ahead: false, ahead: Bytes::new() }
+    }
+
+    /// Reads as much as was asked for.
+    fn read(&mut self, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        let read = ready!(self.tcp.poll_read_into(cx, buf));
+        self.reads_ahead = buf.remaining() == 0;
+        Poll::Ready(read)
+    }
+
+    /// Reads more than was asked for, and keeps the rest for the next time: by one simple read and
+    /// a copy, which cost less than to have the kernel scatter it.
+    fn read_ahead(&mut self, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        AHEAD.with_borrow_mut(|ahead| {
+            let bytes = ready!(self.tcp.poll_read_into(cx, &mut ahead.as_mut_slice()))?;
+            let came = ahead.get(..bytes).unwrap_or_default();
+            let (asked, more) = came.split_at(bytes.min(buf.remaining()));
+            buf.put_slice(asked);
+            self.ahead = Bytes::copy_from_slice(more);
+            Poll::Ready(Ok(bytes))
+        })
     }
 
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -60,50 +73,6 @@ impl Metered {
             Poll::Pending => self.pulse.write_blocked(),
         }
         written
-    }
-}
-
-impl Source {
-    /// Reads as much as was asked for.
-    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
-        self.reads_ahead = buf.remaining() == 0;
-        Poll::Ready(Ok(buf.filled().len() - before))
-    }
-
-    /// Reads more than was asked for, and keeps the rest for the next time: by one simple read and
-    /// a copy, which cost less than to have the kernel scatter it.
-    fn read_ahead(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-        rest: &mut Bytes,
-    ) -> Poll<io::Result<usize>> {
-        AHEAD.with_borrow_mut(|ahead| {
-            loop {
-                ready!(self.tcp.poll_read_ready(cx))?;
-                let bytes = match self.tcp.try_read(ahead) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                    other => other?,
-                };
-                if bytes > 0 && bytes < AHEAD_BYTES {
-                    self.note_all_read();
-                }
-                let came = ahead.get(..bytes).unwrap_or_default();
-                let (asked, more) = came.split_at(bytes.min(buf.remaining()));
-                buf.put_slice(asked);
-                *rest = Bytes::copy_from_slice(more);
-                return Poll::Ready(Ok(bytes));
-            }
-        })
-    }
-
-    /// Less came than there was room for, so there is no more now: the runtime is spared from
-    /// finding that out by another read.
-    fn note_all_read(&self) {
-        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        drop(self.tcp.try_io(Interest::READABLE, nothing));
     }
 }
 
@@ -119,11 +88,10 @@ impl AsyncRead for Metered {
             buf.put_slice(&this.ahead.split_to(bytes));
             return Poll::Ready(Ok(()));
         }
-        let (source, ahead) = (&mut this.source, &mut this.ahead);
-        let read = this.bell.poll(cx, |cx| match source.reads_ahead {
-            true => source.read_ahead(cx, buf, ahead),
-            false => source.read(cx, buf),
-        });
+        let read = match this.reads_ahead {
+            true => this.read_ahead(cx, buf),
+            false => this.read(cx, buf),
+        };
         match ready!(read)? {
             0 => this.pulse.client_ended(),
             _ => this.pulse.received(),
@@ -138,35 +106,34 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.source.tcp).poll_write(cx, buf);
-        this.note(written)
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
+        pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // Nearly always one record, for which the simpler system call is the cheaper one.
-        if let [record] = bufs {
-            return self.poll_write(cx, record);
-        }
         let this = self.get_mut();
-        let written = Pin::new(&mut this.source.tcp).poll_write_vectored(cx, bufs);
+        let written = Pin::new(&mut this.tcp).poll_write_vectored(cx, pieces);
         this.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.source.tcp.is_write_vectored()
+        self.tcp.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().source.tcp).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.tcp).poll_flush(cx);
+        if flushed.is_pending() {
+            this.pulse.write_blocked();
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().source.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
     }
 }
 

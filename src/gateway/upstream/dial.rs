@@ -8,11 +8,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-use super::joined::Joined;
 use super::{Address, Upstream};
+use crate::batch::Batched;
 
 /// A connection that nothing was said on yet.
-pub type Wire = Either<Joined, TlsStream<Joined>>;
+pub type Wire = Either<Batched, TlsStream<Batched>>;
 
 /// Runs what the HTTP library runs beside a connection on the thread that it is asked on.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ impl Upstream {
             Some(found) => TcpStream::connect(found).await?,
         };
         stream.set_nodelay(true)?;
-        let stream = Joined::new(stream);
+        let stream = Batched::new(stream);
         match self.tls.as_ref().zip(address.server.clone()) {
             None => Ok(Either::Left(stream)),
             Some((config, server)) => {

@@ -1,0 +1,477 @@
+//! What the tasks of a core write in one turn of it leaves together, at its end.
+//!
+//! A write goes through the kernel to the other end, and wakes who waits there. Several in a row
+//! find the kernel's code in the processor's cache, and on one machine they find who waits awake.
+//! A write is copied for that; who wrote it takes it for sent, and is woken when it was not.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::BufMut;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use zeroize::Zeroizing;
+
+use crate::bell::Bell;
+use crate::limit::KIB;
+
+/// Longer writes are not copied: they leave at once, after all that waits.
+const WRITE_BYTES_MAX: usize = 8 * KIB;
+
+/// So many writes wait at most, so that the first leaves soon.
+const WRITES_MAX: usize = 16;
+
+/// Bytes of all writes that wait.
+const BATCH_BYTES_MAX: usize = 64 * KIB;
+
+thread_local! {
+    static BATCH: RefCell<Batch> = const { RefCell::new(Batch::NONE) };
+}
+
+/// What a core has written and not sent.
+struct Batch {
+    /// Wakes the task that sends it; none: there is no such task, and nothing waits.
+    sender: Option<Waker>,
+    writes: Vec<Write>,
+    /// The bytes of all writes, one behind the other; nothing behind them.
+    bytes: [u8; BATCH_BYTES_MAX],
+    filled: usize,
+}
+
+struct Write {
+    to: Rc<Socket>,
+    bytes: usize,
+}
+
+/// Sends what the tasks of this thread write, after each has had its turn. Until it is polled, and
+/// when it is dropped, every write is sent at once.
+pub async fn send() -> Infallible {
+    /// Leaves nothing behind.
+    struct Sending;
+    impl Drop for Sending {
+        fn drop(&mut self) {
+            BATCH.with_borrow_mut(|batch| {
+                batch.send();
+                batch.sender = None;
+            });
+        }
+    }
+    let _sending = Sending;
+    poll_fn(|cx| {
+        BATCH.with_borrow_mut(|batch| {
+            batch.send();
+            batch.sender.get_or_insert_with(|| cx.waker().clone());
+        });
+        Poll::Pending
+    })
+    .await
+}
+
+impl Batch {
+    const NONE: Self =
+        Self { sender: None, writes: Vec::new(), bytes: [0; BATCH_BYTES_MAX], filled: 0 };
+
+    /// Makes room for a write, if it may wait. What does not wait leaves after all that does.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let may_wait = self.sender.is_some() && bytes <= WRITE_BYTES_MAX;
+        let fits = self.writes.len() < WRITES_MAX && self.filled + bytes <= BATCH_BYTES_MAX;
+        if !may_wait || !fits {
+            self.send();
+        }
+        may_wait
+    }
+
+    /// Takes a write that there is room for.
+    fn take(&mut self, to: &Rc<Socket>, pieces: &[IoSlice<'_>], bytes: usize) {
+        if let (true, Some(sender)) = (self.writes.is_empty(), &self.sender) {
+            sender.wake_by_ref();
+        }
+        let mut room = self.bytes.get_mut(self.filled..).unwrap_or_default();
+        for piece in pieces {
+            room.put_slice(piece);
+        }
+        self.filled += bytes;
+        self.writes.push(Write { to: Rc::clone(to), bytes });
+    }
+
+    fn send(&mut self) {
+        let filled = self.bytes.get_mut(..self.filled).unwrap_or_default();
+        let mut left = &*filled;
+        for Write { to, bytes } in self.writes.drain(..) {
+            let (own, others) = left.split_at(bytes.min(left.len()));
+            to.send(own);
+            left = others;
+        }
+        // What was sealed may stand here in clear.
+        filled.fill(0);
+        self.filled = 0;
+    }
+}
+
+/// A TCP connection whose short writes leave with others of its core.
+#[derive(Debug)]
+pub struct Batched {
+    socket: Rc<Socket>,
+    bell: Bell,
+}
+
+#[derive(Debug)]
+struct Socket {
+    tcp: TcpStream,
+    unsent: RefCell<Unsent>,
+}
+
+/// What was taken for sent, and could not be.
+#[derive(Debug, Default)]
+struct Unsent {
+    /// Who wrote last.
+    writer: Option<Waker>,
+    /// What the kernel had no room for. May be in clear.
+    bytes: Zeroizing<Vec<u8>>,
+    fault: Option<io::Error>,
+}
+
+impl Socket {
+    /// Sends a write that waited, as far as the kernel has room.
+    fn send(&self, bytes: &[u8]) {
+        let unsent = &mut *self.unsent.borrow_mut();
+        let sent = match unsent.bytes.is_empty() {
+            true => self.tcp.try_write(bytes),
+            false => Ok(0),
+        };
+        match sent {
+            Ok(sent) if sent == bytes.len() => return,
+            Ok(sent) => unsent.keep(bytes.get(sent..).unwrap_or_default()),
+            Err(error) if is_passing(&error) => unsent.keep(bytes),
+            Err(error) => unsent.fault = Some(error),
+        }
+        if let Some(writer) = &unsent.writer {
+            writer.wake_by_ref();
+        }
+    }
+
+    /// Sends what could not be sent before.
+    fn poll_unsent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let unsent = &mut *self.unsent.borrow_mut();
+        if !unsent.writer.as_ref().is_some_and(|writer| writer.will_wake(cx.waker())) {
+            unsent.writer = Some(cx.waker().clone());
+        }
+        if let Some(fault) = unsent.fault.take() {
+            return Poll::Ready(Err(fault));
+        }
+        while !unsent.bytes.is_empty() {
+            let sent = ready!(self.poll_send(cx, &[IoSlice::new(&unsent.bytes)]))?;
+            let rest = unsent.bytes.split_off(sent);
+            unsent.bytes = Zeroizing::new(rest);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends at once.
+    fn poll_send(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.tcp.poll_write_ready(cx))?;
+            // Mostly one piece, for which the simpler system call is the cheaper one.
+            let sent = match pieces {
+                [only] => self.tcp.try_write(only),
+                pieces => self.tcp.try_write_vectored(pieces),
+            };
+            match sent {
+                Err(error) if is_passing(&error) => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+}
+
+impl Unsent {
+    fn keep(&mut self, bytes: &[u8]) {
+        // Never grown in place, which would leave a copy behind.
+        self.bytes = Zeroizing::new([&self.bytes, bytes].concat());
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+impl Batched {
+    /// A connection that nothing was written to yet.
+    pub fn new(tcp: TcpStream) -> Self {
+        Self { socket: Rc::new(Socket { tcp, unsent: RefCell::default() }), bell: Bell::default() }
+    }
+
+    /// Reads into `room`, and says how much.
+    pub fn poll_read_into(
+        &mut self,
+        cx: &Context<'_>,
+        room: &mut impl BufMut,
+    ) -> Poll<io::Result<usize>> {
+        let Self { socket, bell } = self;
+        bell.poll(cx, |cx| {
+            loop {
+                ready!(socket.tcp.poll_read_ready(cx))?;
+                match socket.tcp.try_read_buf(room) {
+                    Err(error) if is_passing(&error) => {}
+                    read => {
+                        if let Ok(1..) = read
+                            && room.has_remaining_mut()
+                        {
+                            // There is no more now: the runtime need not find that out by another
+                            // read.
+                            let nothing = || Err::<(), _>(ErrorKind::WouldBlock.into());
+                            drop(socket.tcp.try_io(Interest::READABLE, nothing));
+                        }
+                        return Poll::Ready(read);
+                    }
+                }
+            }
+        })
+    }
+}
+
+impl AsyncRead for Batched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_read_into(cx, buf).map_ok(drop)
+    }
+}
+
+impl AsyncWrite for Batched {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let bytes = pieces.iter().map(|piece| piece.len()).sum();
+        let may_wait = BATCH.with_borrow_mut(|batch| batch.has_room(bytes));
+        ready!(self.socket.poll_unsent(cx))?;
+        if !may_wait {
+            return self.socket.poll_send(cx, pieces);
+        }
+        BATCH.with_borrow_mut(|batch| batch.take(&self.socket, pieces, bytes));
+        Poll::Ready(Ok(bytes))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// What waits for the end of the turn counts as flushed.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_unsent(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        BATCH.with_borrow_mut(Batch::send);
+        ready!(self.socket.poll_unsent(cx))?;
+        match SockRef::from(&self.socket.tcp).shutdown(Shutdown::Write) {
+            // The other end was faster.
+            Err(error) if error.kind() == ErrorKind::NotConnected => Poll::Ready(Ok(())),
+            ended => Poll::Ready(ended),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::select;
+    use tokio::task::yield_now;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    async fn pair() -> (Batched, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        near.set_nodelay(true).unwrap();
+        (Batched::new(near), listener.accept().await.unwrap().0)
+    }
+
+    /// Bytes that have come to the other end, without waiting for any.
+    async fn come(far: &TcpStream) -> Vec<u8> {
+        let mut all = vec![0; 64 * KIB];
+        // Once for the driver to look, once for what it saw.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let bytes = far.try_read(&mut all).unwrap_or(0);
+        all.truncate(bytes);
+        all
+    }
+
+    /// Does something while there is a task that sends.
+    async fn batched<T>(deed: impl Future<Output = T>) -> T {
+        let deed = async {
+            // First it is polled, which is when it begins.
+            yield_now().await;
+            deed.await
+        };
+        select! { biased; _ = send() => unreachable!(), done = deed => done }
+    }
+
+    fn waiting() -> usize {
+        BATCH.with_borrow(|batch| batch.writes.len())
+    }
+
+    #[tokio::test]
+    async fn what_is_written_in_a_turn_leaves_at_its_end_in_order() {
+        let ((mut one, one_far), (mut other, other_far)) = (pair().await, pair().await);
+        batched(async {
+            for (to_one, text) in [(true, "a"), (false, "b"), (true, "cd")] {
+                let connection = if to_one { &mut one } else { &mut other };
+                connection.write_all(text.as_bytes()).await.unwrap();
+                connection.flush().await.unwrap();
+            }
+            assert_eq!((waiting(), one_far.try_read(&mut [0]).is_err()), (3, true));
+            assert_eq!((come(&one_far).await, come(&other_far).await), ("acd".into(), "b".into()));
+            assert_eq!(waiting(), 0);
+            assert!(BATCH.with_borrow(|batch| batch.bytes.iter().all(|byte| *byte == 0)));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_write_that_does_not_wait_leaves_after_those_that_do() {
+        let (mut near, mut far) = pair().await;
+        let long = vec![b'l'; WRITE_BYTES_MAX + 1];
+        batched(async {
+            near.write_all(b"short").await.unwrap();
+            near.write_all(&long).await.unwrap();
+            assert_eq!(waiting(), 0);
+            near.write_all(b"end").await.unwrap();
+            near.shutdown().await.unwrap();
+            let mut all = Vec::new();
+            far.read_to_end(&mut all).await.unwrap();
+            assert_eq!(all, [b"short", &*long, b"end"].concat());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn only_so_many_wait() {
+        let (mut near, far) = pair().await;
+        batched(async {
+            for each in [1, WRITE_BYTES_MAX] {
+                let mut waited = 0;
+                for _ in 0..2 * WRITES_MAX {
+                    near.write_all(&vec![b'w'; each]).await.unwrap();
+                    waited = waiting().max(waited);
+                }
+                assert_eq!(waited, WRITES_MAX.min(BATCH_BYTES_MAX / each));
+                while !come(&far).await.is_empty() {}
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn without_a_task_that_sends_nothing_waits() {
+        let (mut near, far) = pair().await;
+        near.write_all(b"before").await.unwrap();
+        assert_eq!((waiting(), come(&far).await), (0, b"before".to_vec()));
+        batched(async { near.write_all(b"left").await.unwrap() }).await;
+        near.write_all(b", after").await.unwrap();
+        assert_eq!((waiting(), come(&far).await), (0, b"left, after".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_slow_loses_nothing_and_is_waited_for() {
+        let (mut near, mut far) = pair().await;
+        let piece = |number: usize| vec![u8::try_from(number % 251).unwrap(); 5000];
+        batched(async {
+            let mut taken = 0;
+            let full = loop {
+                let piece = piece(taken);
+                let written = timeout(Duration::from_millis(50), near.write_all(&piece));
+                match written.await {
+                    Ok(written) => written.unwrap(),
+                    Err(_) => break taken,
+                }
+                taken += 1;
+                assert!(taken < 10_000, "the kernel takes no end");
+                yield_now().await;
+            };
+            let flushed = timeout(Duration::from_millis(50), near.flush()).await;
+            assert!(flushed.is_err(), "it says that it has sent what it has not");
+            let mut all = vec![0; full * 5000];
+            let (read, flushed) = tokio::join!(far.read_exact(&mut all), near.flush());
+            (read.unwrap(), flushed.unwrap());
+            let pieces: Vec<u8> = (0..full).flat_map(piece).collect();
+            assert!(all == pieces, "of {full} pieces");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn who_wrote_is_told_of_a_fault() {
+        let (mut near, far) = pair().await;
+        batched(async {
+            SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(far);
+            let fault = async {
+                loop {
+                    if let Err(fault) = near.write_all(b"lost").await {
+                        return fault;
+                    }
+                    yield_now().await;
+                }
+            };
+            let fault = timeout(Duration::from_secs(5), fault).await.unwrap();
+            let kinds = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
+            assert!(kinds.contains(&fault.kind()), "{fault}");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn one_who_waits_for_the_kernel_is_woken() {
+        let (near, mut far) = pair().await;
+        let near = Rc::new(RefCell::new(near));
+        batched(async {
+            let flush = |cx: &mut Context<'_>| Pin::new(&mut *near.borrow_mut()).poll_flush(cx);
+            let write = |cx: &mut Context<'_>| {
+                Pin::new(&mut *near.borrow_mut()).poll_write(cx, &[7; WRITE_BYTES_MAX])
+            };
+            // Writes that are taken, until one is not sent: nobody asks after it.
+            let mut written = 0;
+            poll_fn(|cx| {
+                let unsent = !near.borrow().socket.unsent.borrow().bytes.is_empty();
+                if !unsent && let Poll::Ready(bytes) = write(cx) {
+                    written += bytes.unwrap();
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            })
+            .await;
+            let mut all = vec![0; written];
+            let (read, ()) = tokio::join!(
+                far.read_exact(&mut all),
+                poll_fn(|cx| flush(cx).map(|flushed| flushed.unwrap()))
+            );
+            read.unwrap();
+        })
+        .await;
+    }
+}
