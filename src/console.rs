@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts as Head;
-use http::{Method, Request, Response};
+use http::{Method, Response};
 use http_body::Body as _;
 use http_body_util::Full;
 use prometheus::{IntCounter, IntCounterVec};
@@ -105,8 +105,12 @@ impl Console {
     }
 
     /// Answers one request.
-    pub async fn handle(&self, request: Request<Arriving>, ip: IpAddr) -> Response<Full<Bytes>> {
-        let (head, mut body) = request.into_parts();
+    pub async fn handle(
+        &self,
+        head: Box<Head>,
+        mut body: Arriving,
+        ip: IpAddr,
+    ) -> Response<Full<Bytes>> {
         let path = head.uri.path();
         if head.method == Method::OPTIONS
             && let Some(allowed) = self.methods(path)

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Method, Response};
 use prometheus::IntCounter;
 
 use crate::local::Local;
@@ -67,10 +67,12 @@ impl Gateway {
     }
 
     /// Answers one request.
-    pub async fn handle(&self, request: Request<Arriving>, peer: &Rc<Peer>) -> Response<Body> {
-        let (head, mut body) = request.into_parts();
-        // Boxed, so that a step passes on a pointer.
-        let head = Box::new(head);
+    pub async fn handle(
+        &self,
+        head: Box<Parts>,
+        mut body: Arriving,
+        peer: &Rc<Peer>,
+    ) -> Response<Body> {
         let (visit, asked) = (self.visit(&head, peer), Asked::of(&head));
         let open = Open { lane: &self.lane, record: Rc::clone(&visit.record), closed: false };
         // Boxed, because the library keeps room for this future in every idle connection.
@@ -86,7 +88,7 @@ impl Gateway {
         // Here, and nowhere else: no answer to a message that opened leaves in clear.
         let (answer, code) = sealed(answer, code, &slot, to_head, open.record.id());
         open.close(code, answer.status().as_u16());
-        answer
+        *answer
     }
 
     async fn outcome(

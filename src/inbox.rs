@@ -34,10 +34,9 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use http::Response;
 use http::request::Parts;
-use http::{Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 use prometheus::IntCounter;
 
 use crate::clock::Clock;
@@ -97,20 +96,19 @@ pub struct Inbox {
 
 impl Inbox {
     /// The source that a request is for, whatever its method; none: it is for somebody else.
-    pub fn source_of<B>(&self, request: &Request<B>) -> Option<Arc<Source>> {
-        let (uri, fields) = (request.uri(), request.headers());
-        let host = guard::host_named(uri, request.version(), fields)?;
-        self.sources.find(host, uri.path()).cloned()
+    pub fn source_of(&self, head: &Parts) -> Option<Arc<Source>> {
+        let host = guard::host_named(&head.uri, head.version, &head.headers)?;
+        self.sources.find(host, head.uri.path()).cloned()
     }
 
     /// Takes a message of a source.
     pub async fn receive<B: Body<Data = Bytes> + Unpin>(
         &self,
         source: Arc<Source>,
-        request: Request<B>,
+        head: Box<Parts>,
+        mut body: B,
         peer: &Rc<Peer>,
-    ) -> Response<Full<Bytes>> {
-        let (head, mut body) = request.into_parts();
+    ) -> Response<Bytes> {
         let asked = Asked::of(&head);
         let visit = Visit::begin(self, source, &head, peer);
         let path = AssertUnwindSafe(self.path(&visit, head, &mut body)).catch_unwind();
@@ -128,11 +126,11 @@ impl Inbox {
     async fn path<B: Body<Data = Bytes> + Unpin>(
         &self,
         visit: &Visit<'_>,
-        head: Parts,
+        head: Box<Parts>,
         body: &mut B,
-    ) -> (Response<Full<Bytes>>, Result<Outcome, Refused>) {
+    ) -> (Response<Bytes>, Result<Outcome, Refused>) {
         let came = OnceCell::new();
-        let outcome = self.steps(visit, head, body, &came).await;
+        let outcome = self.steps(visit, *head, body, &came).await;
         (answer::of(&outcome, &visit.source, came.get()), outcome)
     }
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use prometheus::Registry;
 use serde_json::json;
@@ -183,12 +184,17 @@ fn finding(finding: &Finding) -> serde_json::Value {
 impl Handler for Operations {
     type Body = Full<Bytes>;
 
-    async fn handle(&self, request: Request<Arriving>, peer: &Rc<Peer>) -> Response<Full<Bytes>> {
+    async fn handle(
+        &self,
+        head: Box<Parts>,
+        body: Arriving,
+        peer: &Rc<Peer>,
+    ) -> Response<Full<Bytes>> {
         match &self.console {
-            Some(console) if Console::owns(request.uri().path()) => {
-                console.handle(request, peer.ip).await
+            Some(console) if Console::owns(head.uri.path()) => {
+                console.handle(head, body, peer.ip).await
             }
-            _ => self.answer(request.method(), request.uri().path()),
+            _ => self.answer(&head.method, head.uri.path()),
         }
     }
 }

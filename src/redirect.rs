@@ -14,7 +14,7 @@ use http::header::{
     TRANSFER_ENCODING,
 };
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use prometheus::IntCounterVec;
 use serde_json::json;
@@ -157,8 +157,12 @@ impl Redirect {
 impl Handler for Redirect {
     type Body = Full<Bytes>;
 
-    async fn handle(&self, request: Request<Arriving>, peer: &Rc<Peer>) -> Response<Full<Bytes>> {
-        let (head, _) = request.into_parts();
+    async fn handle(
+        &self,
+        head: Box<Parts>,
+        _: Arriving,
+        peer: &Rc<Peer>,
+    ) -> Response<Full<Bytes>> {
         let verdict = self.judge(&head, peer);
         self.answers.with_label_values(&[outcome(&verdict)]).inc();
         answer(verdict)
@@ -260,6 +264,7 @@ fn is_token(token: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
     use prometheus::Opts;
 
     use super::*;

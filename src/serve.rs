@@ -31,7 +31,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
+use http::request::Parts;
 
 pub use arriving::Arriving;
 pub use cap::Connections;
@@ -54,13 +55,15 @@ pub trait Handler: 'static {
     type Body: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + 'static;
 
-    /// Answers one request. Never fails: a fault is an answer as well.
+    /// Answers one request. Never fails: a fault is an answer as well. The head is boxed, so that
+    /// it is passed on by a pointer.
     ///
     /// `Connection: close` on an HTTP/1 answer ends the connection after it; the unread body of the
     /// request does not keep the answer from arriving.
     fn handle(
         &self,
-        request: Request<Arriving>,
+        head: Box<Parts>,
+        body: Arriving,
         peer: &Rc<Peer>,
     ) -> impl Future<Output = Response<Self::Body>>;
 }

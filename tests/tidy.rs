@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Parts and their layers, each layer with its order within; a file belongs to the longest name
 /// that fits. Imports point to what stands lower, or stay within their part.
-const LAYERS: [(&str, (u32, u32)); 46] = [
+const LAYERS: [(&str, (u32, u32)); 47] = [
     ("clock", (1, 0)),
     ("secret", (1, 0)),
     ("limit", (1, 0)),
@@ -22,6 +22,7 @@ const LAYERS: [(&str, (u32, u32)); 46] = [
     ("peer", (1, 0)),
     ("relay", (1, 0)),
     ("bell", (1, 0)),
+    ("batch", (1, 1)),
     ("local", (1, 0)),
     ("crypto", (2, 0)),
     ("recipe", (2, 1)),

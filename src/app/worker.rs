@@ -1,5 +1,6 @@
 //! One core: a runtime of its own, its socket, its connections, its upstream pools.
 
+use std::cell::RefCell;
 use std::io;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -9,10 +10,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
-use futures_util::{FutureExt as _, future};
-use http::{Request, Response};
-use http_body_util::{Either, Full};
+use arc_swap::cache::Cache;
+use futures_util::future::Either;
+use http::Response;
+use http::request;
 use serde_json::json;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
@@ -22,6 +23,7 @@ use crate::gateway::Gateway;
 use crate::gateway::answer::Body;
 use crate::gateway::forward::Forwarder;
 use crate::inbox::Inbox;
+use crate::inbox::source::Source;
 use crate::peer::Peer;
 use crate::serve::{Arriving, Door, Handler, Listening, run};
 use crate::telemetry::{Lane, Level};
@@ -32,35 +34,48 @@ use super::otlp::Exporting;
 /// The doors of a core: webhooks go to the inbox, everything else to the gateway.
 struct Doors {
     gateway: Gateway,
-    inbox: Arc<ArcSwapOption<Inbox>>,
+    inbox: RefCell<Cache<Arc<ArcSwapOption<Inbox>>, Option<Arc<Inbox>>>>,
 }
 
 impl Handler for Doors {
-    type Body = Either<Full<Bytes>, Body>;
+    type Body = Body;
 
     fn handle(
         &self,
-        request: Request<Arriving>,
+        head: Box<request::Parts>,
+        body: Arriving,
         peer: &Rc<Peer>,
     ) -> impl Future<Output = Response<Self::Body>> {
         // One look at nothing where no source is configured.
-        let inbox = self.inbox.load();
-        let found = inbox.as_ref().and_then(|inbox| inbox.source_of(&request).zip(Some(inbox)));
-        match found {
-            None => {
-                let answer = self.gateway.handle(request, peer);
-                future::Either::Left(answer.map(|answer| answer.map(Either::Right)))
-            }
+        match self.source_of(&head) {
+            None => Either::Left(self.gateway.handle(head, body, peer)),
             Some((source, inbox)) => {
-                let inbox = Arc::clone(inbox);
                 // Boxed, because the library keeps room for this future in every idle connection.
                 let answer = Box::pin(async move {
-                    let answer = inbox.receive(source, request, peer).await;
-                    answer.map(Either::Left)
+                    inbox.receive(source, head, body, peer).await.map(Body::whole)
                 });
-                future::Either::Right(answer)
+                Either::Right(answer)
             }
         }
+    }
+}
+
+impl Doors {
+    fn new(gateway: Gateway, inbox: Arc<ArcSwapOption<Inbox>>) -> Self {
+        Self { gateway, inbox: RefCell::new(Cache::new(inbox)) }
+    }
+
+    fn source_of(&self, head: &request::Parts) -> Option<(Arc<Source>, Arc<Inbox>)> {
+        let mut inbox = self.inbox.borrow_mut();
+        let inbox = inbox.load().as_ref()?;
+        inbox.source_of(head).map(|source| (source, Arc::clone(inbox)))
+    }
+
+    /// Does what is due once a second.
+    fn tidy(&self) {
+        self.gateway.tidy();
+        // What was before stays with the core until it looks.
+        self.inbox.borrow_mut().load();
     }
 }
 
@@ -116,13 +131,13 @@ async fn serve(
     let forwarder = Forwarder::new(cores, parts.clock.clone());
     let (admission, panics) = (Arc::clone(&parts.admission), parts.metrics.panics.clone());
     let gateway = Gateway::new(admission, forwarder, lane, panics);
-    let doors = Rc::new(Doors { gateway, inbox: parts.kept.inbox.current() });
+    let doors = Rc::new(Doors::new(gateway, parts.kept.inbox.current()));
     let own = Rc::clone(&doors);
     let chores = tokio::task::spawn_local(async move {
         let mut second = tokio::time::interval(Duration::from_secs(1));
         loop {
             second.tick().await;
-            own.gateway.tidy();
+            own.tidy();
         }
     });
     let sending = tokio::task::spawn_local(batch::send());
@@ -137,6 +152,6 @@ async fn serve(
     let cut = run(socket, door).await;
     chores.abort();
     sending.abort();
-    doors.gateway.tidy();
+    doors.tidy();
     cut
 }

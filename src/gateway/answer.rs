@@ -76,10 +76,10 @@ pub async fn respond<B: HttpBody<Data = Bytes> + Unpin>(
     unread: &mut B,
     asked: Asked,
     id: &RequestId,
-) -> (Response<Body>, Code) {
+) -> (Box<Response<Body>>, Code) {
     let rejection = match outcome {
-        Outcome::Answered(answer) => return forwarded_on(*answer, Code::Forwarded, id),
-        Outcome::Observed(answer) => return forwarded_on(*answer, Code::Observed, id),
+        Outcome::Answered(answer) => return forwarded_on(answer, Code::Forwarded, id),
+        Outcome::Observed(answer) => return forwarded_on(answer, Code::Observed, id),
         Outcome::Rejected(rejection) => Some(rejection),
         Outcome::Failed(_) => None,
     };
@@ -108,10 +108,14 @@ pub async fn respond<B: HttpBody<Data = Bytes> + Unpin>(
     if asked.http1 && (ambiguous || !finished) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    (answer, face.code)
+    (Box::new(answer), face.code)
 }
 
-fn forwarded_on(mut answer: Response<Body>, code: Code, id: &RequestId) -> (Response<Body>, Code) {
+fn forwarded_on(
+    mut answer: Box<Response<Body>>,
+    code: Code,
+    id: &RequestId,
+) -> (Box<Response<Body>>, Code) {
     answer.headers_mut().insert(X_COUNTERSIGN_REQUEST_ID, id.header());
     (answer, code)
 }
@@ -120,12 +124,12 @@ fn forwarded_on(mut answer: Response<Body>, code: Code, id: &RequestId) -> (Resp
 /// that cannot be sealed does not leave: its place takes a refusal, and what it answered may have
 /// been done.
 pub fn sealed(
-    answer: Response<Body>,
+    answer: Box<Response<Body>>,
     code: Code,
     slot: &ReplySlot,
     to_head: bool,
     id: &RequestId,
-) -> (Response<Body>, Code) {
+) -> (Box<Response<Body>>, Code) {
     if !slot.is_filled() {
         return (answer, code);
     }
@@ -136,7 +140,7 @@ pub fn sealed(
         Body::Upstream(_) => Err(Unsealable),
     };
     match whole.and_then(|whole| slot.seal(&mut head, whole, to_head)) {
-        Ok(body) => (Response::from_parts(head, Body::whole(body)), code),
+        Ok(body) => (Box::new(Response::from_parts(head, Body::whole(body))), code),
         Err(Unsealable) => {
             let outcome = Outcome::Failed(UpstreamFault::Broke);
             let face = face(&outcome);
@@ -147,7 +151,7 @@ pub fn sealed(
             head.headers.insert(X_COUNTERSIGN_REQUEST_ID, id.header());
             // Without random bytes not even that can be sealed, and no answer says anything.
             let body = slot.seal(&mut head, text, to_head).unwrap_or_default();
-            (Response::from_parts(head, Body::whole(body)), face.code)
+            (Box::new(Response::from_parts(head, Body::whole(body))), face.code)
         }
     }
 }

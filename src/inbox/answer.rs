@@ -10,7 +10,6 @@ use http::header::{
 };
 use http::{Response, StatusCode};
 use http_body::Body;
-use http_body_util::Full;
 use serde_json::json;
 
 use crate::gateway::admission::unread::Asked;
@@ -38,7 +37,7 @@ pub(super) fn of(
     outcome: &Result<Outcome, Refused>,
     source: &Source,
     came: Option<&Received>,
-) -> Response<Full<Bytes>> {
+) -> Response<Bytes> {
     let answers = &source.answers;
     let mut answer = match outcome {
         Ok(Outcome::Probe) => Response::default(),
@@ -51,10 +50,10 @@ pub(super) fn of(
 }
 
 /// An answer as the source states it.
-fn stated(answer: &Answer, source: &Source, came: Option<&Received>) -> Response<Full<Bytes>> {
+fn stated(answer: &Answer, source: &Source, came: Option<&Received>) -> Response<Bytes> {
     let texts = came.map(|came| answer.of(&source.reading, came.subject()));
     let (body, location) = texts.unwrap_or_default();
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     let media = answer.content_type.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
@@ -65,7 +64,7 @@ fn stated(answer: &Answer, source: &Source, came: Option<&Received>) -> Response
     response
 }
 
-fn refusal(refused: Refused, source: &Source, came: Option<&Received>) -> Response<Full<Bytes>> {
+fn refusal(refused: Refused, source: &Source, came: Option<&Received>) -> Response<Bytes> {
     let own = &source.answers.refused;
     let mut response = match refused.status() {
         None if own.body.is_some() || own.location.is_some() => stated(own, source, came),
@@ -89,14 +88,14 @@ fn refusal(refused: Refused, source: &Source, came: Option<&Received>) -> Respon
     response
 }
 
-fn problem(refused: Refused, status: StatusCode) -> Response<Full<Bytes>> {
+fn problem(refused: Refused, status: StatusCode) -> Response<Bytes> {
     let text = json!({
         "type": format!("urn:countersign:problem:{}", refused.code()),
         "title": refused.title(),
         "status": status.as_u16(),
         "code": refused.code(),
     });
-    let mut response = Response::new(Full::new(Bytes::from(text.to_string())));
+    let mut response = Response::new(Bytes::from(text.to_string()));
     *response.status_mut() = status;
     let media = HeaderValue::from_static("application/problem+json");
     response.headers_mut().insert(CONTENT_TYPE, media);
@@ -106,7 +105,7 @@ fn problem(refused: Refused, status: StatusCode) -> Response<Full<Bytes>> {
 /// Drains what is left of a body, so that the answer does not break the connection under its
 /// sender; where more is left, the answer says that the connection closes.
 pub(super) async fn settle<B: Body<Data = Bytes> + Unpin>(
-    answer: &mut Response<Full<Bytes>>,
+    answer: &mut Response<Bytes>,
     refused: Option<Refused>,
     unread: &mut B,
     asked: Asked,

@@ -8,7 +8,8 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
@@ -34,12 +35,31 @@ pub struct Standing {
 /// Failed admissions by address (IPv6: by /64) as leaky buckets, in a table of fixed size. All
 /// times are the time since the gate started.
 pub struct Addresses {
-    sets: Box<[Mutex<[Entry; WAYS]>]>,
+    sets: Box<[Set]>,
     hasher: SipHasher24,
     /// What one failure weighs, in ns: the time in which the rate forgives it.
     failure_ns: u64,
     /// What may be owed before an address is slowed, in ns.
     burst_ns: u64,
+}
+
+/// Entries that addresses share. Every request looks at one, so that must not write: where many
+/// requests come by one address, its memory would go from core to core with each of them.
+#[derive(Default)]
+struct Set {
+    /// Odd while an entry changes; another number after every change.
+    version: AtomicU64,
+    entries: [Cells; WAYS],
+    /// Held by who changes an entry.
+    writing: Mutex<()>,
+}
+
+/// An entry where readers and a writer meet.
+#[derive(Default)]
+struct Cells {
+    address: AtomicU64,
+    clear_at_ns: AtomicU64,
+    verified_at: AtomicU32,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -79,7 +99,7 @@ impl Addresses {
         let sets = (entries.get() / WAYS).max(1).next_power_of_two();
         let failure_ns = (1_000_000_000 / u64::from(rate.per_second.get())).max(1);
         Ok(Self {
-            sets: (0..sets).map(|_| Mutex::default()).collect(),
+            sets: (0..sets).map(|_| Set::default()).collect(),
             hasher: SipHasher24::new_with_key(&key),
             failure_ns,
             burst_ns: failure_ns.saturating_mul(u64::from(rate.burst.get())),
@@ -104,7 +124,7 @@ impl Addresses {
     /// What is known of an address, in one look.
     pub fn standing(&self, ip: IpAddr, now: Duration) -> Standing {
         let (address, set) = self.set(ip);
-        let Some(entry) = set.iter().find(|entry| entry.address == address) else {
+        let Some(entry) = set.find(address) else {
             return Standing { slowed: None, trusted: false, noted: false };
         };
         let may_owe_ns = self.burst_ns.saturating_sub(self.failure_ns);
@@ -130,19 +150,21 @@ impl Addresses {
     }
 
     fn change(&self, ip: IpAddr, now: Duration, change: impl FnOnce(&mut Entry)) {
-        let (address, mut set) = self.set(ip);
-        if let Some(entry) = set.iter_mut().find(|entry| entry.address == address) {
-            change(entry);
-            return;
-        }
+        let (address, set) = self.set(ip);
         let (now_ns, now_secs) = (nanoseconds(now), seconds(now));
-        if let Some(entry) = set.iter_mut().min_by_key(|entry| entry.worth(now_ns, now_secs)) {
-            *entry = Entry { address, ..Entry::default() };
+        let worth = |entry: &Entry| match entry.address == address {
+            true => None,
+            false => Some(entry.worth(now_ns, now_secs)),
+        };
+        set.change(worth, |entry| {
+            if entry.address != address {
+                *entry = Entry { address, ..Entry::default() };
+            }
             change(entry);
-        }
+        });
     }
 
-    fn set(&self, ip: IpAddr) -> (u64, MutexGuard<'_, [Entry; WAYS]>) {
+    fn set(&self, ip: IpAddr) -> (u64, &Set) {
         let address = self.hasher.hash(&network(ip)).max(1);
         // The number of sets is a power of two that fits, and there is at least one.
         let mask = u64::try_from(self.sets.len()).unwrap_or(1).wrapping_sub(1);
@@ -152,7 +174,55 @@ impl Addresses {
             reason = "masked to the power of two that is the length"
         )]
         let set = &self.sets[at];
-        (address, set.lock().unwrap_or_else(PoisonError::into_inner))
+        (address, set)
+    }
+}
+
+impl Set {
+    /// The entry of an address, as it is at one moment.
+    fn find(&self, address: u64) -> Option<Entry> {
+        loop {
+            let before = self.version.load(Ordering::Acquire);
+            let of_it = |cells: &&Cells| cells.address.load(Ordering::Relaxed) == address;
+            let found = self.entries.iter().find(of_it).map(Cells::get);
+            fence(Ordering::Acquire);
+            if before % 2 == 0 && self.version.load(Ordering::Relaxed) == before {
+                return found;
+            }
+            // Somebody is changing it: what was read may be of two moments.
+            drop(self.writing.lock());
+        }
+    }
+
+    /// Changes the entry that is worth least.
+    fn change<W: Ord>(&self, worth: impl Fn(&Entry) -> W, change: impl FnOnce(&mut Entry)) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(cells) = self.entries.iter().min_by_key(|cells| worth(&cells.get())) else {
+            return;
+        };
+        let mut entry = cells.get();
+        change(&mut entry);
+        let version = self.version.load(Ordering::Relaxed);
+        self.version.store(version.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        cells.set(entry);
+        self.version.store(version.wrapping_add(2), Ordering::Release);
+    }
+}
+
+impl Cells {
+    fn get(&self) -> Entry {
+        Entry {
+            address: self.address.load(Ordering::Relaxed),
+            clear_at_ns: self.clear_at_ns.load(Ordering::Relaxed),
+            verified_at: self.verified_at.load(Ordering::Relaxed),
+        }
+    }
+
+    fn set(&self, entry: Entry) {
+        self.address.store(entry.address, Ordering::Relaxed);
+        self.clear_at_ns.store(entry.clear_at_ns, Ordering::Relaxed);
+        self.verified_at.store(entry.verified_at, Ordering::Relaxed);
     }
 }
 

@@ -41,15 +41,16 @@ impl<H: Handler> Exchange<H> {
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Followed<H::Body>>, Infallible>> + use<H> {
         let pass = Pass::begin(&self.pulse);
-        let request = request.map(|body| Arriving::new(body, self.relay.clone()));
+        let (head, body) = request.into_parts();
+        let (head, body) = (Box::new(head), Arriving::new(body, self.relay.clone()));
         let this = Rc::clone(self);
         async move {
             let named = this
                 .proxied
                 .as_ref()
-                .map(|settings| Rc::new(settings.origins.client_of(request.headers(), &this.peer)));
+                .map(|settings| Rc::new(settings.origins.client_of(&head.headers, &this.peer)));
             let peer = named.as_ref().unwrap_or(&this.peer);
-            let mut response = this.handler.handle(request, peer).await;
+            let mut response = this.handler.handle(head, body, peer).await;
             if this.is_last(&pass) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

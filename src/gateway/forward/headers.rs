@@ -10,7 +10,6 @@ use http::header::{
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{Extensions, Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
 use smallvec::SmallVec;
 
 use crate::gateway::admission::intake::Visit;
@@ -20,6 +19,7 @@ use crate::gateway::route::{HeaderChange, Route};
 
 use super::UpstreamFault;
 use super::body::Body;
+use super::outlet::Answer;
 use super::pieces::Pieces;
 use super::pool::Lease;
 use super::response::UpstreamBody;
@@ -185,7 +185,7 @@ pub(super) fn ready(outbound: Outbound) -> Response<Body> {
 /// `Broke` for an answer that no client may see: a change of protocol that nobody asked for, or a
 /// transfer coding other than `chunked`.
 pub(super) fn towards_client(
-    (answer, lease): (Response<Incoming>, Lease),
+    (answer, lease): (Box<Answer>, Lease),
     change: Option<&HeaderChange>,
 ) -> Result<Response<Box<UpstreamBody>>, UpstreamFault> {
     let (mut head, body) = answer.into_parts();

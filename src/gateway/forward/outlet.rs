@@ -21,7 +21,10 @@ use super::streams::{Stream, Streams};
 use crate::gateway::upstream::{Address, Upstream};
 
 /// What came of a request on a connection; nothing: its time was over.
-pub(super) type Sent = Option<Result<Response<Incoming>, Box<TrySendError<Request<Pieces>>>>>;
+pub(super) type Sent = Option<Result<Box<Answer>, Box<TrySendError<Request<Pieces>>>>>;
+
+/// An answer whose body is on its way, passed on by a pointer.
+pub(super) type Answer = Response<Incoming>;
 
 /// The connections to one address.
 pub(super) struct Outlet {

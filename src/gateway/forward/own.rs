@@ -91,7 +91,8 @@ impl Own {
         let mut answer = pin!(unconstrained(answer));
         let exchange = poll_fn(|cx| {
             moved.advance_for(cx);
-            answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).map_err(Box::new)
+            let answer = answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            answer.map_ok(Box::new).map_err(Box::new)
         });
         patience.within(deadline, exchange).await
     }

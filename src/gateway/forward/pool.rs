@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
@@ -24,7 +24,7 @@ use crate::gateway::upstream::Upstream;
 use super::UpstreamFault;
 use super::choice::{Dice, choose};
 use super::headers::over_http2;
-use super::outlet::{Connection, Outlet};
+use super::outlet::{Answer, Connection, Outlet};
 use super::pieces::Pieces;
 use super::slots::Slots;
 
@@ -173,7 +173,7 @@ impl Pool {
         now: Instant,
         patience: Option<Duration>,
         mut noted: Option<&mut Noted>,
-    ) -> Result<(Response<Incoming>, Lease), UpstreamFault> {
+    ) -> Result<(Box<Answer>, Lease), UpstreamFault> {
         let slot = self.slots.take().await?;
         let mut turn = self.turn(slot)?;
         if self.upstream.spec.streams_max.is_some() {

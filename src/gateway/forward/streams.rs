@@ -64,7 +64,7 @@ impl Stream {
         if sent.is_none() {
             self.doubt();
         }
-        sent.map(|sent| sent.map_err(Box::new))
+        sent.map(|sent| sent.map(Box::new).map_err(Box::new))
     }
 
     /// Keeps new requests off its connection.

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::config::scheme::builtin;
@@ -172,9 +172,9 @@ impl Desk {
         &self,
         request: Request<B>,
     ) -> Response<Bytes> {
-        let source = self.inbox.source_of(&request).expect("a source");
-        let (head, body) = self.inbox.receive(source, request, &self.peer).await.into_parts();
-        Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+        let (head, body) = request.into_parts();
+        let source = self.inbox.source_of(&head).expect("a source");
+        self.inbox.receive(source, Box::new(head), body, &self.peer).await
     }
 
     /// The same for a message that is a body with the right signature of GitHub's scheme.

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
+use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
 
@@ -105,6 +106,38 @@ fn the_deepest_in_debt_are_kept_longest() {
         table.failed(v4(0x0100_0000 + n), at(0));
     }
     assert!(table.slowed(v4(7), at(0)).is_some());
+}
+
+#[test]
+fn nobody_reads_an_entry_of_two_moments() {
+    let set = Set::default();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0_u32;
+            while !done.load(Ordering::Relaxed) {
+                number += 1;
+                let address = u64::from(number % 3 + 1);
+                let clear_at_ns = u64::from(number);
+                let entry = Entry { address, clear_at_ns, verified_at: number };
+                // Always the place that is not empty, so that it is another address's each time.
+                set.change(|entry| entry.address == 0, |place| *place = entry);
+            }
+        });
+        let mut seen = 0;
+        while seen < 100_000 {
+            if let Some(entry) = set.find(1) {
+                let Entry { address, clear_at_ns, verified_at } = entry;
+                let whole = (address, clear_at_ns) == (1, u64::from(verified_at));
+                if !whole || verified_at % 3 != 0 {
+                    done.store(true, Ordering::Relaxed);
+                    panic!("{address} {clear_at_ns} {verified_at}");
+                }
+                seen += 1;
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, Request};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
@@ -72,9 +72,14 @@ impl http_body::Body for Pieces {
 impl Handler for Script {
     type Body = http_body_util::Either<http_body_util::Full<Bytes>, Pieces>;
 
-    async fn handle(&self, request: Request<Arriving>, peer: &Rc<Peer>) -> Response<Self::Body> {
+    async fn handle(
+        &self,
+        head: Box<Parts>,
+        body: Arriving,
+        peer: &Rc<Peer>,
+    ) -> Response<Self::Body> {
         let text = |text: String| http_body_util::Either::Left(text.into());
-        let path = request.uri().path().to_owned();
+        let path = head.uri.path().to_owned();
         let mut answer = Response::new(match path.as_str() {
             "/big" => http_body_util::Either::Right(Pieces(Some(1024), false)),
             "/endless" => http_body_util::Either::Right(Pieces(None, false)),
@@ -87,7 +92,7 @@ impl Handler for Script {
                 text("slow".into())
             }
             "/echo" => {
-                let body = request.into_body().collect().await.map(|b| b.to_bytes().len());
+                let body = body.collect().await.map(|b| b.to_bytes().len());
                 text(format!("{body:?}"))
             }
             "/panic" => panic!("a handler that fails"),
