@@ -416,7 +416,8 @@ mod tests {
             assert!(flushed.is_err(), "it says that it has sent what it has not");
             let mut all = vec![0; full * 5000];
             let (read, flushed) = tokio::join!(far.read_exact(&mut all), near.flush());
-            (read.unwrap(), flushed.unwrap());
+            read.unwrap();
+            flushed.unwrap();
             let pieces: Vec<u8> = (0..full).flat_map(piece).collect();
             assert!(all == pieces, "of {full} pieces");
         })

@@ -31,10 +31,13 @@ use crate::telemetry::{Lane, Level};
 use super::assembly::Parts;
 use super::otlp::Exporting;
 
+/// The inbox in force, which a reload replaces; none where no source is configured.
+type Shared = Arc<ArcSwapOption<Inbox>>;
+
 /// The doors of a core: webhooks go to the inbox, everything else to the gateway.
 struct Doors {
     gateway: Gateway,
-    inbox: RefCell<Cache<Arc<ArcSwapOption<Inbox>>, Option<Arc<Inbox>>>>,
+    inbox: RefCell<Cache<Shared, Option<Arc<Inbox>>>>,
 }
 
 impl Handler for Doors {
@@ -61,7 +64,7 @@ impl Handler for Doors {
 }
 
 impl Doors {
-    fn new(gateway: Gateway, inbox: Arc<ArcSwapOption<Inbox>>) -> Self {
+    fn new(gateway: Gateway, inbox: Shared) -> Self {
         Self { gateway, inbox: RefCell::new(Cache::new(inbox)) }
     }
 

@@ -186,7 +186,7 @@ impl Set {
             let of_it = |cells: &&Cells| cells.address.load(Ordering::Relaxed) == address;
             let found = self.entries.iter().find(of_it).map(Cells::get);
             fence(Ordering::Acquire);
-            if before % 2 == 0 && self.version.load(Ordering::Relaxed) == before {
+            if before.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == before {
                 return found;
             }
             // Somebody is changing it: what was read may be of two moments.
