@@ -81,7 +81,7 @@ impl<'p> Bound<'p> {
     }
 
     /// Whether a reading is bound: itself, or the whole that it is a part of.
-    pub(super) fn binds(&self, reading: &Reading<'_>) -> bool {
+    fn binds(&self, reading: &Reading<'_>) -> bool {
         let origin = reading.origin;
         let whole = origin.is_some_and(|origin| match origin {
             Origin::QueryField(_) | Origin::QueryFields | Origin::Query => self.query(),
