@@ -4,8 +4,9 @@
 //! find the kernel's code in the processor's cache, and on one machine they find who waits awake.
 //! A write is copied for that; who wrote it takes it for sent, and is woken when it was not.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
+use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
@@ -125,32 +126,46 @@ pub struct Batched {
 #[derive(Debug)]
 struct Socket {
     tcp: TcpStream,
+    /// Bytes that the kernel took and nobody was told of.
+    sent: Cell<usize>,
     unsent: RefCell<Unsent>,
 }
 
 /// What was taken for sent, and could not be.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Unsent {
     /// Who wrote last.
     writer: Option<Waker>,
     /// What the kernel had no room for. May be in clear.
     bytes: Zeroizing<Vec<u8>>,
-    fault: Option<io::Error>,
+    /// Why nothing can be sent any more.
+    fault: Option<ErrorKind>,
+}
+
+impl fmt::Debug for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bytes, fault) = (self.bytes.len(), self.fault);
+        f.debug_struct("Unsent").field("bytes", &bytes).field("fault", &fault).finish()
+    }
 }
 
 impl Socket {
     /// Sends a write that waited, as far as the kernel has room.
     fn send(&self, bytes: &[u8]) {
         let unsent = &mut *self.unsent.borrow_mut();
+        if unsent.fault.is_some() {
+            return;
+        }
         let sent = match unsent.bytes.is_empty() {
             true => self.tcp.try_write(bytes),
             false => Ok(0),
         };
+        self.note(&sent);
         match sent {
             Ok(sent) if sent == bytes.len() => return,
             Ok(sent) => unsent.keep(bytes.get(sent..).unwrap_or_default()),
             Err(error) if is_passing(&error) => unsent.keep(bytes),
-            Err(error) => unsent.fault = Some(error),
+            Err(error) => unsent.fault = Some(error.kind()),
         }
         if let Some(writer) = &unsent.writer {
             writer.wake_by_ref();
@@ -163,15 +178,23 @@ impl Socket {
         if !unsent.writer.as_ref().is_some_and(|writer| writer.will_wake(cx.waker())) {
             unsent.writer = Some(cx.waker().clone());
         }
-        if let Some(fault) = unsent.fault.take() {
-            return Poll::Ready(Err(fault));
+        while unsent.fault.is_none() && !unsent.bytes.is_empty() {
+            match ready!(self.poll_send(cx, &[IoSlice::new(&unsent.bytes)])) {
+                Ok(0) => unsent.fault = Some(ErrorKind::WriteZero),
+                Ok(sent) => unsent.bytes = Zeroizing::new(unsent.bytes.split_off(sent)),
+                Err(error) => unsent.fault = Some(error.kind()),
+            }
         }
-        while !unsent.bytes.is_empty() {
-            let sent = ready!(self.poll_send(cx, &[IoSlice::new(&unsent.bytes)]))?;
-            let rest = unsent.bytes.split_off(sent);
-            unsent.bytes = Zeroizing::new(rest);
-        }
-        Poll::Ready(Ok(()))
+        Poll::Ready(unsent.fault.map_or(Ok(()), |fault| Err(fault.into())))
+    }
+
+    fn has_unsent(&self) -> bool {
+        !self.unsent.borrow().bytes.is_empty()
+    }
+
+    fn note(&self, sent: &io::Result<usize>) {
+        let sent = *sent.as_ref().unwrap_or(&0);
+        self.sent.set(self.sent.get().saturating_add(sent));
     }
 
     /// Sends at once.
@@ -185,7 +208,10 @@ impl Socket {
             };
             match sent {
                 Err(error) if is_passing(&error) => {}
-                sent => return Poll::Ready(sent),
+                sent => {
+                    self.note(&sent);
+                    return Poll::Ready(sent);
+                }
             }
         }
     }
@@ -205,16 +231,27 @@ fn is_passing(error: &io::Error) -> bool {
 impl Batched {
     /// A connection that nothing was written to yet.
     pub fn new(tcp: TcpStream) -> Self {
-        Self { socket: Rc::new(Socket { tcp, unsent: RefCell::default() }), bell: Bell::default() }
+        let socket = Socket { tcp, sent: Cell::new(0), unsent: RefCell::default() };
+        Self { socket: Rc::new(socket), bell: Bell::default() }
     }
 
-    /// Reads into `room`, and says how much.
+    /// How many bytes have left since this was asked last.
+    pub fn take_sent(&self) -> usize {
+        self.socket.sent.take()
+    }
+
+    /// Reads into `room`, and says how much. What could not be sent before is sent on the way: who
+    /// takes it for sent may do nothing but read.
     pub fn poll_read_into(
         &mut self,
         cx: &Context<'_>,
         room: &mut impl BufMut,
     ) -> Poll<io::Result<usize>> {
         let Self { socket, bell } = self;
+        if socket.has_unsent() {
+            // A fault is told to who writes next.
+            let _ = socket.poll_unsent(&mut Context::from_waker(cx.waker()));
+        }
         bell.poll(cx, |cx| {
             loop {
                 ready!(socket.tcp.poll_read_ready(cx))?;
@@ -418,8 +455,32 @@ mod tests {
             let (read, flushed) = tokio::join!(far.read_exact(&mut all), near.flush());
             read.unwrap();
             flushed.unwrap();
+            assert_eq!(near.take_sent(), full * 5000, "what left late is told as well");
             let pieces: Vec<u8> = (0..full).flat_map(piece).collect();
             assert!(all == pieces, "of {full} pieces");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_is_unsent_leaves_also_where_nobody_does_more_than_read() {
+        let (mut near, mut far) = pair().await;
+        batched(async {
+            let mut written = 0;
+            while !near.socket.has_unsent() {
+                near.write_all(&[7; WRITE_BYTES_MAX]).await.unwrap();
+                written += WRITE_BYTES_MAX;
+                yield_now().await;
+            }
+            let mut all = vec![0; written];
+            let read = async {
+                far.read_exact(&mut all).await.unwrap();
+                far.write_all(b"got it").await.unwrap();
+            };
+            let mut told = [0; 6];
+            let both = async { tokio::join!(read, near.read_exact(&mut told)) };
+            let ((), told_all) = timeout(Duration::from_secs(5), both).await.unwrap();
+            told_all.unwrap();
         })
         .await;
     }
@@ -441,6 +502,7 @@ mod tests {
             let fault = timeout(Duration::from_secs(5), fault).await.unwrap();
             let kinds = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
             assert!(kinds.contains(&fault.kind()), "{fault}");
+            assert!(near.flush().await.is_err(), "and again");
         })
         .await;
     }

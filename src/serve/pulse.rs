@@ -56,12 +56,13 @@ impl Pulse {
         self.blocked.get()
     }
 
-    /// When the connection began to shut down.
+    /// When our end was sent.
     pub(super) fn shutdown(&self) -> Option<Instant> {
         self.shutdown.get()
     }
 
-    pub(super) fn shutdown_began(&self) {
+    /// Our end is sent.
+    pub(super) fn shut_down(&self) {
         if self.shutdown.get().is_none() {
             self.shutdown.set(Some(Instant::now()));
         }

@@ -66,13 +66,16 @@ impl Metered {
         })
     }
 
-    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &written {
-            Poll::Ready(Ok(bytes)) => self.pulse.sent(*bytes),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.pulse.write_blocked(),
+    /// Notes what has left, and whether the rest has to wait for the client.
+    fn note<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match self.tcp.take_sent() {
+            0 => {}
+            bytes => self.pulse.sent(bytes),
         }
-        written
+        if outcome.is_pending() {
+            self.pulse.write_blocked();
+        }
+        outcome
     }
 }
 
@@ -126,14 +129,13 @@ impl AsyncWrite for Metered {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.tcp).poll_flush(cx);
-        if flushed.is_pending() {
-            this.pulse.write_blocked();
-        }
-        flushed
+        this.note(flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+        let this = self.get_mut();
+        let ended = Pin::new(&mut this.tcp).poll_shutdown(cx);
+        this.note(ended)
     }
 }
 
@@ -221,13 +223,14 @@ impl<S: Below> AsyncWrite for ClientStream<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends `close_notify` and FIN, then reads on for a while: closing a socket with unread bytes
-    /// sends a reset, which takes the answer from the client. The deadline is the driver's.
+    /// Sends what is left, `close_notify` and FIN, for which a slow client has its usual time. Then
+    /// reads on for a while: closing a socket with unread bytes sends a reset, which takes the
+    /// answer from the client. The deadlines are the driver's.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.pulse.shutdown_began();
         if let End::No = this.end {
             ready!(Pin::new(&mut this.below).poll_shutdown(cx))?;
+            this.pulse.shut_down();
             if !this.pulse.must_linger() {
                 return Poll::Ready(Ok(()));
             }
@@ -243,5 +246,45 @@ impl<S: Below> AsyncWrite for ClientStream<S> {
             this.end = End::Lingering(bytes + buf.filled().len());
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::time::{Duration, timeout};
+    use tokio::{join, select};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_that_waits_for_the_client_has_not_been_sent() {
+        const SOON: Duration = Duration::from_millis(50);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let pulse = Rc::new(Pulse::default());
+        let line = Metered::new(listener.accept().await.unwrap().0, Rc::clone(&pulse));
+        let mut stream = ClientStream::new(line, Rc::clone(&pulse));
+        let deed = async {
+            tokio::task::yield_now().await;
+            let mut written = 0;
+            while timeout(SOON, stream.write_all(&[7; 4 * KIB])).await.is_ok() {
+                written += 4 * KIB;
+                tokio::task::yield_now().await;
+            }
+            assert!(timeout(SOON, stream.shutdown()).await.is_err());
+            assert!(pulse.shutdown().is_none() && pulse.blocked().is_some());
+            let read = async {
+                let mut all = Vec::new();
+                client.read_to_end(&mut all).await.unwrap();
+                assert_eq!(all.len(), written);
+                assert!(pulse.shutdown().is_some());
+                drop(client);
+            };
+            let (ended, ()) = join!(stream.shutdown(), read);
+            ended.unwrap();
+        };
+        select! { biased; _ = crate::batch::send() => unreachable!(), () = deed => {} }
     }
 }

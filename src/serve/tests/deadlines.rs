@@ -2,8 +2,12 @@
 
 use std::num::NonZeroU32;
 
+use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
+use tokio_rustls::TlsConnector;
 
 use super::kit::*;
 use crate::limit::MinimumPace;
@@ -129,6 +133,33 @@ async fn a_client_that_reads_slowly_but_well_enough_gets_it_all() {
         tokio::time::sleep(ms(1)).await;
     }
     assert!(bytes > 16 << 20);
+}
+
+/// However much of an answer the kernel has room for when its connection is to close.
+#[tokio::test]
+async fn a_client_that_pauses_gets_the_end_of_an_answer_after_which_its_connection_closes() {
+    let served = Served::start(settings());
+    let fetch = async |bytes: usize| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(8 * 1024).unwrap();
+        let tcp = socket.connect(served.address).await.unwrap();
+        let h1 = |c: &mut rustls::ClientConfig| c.alpn_protocols = vec![b"http/1.1".into()];
+        let connector = TlsConnector::from(client_config(std::slice::from_ref(&served.first), h1));
+        let name = ServerName::try_from("gate.example").unwrap();
+        let mut client = connector.connect(name, tcp).await.unwrap();
+        let head = "HTTP/1.1\r\nHost: gate.example\r\nConnection: close\r\n\r\n";
+        client.write_all(format!("GET /bytes/{bytes} {head}").as_bytes()).await.unwrap();
+        client.flush().await.unwrap();
+        // Longer than a client has to end its side.
+        tokio::time::sleep(ms(4000)).await;
+        let mut all = Vec::new();
+        let read = client.read_to_end(&mut all).await;
+        let came = all.iter().filter(|byte| **byte == b'b').count();
+        (read.is_ok() && came == bytes).then_some(()).ok_or((bytes, came))
+    };
+    let all = (20..100).map(|part| fetch(part * 1000));
+    let cut: Vec<_> = join_all(all).await.into_iter().filter_map(Result::err).collect();
+    assert!(cut.is_empty(), "{cut:?}");
 }
 
 #[tokio::test]

@@ -87,6 +87,10 @@ impl Handler for Script {
                 let names: Vec<_> = peer.names.iter().collect();
                 text(format!("{:?} {}", peer.server_name.as_deref(), names.join(",")))
             }
+            long if long.starts_with("/bytes/") => {
+                let bytes = long.trim_start_matches("/bytes/").parse().unwrap();
+                text("b".repeat(bytes))
+            }
             "/slow" => {
                 tokio::time::sleep(ms(300)).await;
                 text("slow".into())
@@ -215,7 +219,11 @@ impl Served {
                 let settings = Arc::new(ArcSwap::from_pointee(settings));
                 let handler = Rc::new(Script);
                 let door = Door { tls, connections, settings, metrics, handler, drain };
-                runtime.block_on(run(listener, door))
+                runtime.block_on(async {
+                    // As on a core.
+                    tokio::task::spawn_local(crate::batch::send());
+                    run(listener, door).await
+                })
             }
         });
         let first = pairs.first().unwrap().der.clone();
