@@ -12,8 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use arc_swap::cache::Cache;
 use futures_util::future::Either;
-use http::Response;
-use http::request;
+use http::{Response, request};
 use serde_json::json;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
