@@ -18,7 +18,7 @@ async fn pair() -> (Batched, TcpStream) {
 /// Bytes that have come to the other end, without waiting for any.
 async fn come(far: &TcpStream) -> Vec<u8> {
     let mut all = vec![0; 64 * KIB];
-    // Once for the driver to look, once for what it saw.
+    // The runtime learns meanwhile what has come.
     tokio::time::sleep(Duration::from_millis(5)).await;
     let bytes = far.try_read(&mut all).unwrap_or(0);
     all.truncate(bytes);
