@@ -1,13 +1,10 @@
 //! Reading a body, never past its limit, the deadline or the memory that is left: for every door
 //! that bodies come in by.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::Poll;
-
 use bytes::Bytes;
 use http_body::Body;
-use tokio::time::{Instant, sleep_until};
+use http_body_util::BodyExt as _;
+use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::admission::budget::Reservation;
 use crate::gateway::rejection::{Flaw, Rejection};
@@ -103,26 +100,11 @@ impl Reading {
         incoming: &mut B,
         deadlines: BodyDeadlines,
     ) -> Result<(), Rejection> {
-        // Only who waits needs a clock.
-        let mut started = None;
-        let mut timer = pin!(None);
+        let started = Instant::now();
         loop {
             let patience = deadlines.total.min(deadlines.pace.allows(self.bytes));
-            let next = poll_fn(|cx| {
-                if let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) {
-                    return Poll::Ready(Ok(frame));
-                }
-                if timer.is_none() {
-                    let deadline = *started.get_or_insert_with(Instant::now) + patience;
-                    timer.set(Some(sleep_until(deadline)));
-                }
-                match timer.as_mut().as_pin_mut().map(|timer| timer.poll(cx)) {
-                    Some(Poll::Ready(())) => Poll::Ready(Err(Rejection::BodyTooSlow)),
-                    Some(Poll::Pending) | None => Poll::Pending,
-                }
-            });
-            let Some(frame) = next.await? else { return Ok(()) };
-            timer.set(None);
+            let frame = timeout_at(started + patience, incoming.frame()).await;
+            let Some(frame) = frame.map_err(|_| Rejection::BodyTooSlow)? else { return Ok(()) };
             let frame = frame.map_err(|_| Rejection::BadRequest(Flaw::Body))?;
             // Trailers end here: nothing in them is signed.
             if let Ok(piece) = frame.into_data() {
