@@ -4,6 +4,7 @@
 //! [`Template`] says how a template is written, [`source::sources`] and [`function::all`] what
 //! stands in it, [`Scope`] which names it may use, [`Evaluation`] what it gives for a message.
 
+mod base64;
 mod call;
 mod compile;
 pub mod evaluate;

@@ -10,32 +10,50 @@ use crate::recipe::function::{Argument, Function, PatternPiece, Takes};
 use crate::recipe::value::{Type, VALUE_BYTES_MAX, Value, wipe_text};
 
 impl Evaluation<'_> {
-    /// Calls a function of an expression on a value, or on the absence of one where it takes that.
+    /// Puts a value through a function of an expression, or the absence of one where it takes that.
+    /// In its place: to move a value that was just written keeps the processor waiting.
     pub(super) fn call<'e>(
         &'e self,
         call: &'e Call,
-        value: Result<Value<'e>, Fault>,
         expression: &Expression,
-    ) -> Result<Value<'e>, Fault> {
+        value: &mut Result<Value<'e>, Fault>,
+    ) {
         let secret = expression.secret;
-        let value = match value {
-            Ok(value) => Some(value),
-            Err(Fault::Absent(_)) if call.function.absence => None,
-            Err(fault) => return Err(fault),
+        let made = match value {
+            Ok(value) => {
+                let made = self.made(call, Some(value), secret);
+                if secret {
+                    value.wipe();
+                }
+                made
+            }
+            Err(Fault::Absent(_)) if call.function.absence => self.made(call, None, secret),
+            Err(_) => return,
         };
-        let mut held = Held { value, arguments: Arguments { list: Vec::new(), secret }, secret };
-        held.arguments = self.arguments(call, secret)?;
-        let result = held.run(call.function);
-        let result = result.and_then(|mut result| {
-            if !result.is_too_long() {
-                return typed(result, call.kind);
-            }
+        let placed = |fault: Fault| fault.at(expression.source.origin(), Some(call.function.name));
+        *value = made.map_err(placed);
+    }
+
+    /// What a function makes of a value, which it may change on the way.
+    fn made<'e>(
+        &'e self,
+        call: &'e Call,
+        value: Option<&mut Value<'e>>,
+        secret: bool,
+    ) -> Result<Value<'e>, Fault> {
+        let made = if call.operands.is_empty() {
+            run(call.function, value, &[], secret)
+        } else {
+            run(call.function, value, &self.arguments(call, secret)?.list, secret)
+        };
+        let mut made = made?;
+        if made.is_too_long() {
             if secret {
-                result.wipe();
+                made.wipe();
             }
-            Err(Fault::too_long())
-        });
-        result.map_err(|fault| fault.at(expression.source.origin(), Some(call.function.name)))
+            return Err(Fault::too_long());
+        }
+        typed(made, call.kind)
     }
 
     /// The arguments of a call.
@@ -87,43 +105,30 @@ impl Drop for Arguments<'_> {
     }
 }
 
-/// What a function is called on, wiped afterwards if it is secret.
-struct Held<'e> {
-    value: Option<Value<'e>>,
-    arguments: Arguments<'e>,
+/// Calls a function on a value, made first what the function takes.
+fn run<'e>(
+    function: &Function,
+    value: Option<&mut Value<'e>>,
+    arguments: &[Argument<'e>],
     secret: bool,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        if self.secret {
-            self.value.iter_mut().for_each(Value::wipe);
+) -> Result<Value<'e>, Fault> {
+    let Some(value) = value else { return (function.apply)(None, arguments) };
+    match (function.takes, &mut *value) {
+        (Takes::Text | Takes::Bytes, Value::List(items)) => {
+            map(function, items.iter_mut(), arguments, secret).map(Value::List)
         }
-    }
-}
-
-impl<'e> Held<'e> {
-    fn run(&mut self, function: &Function) -> Result<Value<'e>, Fault> {
-        let arguments = &*self.arguments.list;
-        match (function.takes, &mut self.value) {
-            (Takes::Text | Takes::Bytes, Some(Value::List(items))) => {
-                map(function, items.iter_mut(), arguments, self.secret).map(Value::List)
+        (Takes::Text | Takes::Bytes, Value::Pairs(pairs)) => {
+            let (names, values): (Vec<_>, Vec<_>) = std::mem::take(pairs).into_iter().unzip();
+            let mut values = values;
+            let values = map(function, values.iter_mut(), arguments, secret)?;
+            Ok(Value::Pairs(names.into_iter().zip(values).collect()))
+        }
+        (takes, value) => {
+            // Mostly it is taken as it is.
+            if wanted(value.kind(), takes) != Some(value.kind()) {
+                *value = fitted(std::mem::replace(value, Value::Body(&[])), takes)?;
             }
-            (Takes::Text | Takes::Bytes, Some(Value::Pairs(pairs))) => {
-                let (names, values): (Vec<_>, Vec<_>) = std::mem::take(pairs).into_iter().unzip();
-                let mut values = values;
-                let values = map(function, values.iter_mut(), arguments, self.secret)?;
-                Ok(Value::Pairs(names.into_iter().zip(values).collect()))
-            }
-            (takes, value) => {
-                // Mostly it is taken as it is, where it is.
-                if let Some(found) =
-                    value.take_if(|value| wanted(value.kind(), takes) != Some(value.kind()))
-                {
-                    *value = Some(fitted(found, takes)?);
-                }
-                (function.apply)(value.as_ref(), arguments)
-            }
+            (function.apply)(Some(value), arguments)
         }
     }
 }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::recipe::expression::{Call, Expression};
 use crate::recipe::fault::Fault;
+use crate::recipe::json::Document;
 use crate::recipe::memo::{self, Memo};
 use crate::recipe::origin::Origin;
 use crate::recipe::scope::{Given, Scope};
@@ -27,7 +28,23 @@ pub struct Evaluation<'s> {
     /// Made when something is parsed: most messages are only joined.
     memo: OnceCell<Box<Memo<'s>>>,
     /// The values of the scope's names.
-    names: Vec<OnceCell<Result<Value<'s>, Fault>>>,
+    names: Vec<OnceCell<Result<Kept<'s>, Fault>>>,
+}
+
+/// The value of a name.
+enum Kept<'s> {
+    Value(Value<'s>),
+    /// JSON that was read on the way.
+    Document(Document),
+}
+
+impl Kept<'_> {
+    fn wipe(self) {
+        match self {
+            Self::Value(mut value) => value.wipe(),
+            Self::Document(document) => document.wipe(),
+        }
+    }
 }
 
 /// A piece of a template with what it gives: for people who ask how a message comes about.
@@ -58,7 +75,7 @@ impl Drop for Evaluation<'_> {
         for (index, cell) in self.names.iter_mut().enumerate() {
             let definition = self.scope.definition(index);
             if definition.is_some_and(|one| one.origins.hold_secret()) {
-                cell.take().iter_mut().flatten().for_each(Value::wipe);
+                cell.take().into_iter().flatten().for_each(Kept::wipe);
             }
         }
     }
@@ -79,7 +96,7 @@ impl<'s> Evaluation<'s> {
     /// Hands a value in that the scope expects. What was worked out from an earlier one stays.
     pub fn give(&mut self, given: Given, value: Value<'s>) {
         if let Some(cell) = self.names.get_mut(given.0) {
-            *cell = OnceCell::from(Ok(value));
+            *cell = OnceCell::from(Ok(Kept::Value(value)));
         }
     }
 
@@ -178,7 +195,10 @@ impl<'s> Evaluation<'s> {
         let known = self.names.get(index).and_then(OnceCell::get);
         match self.template(index).filter(|template| known.is_none() && template.only_joins()) {
             Some(template) => self.feed(template, sink),
-            None => self.name(index)?.feed(sink),
+            None => match self.name(index)? {
+                Kept::Value(value) => value.feed(sink),
+                Kept::Document(document) => document.json().feed(sink),
+            },
         }
     }
 
@@ -189,13 +209,36 @@ impl<'s> Evaluation<'s> {
     }
 
     /// The value of a name, worked out once. A name stands for earlier ones only, so this ends.
-    fn name(&self, index: usize) -> Result<&Value<'s>, Fault> {
+    fn name(&self, index: usize) -> Result<&Kept<'s>, Fault> {
         let cell = self.names.get(index).ok_or_else(Fault::absent)?;
-        let value = cell.get_or_init(|| match self.template(index) {
-            Some(template) => self.value(template).map(Value::into_owned),
+        let kept = cell.get_or_init(|| match self.template(index) {
+            Some(template) => self.kept(template),
             None => Err(self.absent_name(index)),
         });
-        value.as_ref().map_err(Clone::clone)
+        kept.as_ref().map_err(Clone::clone)
+    }
+
+    /// The value of a template, to be kept. JSON that is read from what was made on the way, such
+    /// as decoded text, keeps that, and is not copied out of it.
+    fn kept(&self, template: &'s Template) -> Result<Kept<'s>, Fault> {
+        let Some((hole, (last, calls))) = template
+            .hole()
+            .and_then(|hole| Some((hole, hole.calls.split_last()?)))
+            .filter(|(_, (last, _))| last.reads_json())
+        else {
+            return self.value(template).map(|value| Kept::Value(value.into_owned()));
+        };
+        let mut value = self.piped(hole, calls);
+        let text = match value {
+            Ok(Value::Bytes(Cow::Owned(bytes))) => bytes,
+            Ok(Value::Text(Cow::Owned(text))) => text.into_bytes(),
+            _ => {
+                self.call(last, hole, &mut value);
+                return value.map(|value| Kept::Value(value.into_owned()));
+            }
+        };
+        let document = Document::parse(text).map(Kept::Document);
+        document.map_err(|fault| fault.at(hole.source.origin(), Some(last.function.name)))
     }
 
     fn absent_name(&self, index: usize) -> Fault {
@@ -232,18 +275,32 @@ impl<'s> Evaluation<'s> {
     }
 
     pub(super) fn expression<'e>(&'e self, expression: &'e Expression) -> Result<Value<'e>, Fault> {
-        let first = expression.calls.first().filter(|_| expression.streams());
+        self.piped(expression, &expression.calls)
+    }
+
+    /// What becomes of the source of an expression in the first of its calls.
+    fn piped<'e>(
+        &'e self,
+        expression: &'e Expression,
+        calls: &'e [Call],
+    ) -> Result<Value<'e>, Fault> {
+        let first = calls.first().filter(|call| call.function.stream.is_some());
         let absorbed = first.and_then(|first| self.absorbed(expression, first));
         let done = usize::from(absorbed.is_some());
-        let value = absorbed.unwrap_or_else(|| self.source(expression));
-        let calls = expression.calls.get(done..).unwrap_or_default();
-        let takes_absence = calls.first().is_some_and(|call| call.function.absence);
-        let value = value.map_err(|fault| match fault {
-            // It goes no further.
-            Fault::Absent(_) if takes_absence => fault,
-            _ => fault.at(expression.source.origin(), None),
-        });
-        calls.iter().fold(value, |value, call| self.call(call, value, expression))
+        let mut value = absorbed.unwrap_or_else(|| self.source(expression));
+        let calls = calls.get(done..).unwrap_or_default();
+        if let Err(fault) = value {
+            // Absence goes no further where it is taken.
+            let taken = calls.first().is_some_and(|call| call.function.absence);
+            value = Err(match fault {
+                Fault::Absent(_) if taken => fault,
+                _ => fault.at(expression.source.origin(), None),
+            });
+        }
+        for call in calls {
+            self.call(call, expression, &mut value);
+        }
+        value
     }
 
     /// What the first function of an expression makes of its source without joining that.

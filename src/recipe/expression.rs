@@ -89,6 +89,11 @@ impl Call {
         matches!(self.function.takes, Takes::Only(types) if types.contains(&Type::Json))
     }
 
+    /// Whether it makes JSON of text.
+    pub(crate) fn reads_json(&self) -> bool {
+        self.function.name == "json"
+    }
+
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         std::ptr::eq(self.function, other.function)
             && self.operands.len() == other.operands.len()

@@ -8,10 +8,14 @@ use crate::recipe::fault::Fault;
 use crate::recipe::path::Path;
 use crate::recipe::value::{Pairs, utf8, wipe_text};
 
+mod document;
 mod marks;
 mod reader;
+#[cfg(target_arch = "x86_64")]
+mod slashes;
 mod writer;
 
+pub use document::Document;
 pub use writer::Style;
 pub(crate) use writer::escape;
 
@@ -25,8 +29,11 @@ pub const VALUES_MAX: usize = 64 * 1024;
 pub enum Json<'a> {
     /// `null`.
     Null,
-    /// `true` or `false`.
-    Boolean(bool),
+    /// `true`. Its own kind, as `false` is: a byte beside texts would make the value slow to move,
+    /// byte by byte.
+    True,
+    /// `false`.
+    False,
     /// A number, as it was written.
     Number(Cow<'a, str>),
     /// A string, its escapes resolved.
@@ -73,11 +80,37 @@ impl<'a> Json<'a> {
     /// [`Fault::Absent`] for `null`, [`Fault::NotText`] for objects and arrays.
     pub fn text(&self) -> Result<Cow<'a, str>, Fault> {
         match self {
-            Self::Null => Err(Fault::absent()),
-            Self::Boolean(true) => Ok(Cow::Borrowed("true")),
-            Self::Boolean(false) => Ok(Cow::Borrowed("false")),
             Self::Number(text) | Self::String(text) => Ok(text.clone()),
-            Self::Array(_) | Self::Object(_) => Err(Fault::not_text()),
+            other => other.word().map(Cow::Borrowed),
+        }
+    }
+
+    /// The same, borrowed from this value.
+    ///
+    /// # Errors
+    /// As [`Json::text`].
+    pub fn lent_text(&self) -> Result<&str, Fault> {
+        match self {
+            Self::Number(text) | Self::String(text) => Ok(text),
+            other => other.word(),
+        }
+    }
+
+    /// Hands the bytes of [`Json::text`] on.
+    ///
+    /// # Errors
+    /// As [`Json::text`].
+    pub fn feed(&self, sink: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
+        self.lent_text().map(|text| sink(text.as_bytes()))
+    }
+
+    /// The text of a value that is a word.
+    fn word(&self) -> Result<&'static str, Fault> {
+        match self {
+            Self::Null => Err(Fault::absent()),
+            Self::True => Ok("true"),
+            Self::False => Ok("false"),
+            _ => Err(Fault::not_text()),
         }
     }
 
@@ -190,7 +223,7 @@ impl<'a> Json<'a> {
     /// Bytes of all names and texts, one for each bracket, colon and comma.
     pub fn size(&self) -> usize {
         match self {
-            Self::Null | Self::Boolean(_) => 5,
+            Self::Null | Self::True | Self::False => 5,
             Self::Number(text) => text.len(),
             Self::String(text) => text.len() + 2,
             Self::Array(items) => items.iter().map(|item| item.size() + 1).sum::<usize>() + 2,
@@ -207,7 +240,8 @@ impl<'a> Json<'a> {
         }
         match self {
             Self::Null => Json::Null,
-            Self::Boolean(value) => Json::Boolean(*value),
+            Self::True => Json::True,
+            Self::False => Json::False,
             Self::Number(text) => Json::Number(lent(text)),
             Self::String(text) => Json::String(lent(text)),
             Self::Array(items) => Json::Array(items.iter().map(Json::lend).collect()),
@@ -225,7 +259,8 @@ impl<'a> Json<'a> {
         }
         match self {
             Self::Null => Json::Null,
-            Self::Boolean(value) => Json::Boolean(value),
+            Self::True => Json::True,
+            Self::False => Json::False,
             Self::Number(text) => Json::Number(owned(text)),
             Self::String(text) => Json::String(owned(text)),
             Self::Array(items) => Json::Array(items.into_iter().map(Json::into_owned).collect()),
@@ -241,7 +276,7 @@ impl<'a> Json<'a> {
     /// Overwrites what it owns.
     pub fn wipe(&mut self) {
         match self {
-            Self::Null | Self::Boolean(_) => {}
+            Self::Null | Self::True | Self::False => {}
             Self::Number(text) | Self::String(text) => wipe_text(text),
             Self::Array(items) => items.iter_mut().for_each(Self::wipe),
             Self::Object(members) => members.iter_mut().for_each(|(name, value)| {

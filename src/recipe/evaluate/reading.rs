@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Evaluation;
+use super::{Evaluation, Kept};
 use crate::recipe::expression::{Call, Expression};
 use crate::recipe::fault::Fault;
 use crate::recipe::json::Json;
@@ -70,12 +70,13 @@ impl<'s> Evaluation<'s> {
             }
             Source::Named(index) => self.lend_name(*index)?,
             Source::Member(index, path, _) => match self.name(*index)? {
-                Value::Json(json) => member(json, path, expression)?,
-                Value::Pairs(pairs) => {
+                Kept::Document(document) => member(document.json(), path, expression)?,
+                Kept::Value(Value::Json(json)) => member(json, path, expression)?,
+                Kept::Value(Value::Pairs(pairs)) => {
                     let name = path.steps().first().map(|step| &*step.name).unwrap_or_default();
                     Value::from(memo::first(pairs, name)?)
                 }
-                _ => return Err(Fault::not_text()),
+                Kept::Value(_) => return Err(Fault::not_text()),
             },
         })
     }
@@ -85,7 +86,10 @@ impl<'s> Evaluation<'s> {
         let alias = self.template(index).and_then(Template::hole);
         match alias.filter(|hole| hole.calls.is_empty()) {
             Some(hole) => self.expression(hole),
-            None => self.name(index).map(Value::lend),
+            None => self.name(index).map(|kept| match kept {
+                Kept::Value(value) => value.lend(),
+                Kept::Document(document) => Value::Json(document.json().lend()),
+            }),
         }
     }
 }
@@ -101,6 +105,6 @@ fn member<'e>(
     if wanted || found.is_nested() {
         Ok(Value::Json(found.lend()))
     } else {
-        found.lend().text().map(Value::Text)
+        found.lent_text().map(Value::from)
     }
 }

@@ -1,15 +1,16 @@
 //! Functions from bytes to text and back.
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{
+use ::base64::Engine as _;
+use ::base64::alphabet;
+use ::base64::engine::DecodePaddingMode;
+use ::base64::engine::general_purpose::{
     GeneralPurpose, GeneralPurposeConfig, STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD,
 };
 
 use super::input::{bytes, change, concat, every, given, optional, text};
 use super::{Function, Kind, Parameter, Takes};
 use crate::crypto::{HexCase, digit_value};
+use crate::recipe::base64;
 use crate::recipe::fault::Fault;
 use crate::recipe::form::{Plus, decode};
 use crate::recipe::json::{Style, escape};
@@ -83,9 +84,9 @@ pub(super) static TABLE: &[Function] = &[
          it with or without, and ignores bits left over at the end.",
         |input, arguments| {
             let strict = match optional(arguments, 0) {
-                Some("unpadded") => &base64_simd::STANDARD_NO_PAD,
+                Some("unpadded") => &base64::STANDARD_NO_PAD,
                 Some("loose") => return loosely_decoded(input),
-                _ => &base64_simd::STANDARD,
+                _ => &base64::STANDARD,
             };
             decoded(strict, input)
         },
@@ -97,8 +98,7 @@ pub(super) static TABLE: &[Function] = &[
         "The bytes of base64 text for addresses, strictly: without padding unless `'padded'`.",
         |input, arguments| {
             let padded = optional(arguments, 0) == Some("padded");
-            let alphabet =
-                if padded { &base64_simd::URL_SAFE } else { &base64_simd::URL_SAFE_NO_PAD };
+            let alphabet = if padded { &base64::URL_SAFE } else { &base64::URL_SAFE_NO_PAD };
             decoded(alphabet, input)
         },
     )
@@ -188,15 +188,8 @@ fn digit(value: u8) -> u8 {
     b"0123456789abcdef".get(usize::from(value)).copied().unwrap_or_default()
 }
 
-/// Strictly. Sealed bodies are mostly base64 of base64: decoding is what opening one costs, so it
-/// is done by the wide registers of the processor.
-fn decoded<'a>(
-    alphabet: &base64_simd::Base64,
-    input: Option<&Value<'a>>,
-) -> Result<Value<'a>, Fault> {
-    let text = text(input)?;
-    let decoded = alphabet.decode_to_vec(text.as_bytes());
-    decoded.map(Value::from).map_err(|_| Fault::malformed())
+fn decoded<'a>(alphabet: &base64::Alphabet, input: Option<&Value<'a>>) -> Result<Value<'a>, Fault> {
+    alphabet.decode(text(input)?.as_bytes()).map(Value::from).ok_or_else(Fault::malformed)
 }
 
 fn loosely_decoded<'a>(input: Option<&Value<'a>>) -> Result<Value<'a>, Fault> {

@@ -1,67 +1,54 @@
 //! Where strings of JSON may end: found for a whole text in one pass, by the wide registers of the
 //! processor.
 
-use wide::u8x16;
+use fearless_simd::{Level, Simd, dispatch, mask8x64, prelude::*, u8x64};
 
 /// Bytes that are looked at together.
 const CHUNK: usize = 64;
 
-/// The places of quotes, backslashes and control characters in a text, in their order.
-pub(super) struct Marks<'t> {
-    /// What was not looked at yet.
-    rest: &'t [u8],
-    /// Where it begins.
-    next: usize,
-    /// The marks of the chunk before it that were not given yet, a bit for each byte.
-    found: u64,
+/// The places of quotes, backslashes and control characters in a text.
+pub(super) struct Marks {
+    /// A bit for each byte, the lowest of the first word for the first.
+    words: Vec<u64>,
 }
 
-impl<'t> Marks<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
-        Self { rest: text.as_bytes(), next: 0, found: 0 }
+impl Marks {
+    pub(super) fn of(text: &str) -> Self {
+        let mut words = Vec::with_capacity(text.len().div_ceil(CHUNK));
+        dispatch!(Level::new(), simd => fill(simd, text.as_bytes(), &mut words));
+        Self { words }
     }
-}
 
-impl Iterator for Marks<'_> {
-    type Item = usize;
-
+    /// The first mark at a place or behind it.
     #[inline]
-    fn next(&mut self) -> Option<usize> {
-        while self.found == 0 {
-            if let Some((chunk, rest)) = self.rest.split_first_chunk() {
-                (self.found, self.rest) = (marked(chunk), rest);
-            } else if self.rest.is_empty() {
-                return None;
-            } else {
-                (self.found, self.rest) = (marked_in_last(self.rest), &[]);
-            }
-            self.next += CHUNK;
+    pub(super) fn find(&self, at: usize) -> Option<usize> {
+        let mut word = at / CHUNK;
+        let mut bits = self.words.get(word)? & (u64::MAX << (at % CHUNK));
+        while bits == 0 {
+            word += 1;
+            bits = *self.words.get(word)?;
         }
-        let bit = usize::try_from(self.found.trailing_zeros()).ok()?;
-        self.found &= self.found - 1;
-        Some(self.next - CHUNK + bit)
+        let bit = usize::try_from(bits.trailing_zeros()).ok()?;
+        Some(word * CHUNK + bit)
     }
 }
 
-/// A bit for each byte that is marked, the lowest for the first.
-fn marked(chunk: &[u8; CHUNK]) -> u64 {
-    let (parts, _) = chunk.as_chunks();
-    parts.iter().rev().fold(0, |bits, part| {
-        let bytes = u8x16::new(*part);
-        // With the second lowest bit turned, a quote is 32 and follows the control characters.
-        let turned = bytes ^ u8x16::splat(b'"' ^ b' ');
-        let low = turned.min(u8x16::splat(b' ')).simd_eq(turned);
-        let mark = low | bytes.simd_eq(u8x16::splat(b'\\'));
-        bits << 16 | u64::from(mark.to_bitmask())
-    })
+#[inline(always)]
+fn fill<S: Simd>(simd: S, text: &[u8], words: &mut Vec<u64>) {
+    let (chunks, rest) = text.as_chunks();
+    words.extend(chunks.iter().map(|chunk| marked(simd, *chunk)));
+    if !rest.is_empty() {
+        let mut chunk = [b' '; CHUNK];
+        chunk.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        words.push(marked(simd, chunk));
+    }
 }
 
-/// The same for the end of a text, which fills no chunk. Kept out of the loop, which it would fill.
-#[cold]
-fn marked_in_last(rest: &[u8]) -> u64 {
-    let mut chunk = [b' '; CHUNK];
-    chunk.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    marked(&chunk)
+#[inline(always)]
+fn marked<S: Simd>(simd: S, chunk: [u8; CHUNK]) -> u64 {
+    let bytes = u8x64::simd_from(simd, chunk);
+    let marks: mask8x64<S> = bytes.simd_lt(b' ') | bytes.simd_eq(b'"') | bytes.simd_eq(b'\\');
+    marks.to_bitmask()
 }
 
 #[cfg(test)]
@@ -75,9 +62,11 @@ mod tests {
         for turned in 0..CHUNK {
             let text = format!("{}{ascii}ä\\", "x".repeat(turned));
             let is_mark = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');
-            let plain: Vec<usize> =
-                text.bytes().enumerate().filter(|(_, b)| is_mark(b)).map(|(at, _)| at).collect();
-            assert_eq!(Marks::of(&text).collect::<Vec<_>>(), plain);
+            let marks = Marks::of(&text);
+            for at in 0..=text.len() + CHUNK {
+                let plain = text.bytes().enumerate().skip(at).find(|(_, byte)| is_mark(byte));
+                assert_eq!(marks.find(at), plain.map(|(at, _)| at), "{at} of {turned}");
+            }
         }
     }
 }

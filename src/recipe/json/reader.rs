@@ -38,7 +38,7 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     values: usize,
-    marks: Marks<'a>,
+    marks: Marks,
 }
 
 impl<'a> Reader<'a> {
@@ -90,11 +90,8 @@ impl<'a> Reader<'a> {
     }
 
     fn word(&mut self) -> Result<Json<'a>, Fault> {
-        let words: [(&[u8], Json<'a>); 3] = [
-            (b"true", Json::Boolean(true)),
-            (b"false", Json::Boolean(false)),
-            (b"null", Json::Null),
-        ];
+        let words: [(&[u8], Json<'a>); 3] =
+            [(b"true", Json::True), (b"false", Json::False), (b"null", Json::Null)];
         for (word, value) in words {
             if self.rest().starts_with(word) {
                 self.at += word.len();
@@ -213,8 +210,7 @@ impl<'a> Reader<'a> {
     /// the loop over a string, the marks stay in registers.
     #[inline(always)]
     fn plain(&mut self, start: usize) -> Result<&'a str, Fault> {
-        let read = self.at;
-        self.at = self.marks.find(|mark| *mark >= read).unwrap_or(self.text.len());
+        self.at = self.marks.find(self.at).unwrap_or(self.text.len());
         self.since(start)
     }
 

@@ -52,8 +52,8 @@ impl Style {
     pub(super) fn write(self, value: &Json<'_>, to: &mut String) {
         match value {
             Json::Null => to.push_str("null"),
-            Json::Boolean(true) => to.push_str("true"),
-            Json::Boolean(false) => to.push_str("false"),
+            Json::True => to.push_str("true"),
+            Json::False => to.push_str("false"),
             Json::Number(text) => to.push_str(text),
             Json::String(text) => self.write_string(text, to),
             Json::Array(items) => {
