@@ -111,6 +111,8 @@ fn work_out(template: &str, secret: &[u8]) {
     let mut scope = Scope::default();
     let bytes = Template::compile("{secret | prepend('')}", &scope).unwrap();
     scope.define("own", bytes).unwrap();
+    let document = "{secret | append('\"more') | json_string | prepend('[') | append(']') | json}";
+    scope.define("document", Template::compile(document, &scope).unwrap()).unwrap();
     let template =
         Template::compile(template, &scope).unwrap_or_else(|e| panic!("{template}: {e:?}"));
     let (headers, values) = (HeaderMap::new(), NamedSecrets::default());
@@ -187,6 +189,8 @@ fn nothing_is_left_of_a_secret() {
         "{params.json | add('key', @secret) | flat('.') | items('{k}={v}') | join('&')}",
         "{params.json | add('key', @secret) | get('key') | text | lower}",
         "{own}{own | text | lower}",
+        "{document.0}{document.0 | lower}",
+        "{secret | append('\"more') | json_string | json | text | lower}",
         "{own | sha256 | hex}",
         "{method | hmac('sha256', @own) | hex}",
     ] {

@@ -7,6 +7,7 @@ use crate::recipe::evaluate::Evaluation;
 use crate::recipe::expression::{Call, Expression, Operand, PatternPart};
 use crate::recipe::fault::Fault;
 use crate::recipe::function::{Argument, Function, PatternPiece, Takes};
+use crate::recipe::json::Document;
 use crate::recipe::value::{Type, VALUE_BYTES_MAX, Value, wipe_text};
 
 impl Evaluation<'_> {
@@ -19,41 +20,38 @@ impl Evaluation<'_> {
         value: &mut Result<Value<'e>, Fault>,
     ) {
         let secret = expression.secret;
-        let made = match value {
-            Ok(value) => {
-                let made = self.made(call, Some(value), secret);
-                if secret {
-                    value.wipe();
-                }
-                made
-            }
-            Err(Fault::Absent(_)) if call.function.absence => self.made(call, None, secret),
+        let given = match value {
+            Ok(value) => Some(value),
+            Err(Fault::Absent(_)) if call.function.absence => None,
             Err(_) => return,
         };
-        let placed = |fault: Fault| fault.at(expression.source.origin(), Some(call.function.name));
-        *value = made.map_err(placed);
+        // A fault of an argument is not one of what the function is called on.
+        let made = self.arguments(call, secret).and_then(|arguments| {
+            let made = run(call.function, given, &arguments.list, secret);
+            let made = made.and_then(|made| bounded(made, secret));
+            made.and_then(|made| typed(made, call.kind))
+                .map_err(|fault| placed(fault, call, expression))
+        });
+        if secret {
+            value.iter_mut().for_each(Value::wipe);
+        }
+        *value = made;
     }
 
-    /// What a function makes of a value, which it may change on the way.
-    fn made<'e>(
-        &'e self,
-        call: &'e Call,
-        value: Option<&mut Value<'e>>,
-        secret: bool,
-    ) -> Result<Value<'e>, Fault> {
-        let made = if call.operands.is_empty() {
-            run(call.function, value, &[], secret)
-        } else {
-            run(call.function, value, &self.arguments(call, secret)?.list, secret)
-        };
-        let mut made = made?;
-        if made.is_too_long() {
-            if secret {
-                made.wipe();
+    /// What the function `json` makes of a text that is given away, which is not copied then.
+    pub(super) fn document(
+        text: Vec<u8>,
+        call: &Call,
+        expression: &Expression,
+    ) -> Result<Document, Fault> {
+        let document = Document::parse(text).and_then(|document| {
+            if document.json().size() <= VALUE_BYTES_MAX {
+                return Ok(document);
             }
-            return Err(Fault::too_long());
-        }
-        typed(made, call.kind)
+            document.wipe();
+            Err(Fault::too_long())
+        });
+        document.map_err(|fault| placed(fault, call, expression))
     }
 
     /// The arguments of a call.
@@ -159,6 +157,22 @@ fn map<'i, 'e: 'i>(
         }
     }
     Ok(made)
+}
+
+/// A value that is no longer than one may be.
+fn bounded(mut value: Value<'_>, secret: bool) -> Result<Value<'_>, Fault> {
+    if !value.is_too_long() {
+        return Ok(value);
+    }
+    if secret {
+        value.wipe();
+    }
+    Err(Fault::too_long())
+}
+
+/// A fault of a function, with its place.
+fn placed(fault: Fault, call: &Call, expression: &Expression) -> Fault {
+    fault.at(expression.source.origin(), Some(call.function.name))
 }
 
 /// A value of the type that was compiled, where a function handed an argument on that has another.

@@ -39,6 +39,23 @@ enum Kept<'s> {
 }
 
 impl Kept<'_> {
+    fn feed(&self, sink: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
+        match self {
+            Self::Value(value) => value.feed(sink),
+            Self::Document(document) => {
+                document.json().lent_text().map(|text| sink(text.as_bytes()))
+            }
+        }
+    }
+
+    /// The same value, borrowed from this one.
+    fn lend(&self) -> Value<'_> {
+        match self {
+            Self::Value(value) => value.lend(),
+            Self::Document(document) => Value::Json(document.json().lend()),
+        }
+    }
+
     fn wipe(self) {
         match self {
             Self::Value(mut value) => value.wipe(),
@@ -195,10 +212,7 @@ impl<'s> Evaluation<'s> {
         let known = self.names.get(index).and_then(OnceCell::get);
         match self.template(index).filter(|template| known.is_none() && template.only_joins()) {
             Some(template) => self.feed(template, sink),
-            None => match self.name(index)? {
-                Kept::Value(value) => value.feed(sink),
-                Kept::Document(document) => document.json().feed(sink),
-            },
+            None => self.name(index)?.feed(sink),
         }
     }
 
@@ -237,8 +251,7 @@ impl<'s> Evaluation<'s> {
                 return value.map(|value| Kept::Value(value.into_owned()));
             }
         };
-        let document = Document::parse(text).map(Kept::Document);
-        document.map_err(|fault| fault.at(hole.source.origin(), Some(last.function.name)))
+        Self::document(text, last, hole).map(Kept::Document)
     }
 
     fn absent_name(&self, index: usize) -> Fault {

@@ -85,7 +85,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The same, borrowed from this value.
+    /// The same, borrowed from this value and not copied where this owns it.
     ///
     /// # Errors
     /// As [`Json::text`].
@@ -94,14 +94,6 @@ impl<'a> Json<'a> {
             Self::Number(text) | Self::String(text) => Ok(text),
             other => other.word(),
         }
-    }
-
-    /// Hands the bytes of [`Json::text`] on.
-    ///
-    /// # Errors
-    /// As [`Json::text`].
-    pub fn feed(&self, sink: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
-        self.lent_text().map(|text| sink(text.as_bytes()))
     }
 
     /// The text of a value that is a word.

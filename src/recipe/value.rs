@@ -189,7 +189,7 @@ impl<'a> Value<'a> {
             Self::Text(text) => sink(text.as_bytes()),
             Self::Bytes(bytes) => sink(bytes),
             Self::Body(pieces) => pieces.iter().for_each(|piece| sink(piece)),
-            Self::Json(json) => json.feed(sink)?,
+            Self::Json(json) => sink(json.lent_text()?.as_bytes()),
             Self::List(_) | Self::Pairs(_) => return Err(Fault::not_text()),
         }
         Ok(())

@@ -86,10 +86,7 @@ impl<'s> Evaluation<'s> {
         let alias = self.template(index).and_then(Template::hole);
         match alias.filter(|hole| hole.calls.is_empty()) {
             Some(hole) => self.expression(hole),
-            None => self.name(index).map(|kept| match kept {
-                Kept::Value(value) => value.lend(),
-                Kept::Document(document) => Value::Json(document.json().lend()),
-            }),
+            None => self.name(index).map(Kept::lend),
         }
     }
 }

@@ -223,6 +223,42 @@ fn names_of_json_and_pairs_have_members() {
     assert!(message.text_in(&scope, "{all.q}").is_err());
 }
 
+/// JSON that a name keeps with its text is what the same functions give without a name, and so is
+/// what is wrong with it.
+#[test]
+fn kept_documents_are_what_their_functions_give() {
+    let long = format!("[\"{}\"]", "a".repeat(VALUE_BYTES_MAX - 4));
+    let cases = [
+        (r#"["\/a\/","b"]"#, None),
+        (r#"[1,2"#, Some("body | json is malformed")),
+        (r#"{"a":1,"a":2}"#, Some("body | json is there more than once")),
+        (&long, Some("body | json is too long")),
+    ];
+    for (body, expected) in cases {
+        let mut scope = Scope::default();
+        let plain = Template::compile("{body | lower | json}", &scope).unwrap();
+        scope.define("kept", plain.clone()).unwrap();
+        let kept = Template::compile("{kept}", &scope).unwrap();
+        let mut message = post(&[]);
+        message.body = vec![Bytes::copy_from_slice(body.as_bytes())];
+        let evaluation = Evaluation::new(message.subject(), &scope);
+        let (plain, kept) = (evaluation.value(&plain), evaluation.value(&kept));
+        assert!(plain == kept, "{expected:?}");
+        assert_eq!(kept.err().map(|fault| fault.to_string()).as_deref(), expected);
+    }
+}
+
+#[test]
+fn faults_of_arguments_are_not_those_of_the_value() {
+    let mut scope = Scope::default();
+    scope.define("j", Template::compile("{params.json}", &scope).unwrap()).unwrap();
+    let message = post(&["{\"a\":1}"]);
+    for template in ["{path | append(@j.x)}", "{method | default(@j.x)}"] {
+        let fault = message.text_in(&scope, template).unwrap_err();
+        assert_eq!(fault.to_string(), "a value is absent", "{template}");
+    }
+}
+
 #[test]
 fn values_are_handed_in() {
     let mut scope = Scope::new(Credentials::None);

@@ -14,8 +14,12 @@ pub(super) struct Marks {
 
 impl Marks {
     pub(super) fn of(text: &str) -> Self {
+        Self::found_with(Level::new(), text)
+    }
+
+    fn found_with(level: Level, text: &str) -> Self {
         let mut words = Vec::with_capacity(text.len().div_ceil(CHUNK));
-        dispatch!(Level::new(), simd => fill(simd, text.as_bytes(), &mut words));
+        dispatch!(level, simd => fill(simd, text.as_bytes(), &mut words));
         Self { words }
     }
 
@@ -55,17 +59,19 @@ fn marked<S: Simd>(simd: S, chunk: [u8; CHUNK]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Every byte of ASCII at every place of a text that ends within a chunk.
+    /// Every byte of ASCII at every place of a text that ends within a chunk, with the widest
+    /// registers and with those that every processor has.
     #[test]
     fn marks_are_those_of_a_plain_reading() {
         let ascii: String = (0..=127_u8).map(char::from).collect();
-        for turned in 0..CHUNK {
+        let levels = [Level::new(), Level::baseline()];
+        for (turned, level) in (0..CHUNK).flat_map(|turned| levels.map(|level| (turned, level))) {
             let text = format!("{}{ascii}ä\\", "x".repeat(turned));
             let is_mark = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');
-            let marks = Marks::of(&text);
+            let marks = Marks::found_with(level, &text);
             for at in 0..=text.len() + CHUNK {
                 let plain = text.bytes().enumerate().skip(at).find(|(_, byte)| is_mark(byte));
-                assert_eq!(marks.find(at), plain.map(|(at, _)| at), "{at} of {turned}");
+                assert_eq!(marks.find(at), plain.map(|(at, _)| at), "{at} of {turned}, {level:?}");
             }
         }
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::marks::Marks;
 use super::{DEPTH_MAX, Json, Member, VALUES_MAX};
 use crate::recipe::fault::Fault;
+use crate::secret::wipe;
 
 /// Objects of up to this many members are searched, larger ones sorted, for names that repeat.
 const MEMBERS_SEARCHED: usize = 16;
@@ -197,13 +198,36 @@ impl<'a> Reader<'a> {
             let mut start = self.at;
             self.at += 1;
             // One that stands for itself is copied with what follows.
+            let mut other = None;
             if !matches!(letter, b'"' | b'\\' | b'/') {
-                text.push(self.escaped(letter)?);
+                other = Some(self.escaped(letter)?);
                 start = self.at;
             }
-            text.push_str(self.plain(start)?);
+            let plain = self.plain(start)?;
+            let wanted = plain.len() + other.map_or(0, char::len_utf8);
+            if text.capacity() - text.len() < wanted {
+                text = self.with_room(text, wanted);
+            }
+            text.extend(other);
+            text.push_str(plain);
         }
         Ok(Cow::Owned(text))
+    }
+
+    /// A text with room for so many bytes more, and for the rest of its string behind them: one
+    /// that holds quotes is longer than it seemed. By growing it would leave a copy behind.
+    #[cold]
+    fn with_room(&self, text: String, wanted: usize) -> String {
+        let is_escape = |mark: &usize| self.text.as_bytes().get(*mark) == Some(&b'\\');
+        let mut end = self.at;
+        while let Some(mark) = self.marks.find(end).filter(is_escape) {
+            end = mark + 2;
+        }
+        let end = self.marks.find(end).unwrap_or(self.text.len());
+        let mut room = String::with_capacity(text.len() + wanted + end.saturating_sub(self.at));
+        room.push_str(&text);
+        wipe(&mut text.into_bytes());
+        room
     }
 
     /// Text from a place that was read, up to the next quote, escape or control character. Within
