@@ -297,7 +297,7 @@ impl<'s> Evaluation<'s> {
         expression: &'e Expression,
         calls: &'e [Call],
     ) -> Result<Value<'e>, Fault> {
-        let first = calls.first().filter(|call| call.function.stream.is_some());
+        let first = calls.first().filter(|call| call.streams());
         let absorbed = first.and_then(|first| self.absorbed(expression, first));
         let done = usize::from(absorbed.is_some());
         let mut value = absorbed.unwrap_or_else(|| self.source(expression));

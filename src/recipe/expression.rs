@@ -76,17 +76,17 @@ impl Expression {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.source == other.source && same_calls(&self.calls, &other.calls)
     }
-
-    /// Whether the first function can take the source in piece by piece.
-    pub(crate) fn streams(&self) -> bool {
-        self.calls.first().is_some_and(|call| call.function.stream.is_some())
-    }
 }
 
 impl Call {
     /// Whether it wants JSON as JSON, and not its text.
     pub(crate) fn wants_json(&self) -> bool {
         matches!(self.function.takes, Takes::Only(types) if types.contains(&Type::Json))
+    }
+
+    /// Whether it can take in piece by piece what it is called on.
+    pub(crate) fn streams(&self) -> bool {
+        self.function.stream.is_some()
     }
 
     /// Whether it makes JSON of text.

@@ -200,7 +200,9 @@ impl<'s> Found<'s> {
 
     fn expression(&mut self, evaluation: &Evaluation<'s>, expression: &'s Expression) {
         match expression.source {
-            Source::Body if expression.streams() => self.calls.extend(expression.calls.first()),
+            Source::Body => {
+                self.calls.extend(expression.calls.first().filter(|call| call.streams()));
+            }
             Source::Named(index) | Source::Member(index, ..) => {
                 let Some(seen) = self.seen.get_mut(index) else { return };
                 if !std::mem::replace(seen, true)
